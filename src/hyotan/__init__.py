@@ -1,0 +1,35 @@
+"""Hyotan: autoencoders that tell you which model and which latent size to choose.
+
+Names are loaded when they are first used, so that ``import hyotan`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hyotan.__about__ import __version__
+
+if TYPE_CHECKING:
+    from hyotan.estimators import VAE, Autoencoder, DenoisingAutoencoder, load
+    from hyotan.evaluation import evaluate
+
+_HOMES = {
+    "Autoencoder": "hyotan.estimators",
+    "DenoisingAutoencoder": "hyotan.estimators",
+    "VAE": "hyotan.estimators",
+    "load": "hyotan.estimators",
+    "evaluate": "hyotan.evaluation",
+}
+
+__all__ = ["VAE", "Autoencoder", "DenoisingAutoencoder", "__version__", "evaluate", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hyotan' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,89 @@
+"""The command line: parse, call one library function, print. Sub-commands load what they need when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hyotan.__about__ import __version__
+from hyotan.cli.failures import answer
+from hyotan.errors import did_you_mean
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("Start here", "Fit two small models on digits and show what they learned."),
+    "fit": ("Train", "Train a model on SOURCE and write a run folder."),
+    "resume": ("Train", "Go on with a run that was stopped, or train it longer."),
+    "evaluate": ("Look", "Say how good a run's model is on rows that it has not seen."),
+    "info": ("Look", "Say what a run, a model file or a SOURCE is."),
+    "recipes": ("Look", "List the articles' settings, or show one."),
+    "doctor": ("Look", "Say what this installation has: versions, device, disk, data."),
+    "encode": ("Use", "Turn rows into codes."),
+    "decode": ("Use", "Turn codes into rows."),
+    "reconstruct": ("Use", "Send rows through the code and back."),
+    "sample": ("Use", "Make new rows."),
+    "interpolate": ("Use", "Walk from one row to another through the latent space."),
+    "score": ("Use", "Score how likely each row is; low scores are odd rows."),
+}
+"""Every sub-command: the group that help shows it in, and its line. The module of the same name holds it."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that help answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"hyotan.cli.{cmd_name}"), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was typed; a near miss is named."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"There is no command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by group, from the table alone."""
+        for group in dict.fromkeys(group for group, _ in COMMANDS.values()):
+            with formatter.section(group):
+                formatter.write_dl([(name, line) for name, (place, line) in COMMANDS.items() if place == group])
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"hyotan {__version__}, torch {version('torch')}, python {sys.version.split()[0]}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Each command has examples: hyotan COMMAND --help",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Versions.")
+def cli() -> None:
+    r"""Hyotan trains autoencoders and tells you what they learned.
+
+    \b
+    hyotan demo                                  a first look, in under a minute
+    hyotan fit photos/ --model vae               your own data
+    hyotan evaluate runs/photos-vae-1            is it any good?
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Run the command line; the process ends with the exit code that the outcome has."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(answer(lambda: cli.main(given, prog_name="hyotan", standalone_mode=False), given))

@@ -1,0 +1,49 @@
+"""``hyotan demo``: a first look."""
+
+from __future__ import annotations
+
+import click
+
+from hyotan.cli.output import Printer, output_options
+
+
+@click.command(short_help="Fit two small models on digits.")
+@click.option("--out", metavar="DIR", type=click.Path(), help="Where to put both run folders.  [runs/]")
+@output_options
+def demo(out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    r"""Fit two small models on scikit-learn's digits, evaluate them, draw what they learned.
+
+    \b
+    hyotan demo
+    """
+    from pathlib import Path
+
+    from hyotan.cli.fit import choose
+    from hyotan.cli.training import train_new
+
+    printer = Printer(as_json, quiet)
+    runs = []
+    for model, latent_dim in (("ae", 10), ("vae", 2)):
+        printer.notice(click.style(f"$ hyotan fit digits --model {model} --latent-dim {latent_dim}", bold=True))
+        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim})
+        place = None if out is None else str(Path(out) / f"digits-{model}")
+        runs.append(train_new(Printer(quiet=True) if as_json else printer, chosen, place, overwrite=False))
+    first, second = (run.folder.path for run in runs)
+    printer.notice(
+        "\n".join(
+            [
+                "",
+                click.style("Look at", bold=True),
+                f"  {first / 'figures' / 'reconstructions.png'}",
+                f"  {first / 'figures' / 'training.html'}   (open it in a browser: a slider over the epochs)",
+                f"  {second / 'figures' / 'manifold.png'}",
+                click.style("What to do next", bold=True),
+                "  hyotan fit YOUR.csv                     your own table, array or folder of images",
+                f"  hyotan score {first}           the oddest rows",
+                f"  hyotan sample {second}         new digits",
+                "  hyotan fit --help                       all that can be set",
+            ]
+        )
+    )
+    if as_json:
+        printer.result({"runs": [first, second]}, [])

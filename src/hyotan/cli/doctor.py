@@ -1,0 +1,63 @@
+"""``hyotan doctor``: what this installation has."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from hyotan.cli.output import Printer, output_options, table
+
+PACKAGES = ("hyotan", "torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
+
+
+@click.command(short_help="Say what this installation has.")
+@output_options
+def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
+    r"""Say what this installation has: versions, device, disk, data.
+
+    \b
+    hyotan doctor
+    """
+    import torch
+    from platformdirs import user_cache_path, user_config_path
+
+    from hyotan.data import NAMES
+
+    cuda = torch.cuda.is_available()
+    mps = torch.backends.mps.is_available()
+    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
+    device = torch.cuda.get_device_name(0) if cuda else "Apple GPU (mps)" if mps else "CPU"
+    record = {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "torch_build": build,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "can_write_here": os.access(Path.cwd(), os.W_OK),
+        "runs": str(Path("runs").resolve()),
+        "config": str(user_config_path("hyotan") / "hyotan.toml"),
+        "cache": os.environ.get("HYOTAN_CACHE") or str(user_cache_path("hyotan")),
+        "data": os.environ.get("HYOTAN_DATA"),
+    }
+    rows = [
+        ["python", record["python"]],
+        *([name, found or "not installed"] for name, found in record["packages"].items()),
+    ]
+    rows += [["torch build", build], ["device", f"{device}, {record['threads']} threads"]]
+    rows += [["free disk", f"{record['free_disk_gb']} GB"], ["run folders", record["runs"]]]
+    rows += [["settings", record["config"]], ["cache", record["cache"]]]
+    rows += [["HYOTAN_DATA", record["data"] or "not set"], ["named data", ", ".join(NAMES)]]
+    Printer(as_json, quiet).result(record, table(rows))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,130 @@
+"""``hyotan fit``: train a model on a source."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyotan.cli.flags import (
+    data_options,
+    from_environment,
+    parameter_options,
+    resolve,
+    settings_files,
+    split_options,
+)
+from hyotan.cli.output import Printer, output_options
+from hyotan.errors import SettingsError
+from hyotan.parameters import MODEL_NAMES, check_settings, parameters_of
+
+
+@click.command(
+    short_help="Train a model on SOURCE.",
+    epilog="SOURCE: digits, mnist, fashion-mnist, kmnist; a file: .npy .npz .csv .tsv .parquet .idx[.gz]; or a folder "
+    "of images (sub-folders are labels).",
+)
+@click.argument("source", required=False)
+@click.option("--model", type=click.Choice(list(MODEL_NAMES)), help="Autoencoder, denoising or variational.  [ae]")
+@click.option("--recipe", metavar="NAME", help="An article's settings; see: hyotan recipes")
+@click.option("--out", metavar="DIR", type=click.Path(), help="The run folder.  [runs/<name>-<n>]")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@click.option("--config", metavar="FILE", type=click.Path(), help="Settings from a file, such as a run's config.toml.")
+@click.option("--summary", is_flag=True, help="Print the network and stop.")
+@click.option("--tensorboard", metavar="DIR", type=click.Path(), help="Write TensorBoard logs there.")
+@parameter_options
+@data_options
+@output_options
+def fit(
+    source: str | None,
+    model: str | None,
+    recipe: str | None,
+    out: str | None,
+    overwrite: bool,
+    config: str | None,
+    summary: bool,
+    tensorboard: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    r"""Train a model on SOURCE and write a run folder.
+
+    \b
+    hyotan fit mnist --latent-dim 20
+    hyotan fit table.csv --model vae --label species --ignore id
+    hyotan fit --recipe article-tied-20
+    """
+    printer = Printer(as_json, quiet)
+    chosen = choose(source, model, recipe, config, options)
+    if summary:
+        print_summary(printer, chosen)
+        return
+    if chosen["source"] is None:
+        raise SettingsError("No SOURCE was given.", "For example: hyotan fit digits; or see: hyotan recipes")
+    from hyotan.cli.training import train_new
+
+    train_new(printer, chosen, out, overwrite, tensorboard)
+
+
+def choose(
+    source: str | None, model: str | None, recipe: str | None, config: str | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Flags over the recipe, over the environment, over settings files: source, model, parameters, data options."""
+    from hyotan.recipes import read
+
+    flags, data = split_options(options)
+    files = settings_files(config)
+    recipe = recipe or next((file["recipe"] for file in files if file.get("recipe")), None)
+    written = read(recipe) if recipe is not None else None
+    tops: list[dict[str, Any]] = [{"source": written.source, "model": written.model}] if written else []
+    top = resolve(
+        {key: value for key, value in {"source": source, "model": model}.items() if value is not None}, [*tops, *files]
+    )
+    name = top.get("model", "ae")
+    if name not in MODEL_NAMES:
+        raise SettingsError(f"model '{name}' is not known.", f"Choose from: {', '.join(MODEL_NAMES)}.")
+    kind = MODEL_NAMES[name]
+    own = [written.parameters] if written else []
+    weaker = [from_environment(), *(file.get("parameters", {}) for file in files)]
+    known = {parameter.name for parameter in parameters_of(kind)}
+    # What was typed must fit the model; what lies in a file for all models may speak of others too.
+    weaker = [{key: value for key, value in layer.items() if key in known} for layer in weaker]
+    parameters = check_settings(kind, resolve(flags, [*own, *weaker]))
+    parameters.setdefault("random_state", 0)
+    return {
+        "source": top.get("source"),
+        "model": name,
+        "kind": kind,
+        "recipe": recipe,
+        "parameters": parameters,
+        "data": resolve(data, [file.get("data", {}) for file in files]),
+    }
+
+
+def run_name(source: str, model: str) -> str:
+    """``<data>-<model>``: the name's or path's last part, in any script, without what a folder's name cannot hold."""
+    stem = Path(source).name if Path(source).is_dir() else Path(source).name.split(".")[0]
+    stem = stem or Path(source).resolve().name
+    safe = "".join(c if unicodedata.category(c)[0] in "LNM" or c in "-_" else "-" for c in stem).strip("-")
+    return f"{safe or 'data'}-{model}"
+
+
+def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
+    """Print the network; data are only read where their shape is not known by name."""
+    from dataclasses import asdict
+
+    from hyotan.estimators import ESTIMATORS
+    from hyotan.runs import DataOptions, RunConfig
+
+    known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), None: (28, 28)}
+    shape = known.get(chosen["source"])
+    if shape is None:
+        config = RunConfig(chosen["source"], chosen["kind"], {}, DataOptions(**chosen["data"]))
+        shape = config.load_data().X.shape[1:]
+    summary = ESTIMATORS[chosen["kind"]](**chosen["parameters"]).summary(shape)
+    record = {**asdict(summary), "total_mb": summary.total_mb}
+    printer.result(record, str(summary).splitlines())

@@ -1,0 +1,185 @@
+"""Flags made from the table of parameters, and the order in which settings win over each other."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyotan.errors import SettingsError, did_you_mean
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Flag, Parameter
+
+COMMON = (
+    "latent_dim",
+    "hidden_dims",
+    "beta",
+    "noise",
+    "likelihood",
+    "max_epochs",
+    "batch_size",
+    "learning_rate",
+    "validation_fraction",
+    "random_state",
+    "device",
+)
+"""The parameters that help shows at first; the others with ``--help-all``."""
+
+SECTIONS = ("source", "model", "recipe", "parameters", "data")
+
+
+def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    for option in ctx.command.params:
+        if isinstance(option, click.Option):
+            option.hidden = False
+    click.echo(ctx.get_help())
+    ctx.exit()
+
+
+def _reader(parameter: Parameter) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        return parameter.parse(value) if isinstance(value, str) else value
+
+    return read
+
+
+def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    hidden = parameter.name not in COMMON
+    if isinstance(parameter.domain, Flag):
+        name = parameter.flag.removeprefix("--")
+        return click.option(f"--{name}/--no-{name}", parameter.name, default=None, help=parameter.help, hidden=hidden)
+    word = "|".join(getattr(parameter.domain, "options", ())) or type(parameter.domain).__name__.upper()
+    default = "" if parameter.default is None else f"  [{_spelled(parameter.default)}]"
+    return click.option(
+        parameter.flag,
+        parameter.name,
+        metavar=word,
+        default=None,
+        callback=_reader(parameter),
+        help=parameter.help + default,
+        hidden=hidden,
+    )
+
+
+def _spelled(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One flag for each parameter that has a spelling in text."""
+    command = click.option(
+        "--help-all", is_flag=True, is_eager=True, expose_value=False, callback=_help_all, help="Show every flag."
+    )(command)
+    for parameter in reversed(TABLE):
+        if parameter.on_command_line and parameter.name != "verbose":
+            command = _option(parameter)(command)
+    return command
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    parts = value.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise SettingsError(
+            f"--size cannot be '{value}': expected HEIGHTxWIDTH in pixels.", "For example: --size 64x64"
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()] if value else []
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How SOURCE is read."""
+    options = (
+        click.option("--label", metavar="COLUMN", help="The column that holds labels."),
+        click.option("--ignore", metavar="COLUMNS", callback=_names, help="Columns to leave out: island,sex"),
+        click.option("--columns", metavar="COLUMNS", callback=_names, help="Columns to keep, in this order."),
+        click.option(
+            "--missing", type=click.Choice(["error", "drop", "mean"]), default="error", help="Gaps in a table."
+        ),
+        click.option("--size", metavar="HxW", callback=_size, help="Bring images to this size: 64x64"),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many rows, drawn at random."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+DATA_NAMES = ("label", "ignore", "columns", "missing", "size", "limit")
+
+
+def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was given: parameters by name, and data options by name."""
+    given = {name: values[name] for name in PARAMETERS if values.get(name) is not None}
+    data = {name: values[name] for name in DATA_NAMES if values.get(name) not in (None, [], ())}
+    return given, data
+
+
+def from_environment() -> dict[str, Any]:
+    """Parameters from variables such as HYOTAN_LATENT_DIM."""
+    found = {}
+    for parameter in TABLE:
+        text = os.environ.get(f"HYOTAN_{parameter.name.upper()}")
+        if text and parameter.on_command_line:
+            found[parameter.name] = parameter.parse(text)
+    return found
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """A settings file: ``source``, ``model``, ``recipe``, tables ``parameters`` and ``data``; a run's config.toml too.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file, it is not TOML, or holds an unknown key (the nearest is named).
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}.", "Compare it with a run's config.toml.") from error
+    if path.name == "pyproject.toml":
+        content = content.get("tool", {}).get("hyotan", {})
+    kinds = {kind: name for name, kind in MODEL_NAMES.items()}
+    if "kind" in content:
+        content["model"] = kinds.get(content.pop("kind"), "")
+    content.pop("fingerprint", None)
+    _refuse_unknown(content, SECTIONS, path)
+    _refuse_unknown(content.get("parameters", {}), PARAMETERS, path)
+    _refuse_unknown(content.get("data", {}), DATA_NAMES, path)
+    return content
+
+
+def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str], path: Path) -> None:
+    for key in content:
+        if key not in known:
+            raise SettingsError(f"{path}: '{key}' is not a setting.", did_you_mean(key, known))
+
+
+def settings_files(given: str | None) -> list[dict[str, Any]]:
+    """All settings files that count, the strongest first: --config, ./hyotan.toml or pyproject.toml, the user's own."""
+    from platformdirs import user_config_path
+
+    here = next((p for p in (Path("hyotan.toml"), Path("pyproject.toml")) if p.is_file()), None)
+    user = user_config_path("hyotan") / "hyotan.toml"
+    paths = [Path(given)] if given else []
+    paths += [here] if here is not None else []
+    paths += [user] if user.is_file() else []
+    return [read_settings_file(path) for path in paths]
+
+
+def resolve(flags: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge, the strongest first: what a stronger layer sets, a weaker one does not change."""
+    merged: dict[str, Any] = {}
+    for layer in (flags, *layers):
+        merged = {**layer, **merged}
+    return merged

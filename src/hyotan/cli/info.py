@@ -1,0 +1,89 @@
+"""``hyotan info``: what a run, a model file or a source is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyotan.cli.flags import data_options
+from hyotan.cli.output import Printer, output_options, table
+
+
+@click.command(short_help="Say what a run, a model file or a SOURCE is.")
+@click.argument("what")
+@data_options
+@output_options
+def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    r"""Say what a run folder, a model file or a SOURCE is.
+
+    \b
+    hyotan info runs/mnist-ae-1
+    hyotan info model.hyotan
+    hyotan info photos/ --size 64x64
+    """
+    printer = Printer(as_json, quiet)
+    path = Path(what)
+    if (path / "config.toml").is_file():
+        _run(printer, path)
+    elif path.suffix == ".hyotan":
+        _file(printer, path)
+    else:
+        _source(printer, what, options)
+
+
+def _run(printer: Printer, path: Path) -> None:
+    from dataclasses import asdict
+
+    from hyotan.runs import RunFolder
+
+    folder = RunFolder(path)
+    config, metrics = folder.config, folder.read_metrics()
+    snapshot = None if metrics else folder.read_snapshot()
+    reached = snapshot.settings["epoch"] if snapshot is not None else metrics.get("epochs")
+    state = "finished" if metrics.get("epochs") else "stopped" if reached is not None else "not started"
+    test = metrics.get("test", {})
+    rows = [["run", str(path)], ["model", config.kind], ["data", config.source], ["recipe", config.recipe or "none"]]
+    rows += [["state", f"{state}, {reached or 0} epochs"]]
+    rows += [[name, f"{value:.5g}"] for name, value in test.items()]
+    rows += [[f"  {name}", str(value)] for name, value in config.parameters.items()]
+    findings = [f"{finding['level']}: {finding['text']}" for finding in metrics.get("diagnosis", [])]
+    record = {"run": path, "state": state, "epochs": reached, "config": asdict(config), "metrics": metrics}
+    printer.result(record, [*table(rows), "", *findings])
+
+
+def _file(printer: Printer, path: Path) -> None:
+    from math import prod
+
+    from hyotan.container import read_settings
+
+    contents = read_settings(path)
+    counts = {name: prod(shape) for name, (_, shape) in contents.shapes.items()}
+    weights = sum(count for name, count in counts.items() if name.startswith("model/"))
+    settings = contents.settings
+    rows = [["file", str(path)], ["kind", contents.kind], ["format", str(contents.format_version)]]
+    rows += [["made with", ", ".join(f"{name} {version}" for name, version in contents.versions.items())]]
+    rows += [["weights", f"{weights:,}"], ["sample", str(settings.get("feature_shape", ""))]]
+    rows += [[f"  {name}", str(value)] for name, value in settings.get("parameters", {}).items()]
+    record = {"file": path, "kind": contents.kind, "settings": settings, "weights": weights}
+    printer.result(record, table(rows))
+
+
+def _source(printer: Printer, what: str, options: dict[str, Any]) -> None:
+    from hyotan.data import load as load_data
+
+    given = {name: value for name, value in options.items() if value not in (None, [], (), "error")}
+    dataset = load_data(what, **given)
+    record = {
+        "source": what,
+        "description": dataset.describe(),
+        "rows": len(dataset.X),
+        "feature_shape": dataset.feature_shape,
+        "dtype": str(dataset.X.dtype),
+        "classes": dataset.n_classes,
+        "feature_names": dataset.feature_names,
+        "notes": dataset.notes,
+    }
+    names = [", ".join(dataset.feature_names)] if dataset.feature_names else []
+    printer.result(record, [dataset.describe(), *names, *dataset.notes])

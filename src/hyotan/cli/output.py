@@ -1,0 +1,65 @@
+"""What commands print: results on standard output, everything else on standard error; or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that every command has."""
+    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+    command = click.option("--quiet", is_flag=True, help="Print results alone.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+@dataclass(frozen=True)
+class Printer:
+    """Prints as the flags of :func:`output_options` ask."""
+
+    as_json: bool = False
+    quiet: bool = False
+
+    def notice(self, text: str) -> None:
+        """A line for the person, on standard error."""
+        if not self.quiet and not self.as_json:
+            click.echo(text, err=True)
+
+    def result(self, record: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """The result: the record as one JSON object, or the lines."""
+        if self.as_json:
+            click.echo(json.dumps({"schema": 1, "ok": True, **plain(record)}, ensure_ascii=False, allow_nan=False))
+            return
+        for line in lines:
+            click.echo(line)
+
+
+def plain(value: Any) -> Any:
+    """As JSON can hold it: paths as text, NumPy's numbers as Python's, what is not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Rows in columns, two blanks apart; the columns named in ``right`` are set flush right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

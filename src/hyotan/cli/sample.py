@@ -1,0 +1,34 @@
+"""``hyotan sample``: new rows."""
+
+from __future__ import annotations
+
+import click
+
+from hyotan.cli.output import Printer, output_options
+
+
+@click.command(short_help="Make new rows.")
+@click.argument("run", type=click.Path())
+@click.option("-n", "n_samples", metavar="N", type=click.IntRange(min=1), default=64, help="How many.  [64]")
+@click.option("--random-state", type=click.IntRange(min=0), default=0, help="Seed.  [0]")
+@click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv …  [RUN/samples.npy]")
+@output_options
+def sample(
+    run: str, n_samples: int, random_state: int, out: str | None, as_json: bool, quiet: bool, debug: bool
+) -> None:
+    r"""Draw codes (a VAE's from its prior, an autoencoder's from a Gaussian on its codes) and decode them.
+
+    \b
+    hyotan sample runs/mnist-vae-1
+    hyotan sample runs/table-vae-1 -n 1000 -o synthetic.csv
+    """
+    from hyotan.cli.rows import Used, feature_names, write_rows
+    from hyotan.gallery import samples_display
+
+    used = Used(run)
+    names = feature_names(used)
+    rows = used.estimator.sample(n_samples, random_state=random_state)
+    path = write_rows(used.output(out, "samples.npy"), rows, names)
+    display = samples_display(used.estimator, min(n_samples, 100), random_state, names or None)
+    picture = display.save(path.with_suffix(".png"))
+    Printer(as_json, quiet).result({"file": path, "picture": picture, "rows": len(rows)}, [str(path), str(picture)])

@@ -1,0 +1,192 @@
+"""What an array must be on its way into a Dataset: the checks, and walks that keep memory flat."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hyotan.data.words import counted
+from hyotan.errors import DataError
+
+LARGEST_BYTES = 8 * 2**30
+"""No reader unpacks or decodes more than this; larger arrays belong in a ``.npy``, which is mapped, not read."""
+
+BLOCK_BYTES = 2**26
+AXES = {2: ("row", "column"), 3: ("image", "row", "column"), 4: ("image", "channel", "row", "column")}
+LABEL_TYPES = (str, int, float, bool, type(None), np.generic)
+
+
+def checked_features(X: ArrayLike, what: str = "X") -> np.ndarray:
+    """`X` as an array of finite numbers with 2, 3 or 4 axes; booleans become 0 and 1 in float32.
+
+    A memory map stays one. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
+    """
+    X = _numbers(_as_array(X, what), what)
+    _check_axes(X, what)
+    _check_finite(X, what)
+    return X
+
+
+def checked_labels(y: ArrayLike, rows: int, what: str = "y", features: str = "X") -> np.ndarray:
+    """`y` as one label a row, shape (rows,). Text becomes a ``str`` array; text with ``None`` stays ``object``."""
+    y = _as_array(y, what)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise DataError(
+            f"{what} must hold one label a row; its shape is {y.shape}.",
+            "Turn one-hot rows into labels with y.argmax(axis=1).",
+        )
+    if len(y) != rows:
+        raise DataError(
+            f"{features} has {counted(rows, 'row')}, but {what} has {counted(len(y), 'label')}.",
+            "Give one label for each row.",
+        )
+    return _plain_labels(y, what)
+
+
+def blocks(X: np.ndarray) -> Iterator[np.ndarray]:
+    """Runs of rows of about 64 MiB, in order."""
+    step = max(1, BLOCK_BYTES // max(1, X.nbytes // max(1, len(X))))
+    for start in range(0, len(X), step):
+        yield X[start : start + step]
+
+
+def value_range(X: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest value."""
+    ends = [(float(block.min()), float(block.max())) for block in blocks(X)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def drawn_rows(rows: int, count: int, seed: int = 0) -> np.ndarray:
+    """`count` of `rows` row numbers, drawn without replacement, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+
+
+def digest(arrays: Mapping[str, np.ndarray | None]) -> str:
+    """SHA-256, in hex, over names, dtypes, shapes and values; the same on machines of either byte order."""
+    total = hashlib.sha256()
+    for name, array in arrays.items():
+        total.update(f"{name}=".encode())
+        for piece in _pieces(array):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def _pieces(array: np.ndarray | None) -> Iterable[bytes | memoryview]:
+    if array is None:
+        yield b"none;"
+    elif array.dtype.kind in "OU":
+        # The width of a str array, or its being an object array, says nothing about the labels in it.
+        yield f"text{array.shape};".encode()
+        yield from (f"{type(v).__name__}:{len(str(v))}:{v};".encode() for v in array.tolist())
+    else:
+        little = array.dtype.newbyteorder("<")
+        yield f"{little.str}{array.shape};".encode()
+        yield from (np.ascontiguousarray(block, dtype=little).data.cast("B") for block in blocks(array))
+
+
+def _as_array(X: ArrayLike, what: str) -> np.ndarray:
+    if isinstance(X, np.memmap):
+        return X
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise DataError(f"{what} is a masked array with hidden values.", f"Fill them first: {what}.filled(value).")
+    if hasattr(X, "toarray"):
+        raise DataError(f"{what} is a sparse matrix.", f"Give the full array: {what}.toarray().")
+    try:
+        return np.asarray(X)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DataError(
+            f"{what} cannot be read as an array ({error}).", "Give a numpy array, all rows of one length."
+        ) from error
+
+
+def _numbers(X: np.ndarray, what: str) -> np.ndarray:
+    kind = X.dtype.kind
+    if kind not in "biuf":
+        names = {"O": "Python objects", "U": "text", "S": "text", "c": "complex numbers", "M": "dates", "V": "records"}
+        raise DataError(
+            f"{what} holds {names.get(kind, 'no numbers')} (dtype {X.dtype}); features must be real numbers.",
+            f"Keep the columns that are numbers, then {what}.astype('float32').",
+        )
+    if kind == "b":
+        return X.astype(np.float32)
+    if kind == "f" and X.dtype.itemsize > 8:
+        return X.astype(np.float64)
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _check_axes(X: np.ndarray, what: str) -> None:
+    if X.ndim == 1:
+        raise DataError(
+            f"{what} has one axis, of length {len(X)}; rows and features are two.",
+            f"For one feature: {what}.reshape(-1, 1); for one row: {what}.reshape(1, -1).",
+        )
+    if X.ndim not in AXES:
+        raise DataError(
+            f"{what} has {X.ndim} axes, shape {X.shape}; expected (n, features), (n, height, width) or "
+            "(n, channels, height, width).",
+            f"Flatten what is not an image: {what}.reshape(len({what}), -1).",
+        )
+    if 0 in X.shape:
+        empty = "rows" if X.shape[0] == 0 else "features"
+        raise DataError(f"{what} holds no {empty}: its shape is {X.shape}.", f"Give at least one of the {empty}.")
+    if X.ndim == 4 and X.shape[3] in (1, 3, 4) and X.shape[1] not in (1, 3, 4):
+        raise DataError(
+            f"{what} of shape {X.shape} has its channels last; expected (n, channels, height, width).",
+            f"Use {what}.transpose(0, 3, 1, 2).",
+        )
+
+
+def _check_finite(X: np.ndarray, what: str) -> None:
+    if X.dtype.kind != "f" or all(np.isfinite(block).all() for block in blocks(X)):
+        return
+    nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
+    infinite = sum(int(np.isinf(block).sum()) for block in blocks(X))
+    first = _first_not_finite(X)
+    place = ", ".join(f"{axis} {at}" for axis, at in zip(AXES[X.ndim], first, strict=True))
+    both = f"{nans:,} NaN and {counted(infinite, 'infinite value')}"
+    only = counted(nans, "NaN value") if nans else counted(infinite, "infinite value")
+    raise DataError(
+        f"{what} holds {both if nans and infinite else only}, the first in {place}.",
+        f"Fill or remove them (counted from 0: {what}[{', '.join(map(str, first))}]).",
+    )
+
+
+def _first_not_finite(X: np.ndarray) -> tuple[int, ...]:
+    before = 0
+    for block in blocks(X):
+        places = np.argwhere(~np.isfinite(block))
+        if len(places):
+            row, *rest = places[0].tolist()
+            return (before + row, *rest)
+        before += len(block)
+    return ()
+
+
+def _plain_labels(y: np.ndarray, what: str) -> np.ndarray:
+    kind = y.dtype.kind
+    if kind == "S":
+        return np.char.decode(y, "utf-8")
+    if kind == "O":
+        return _object_labels(y, what)
+    if kind not in "biufU":
+        raise DataError(f"{what} has dtype {y.dtype}; labels are whole numbers or text.", "Use y.astype(str).")
+    return y if kind == "U" or y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
+
+
+def _object_labels(y: np.ndarray, what: str) -> np.ndarray:
+    values = y.tolist()
+    strange = next((v for v in values if not isinstance(v, LABEL_TYPES)), None)
+    if strange is not None:
+        raise DataError(
+            f"{what} holds a {type(strange).__name__}; labels are whole numbers or text.", "Use y.astype(str)."
+        )
+    if all(isinstance(v, str) for v in values):
+        return np.array(values, dtype=str)
+    if all(type(v) in (int, bool) for v in values):
+        return np.array(values)
+    return y

@@ -1,0 +1,187 @@
+"""The Dataset: features, labels, the source's own test split, and what was guessed while reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hyotan.data.arrays import (
+    checked_features,
+    checked_labels,
+    digest,
+    drawn_rows,
+    value_range,
+)
+from hyotan.data.words import counted, number
+from hyotan.errors import DataError, SettingsError
+
+TOO_FEW_TO_SPLIT = 10
+COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Rows to learn from.
+
+    Parameters
+    ----------
+    name : str
+        A named set's name, or the stem of the path; run folders carry it.
+    X : ndarray
+        (n, features), (n, height, width) for grey images, or (n, channels, height, width). Image-shaped uint8 means
+        0..255; everything else means its numbers.
+    y : ndarray of shape (n,), optional
+        Labels, whole numbers or text.
+    X_test, y_test : ndarray, optional
+        The test split that the source itself defines.
+    feature_names : tuple of str, optional
+        A table's columns.
+    notes : tuple of str
+        What was guessed or left out, one sentence each, with the flag that changes it.
+    source : str
+        What was asked for.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray | None = None
+    X_test: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    feature_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    source: str = ""
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        name: str = "array",
+        *,
+        X_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Dataset:
+        """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept.
+
+        Raises
+        ------
+        DataError
+            X is not made of finite real numbers, has an unusual number of axes, has its channels last, or y does not
+            hold one label a row.
+        """
+        if y_test is not None and X_test is None:
+            raise DataError("y_test came without X_test.", "Give both, or neither.")
+        names = feature_names if feature_names is not None else getattr(X, "columns", None)
+        rows, labels = _checked_pair(X, y, "X", "y")
+        test_rows, test_labels = (None, None) if X_test is None else _checked_pair(X_test, y_test, "X_test", "y_test")
+        if test_rows is not None and test_rows.shape[1:] != rows.shape[1:]:
+            raise DataError(
+                f"X has rows of shape {rows.shape[1:]}, X_test of shape {test_rows.shape[1:]}.",
+                "Give both splits the same features.",
+            )
+        return cls(name, rows, labels, test_rows, test_labels, _checked_names(names, rows), tuple(notes))
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of one row of X."""
+        return self.X.shape[1:]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a row is an image."""
+        return self.X.ndim >= 3
+
+    @property
+    def n_classes(self) -> int | None:
+        """The number of different labels, ``None`` and NaN not counted; ``None`` without labels."""
+        if self.y is None:
+            return None
+        values = self.y.tolist() if self.y.dtype.kind == "O" else np.unique(self.y).tolist()
+        return len({value for value in values if value is not None and value == value})
+
+    def describe(self) -> str:
+        """One line: how many, of what shape, in which range, with which labels."""
+        return ", ".join([*self._sizes(), self._range(), self._labels()])
+
+    def take(self, rows: np.ndarray | slice) -> Dataset:
+        """The rows of X and y with these numbers; the test split stays as it is."""
+        y = None if self.y is None else self.y[rows]
+        return replace(self, X=self.X[rows], y=y)
+
+    def split(self, test_fraction: float = 0.1, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Training rows and test rows.
+
+        The source's own test split, where there is one; else `test_fraction` of the rows, drawn by `seed`, order
+        kept. A memory map is cut at its end instead, so that both parts stay on disk. Fewer than 10 rows are both
+        training and test rows, and a note says so.
+        """
+        _check_fraction(test_fraction)
+        whole = replace(self, X_test=None, y_test=None)
+        if self.X_test is not None:
+            return whole, replace(whole, X=self.X_test, y=self.y_test)
+        if len(self.X) < TOO_FEW_TO_SPLIT:
+            note = f"{counted(len(self.X), 'row')} are too few to split: training and test rows are the same."
+            both = replace(whole, notes=(*self.notes, note))
+            return both, both
+        return whole._cut(min(len(self.X) - 1, max(1, round(len(self.X) * test_fraction))), seed)
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, over dtypes, shapes and values of X, y, X_test and y_test."""
+        return digest({"X": self.X, "y": self.y, "X_test": self.X_test, "y_test": self.y_test})
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {self.describe()})"
+
+    def _cut(self, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
+        if isinstance(self.X, np.memmap):
+            note = f"The last {counted(held_out, 'row')} are held out unshuffled, so that the file stays on disk."
+            noted = replace(self, notes=(*self.notes, note))
+            return noted.take(slice(-held_out)), noted.take(slice(-held_out, None))
+        test_rows = drawn_rows(len(self.X), held_out, seed)
+        return self.take(np.setdiff1d(np.arange(len(self.X)), test_rows)), self.take(test_rows)
+
+    def _sizes(self) -> list[str]:
+        total = len(self.X) + (0 if self.X_test is None else len(self.X_test))
+        if not self.is_image:
+            return [counted(total, "row"), counted(self.X.shape[1], "column")]
+        *channels, height, width = self.feature_shape
+        depth = channels[0] if channels else 1
+        return [counted(total, "image"), f"{height}×{width} {COLOURS.get(depth, f'in {depth} channels')}"]
+
+    def _range(self) -> str:
+        if self.is_image and self.X.dtype == np.uint8:
+            return "0..255 scaled to [0,1]"
+        low, high = value_range(self.X)
+        return f"{number(low)}..{number(high)}"
+
+    def _labels(self) -> str:
+        if self.y is None:
+            return "no labels"
+        if self.y.dtype.kind == "f" and not np.all(np.mod(self.y[np.isfinite(self.y)], 1) == 0):
+            return f"labels {number(float(np.nanmin(self.y)))}..{number(float(np.nanmax(self.y)))}"
+        return counted(self.n_classes or 0, "label")
+
+
+def _checked_pair(
+    X: ArrayLike, y: ArrayLike | None, features: str, labels: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    rows = checked_features(X, features)
+    return rows, None if y is None else checked_labels(y, len(rows), labels, features)
+
+
+def _checked_names(names: Sequence[str] | None, X: np.ndarray) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if X.ndim != 2 or len(names) != X.shape[1]:
+        raise DataError(f"{len(names)} feature names came for rows of shape {X.shape[1:]}.", "Name every column once.")
+    return tuple(str(name) for name in names)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise SettingsError(f"test_fraction must lie between 0 and 1; got {fraction}.", "For a tenth: 0.1.")

@@ -1,0 +1,168 @@
+"""Text tables: the encoding, the delimiter, the header, then pyarrow reads the columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hyotan.data.words import counted
+from hyotan.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+SAMPLE_CHARACTERS = 2**16
+SAMPLE_ROWS = 20
+ARROW_BLOCK_BYTES = 2**24
+MORE_WORDS_FOR_MISSING = ["None", "?"]
+DECIMAL_COMMA = re.compile(r"(?<![\d.,])-?\d+,\d+(?![\d.,])")
+DECIMAL_POINT = re.compile(r"\d\.\d")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is written."""
+
+    delimiter: str
+    decimal_point: str
+    has_header: bool
+
+    def notes(self, usual: str) -> list[str]:
+        """A sentence for each thing that is not as usual."""
+        found = []
+        if self.delimiter != usual:
+            found.append(f"The columns are separated by {DELIMITERS[self.delimiter]}, not by {DELIMITERS[usual]}.")
+        if self.decimal_point == ",":
+            found.append("Numbers such as 1,5 were read with a decimal comma.")
+        if not self.has_header:
+            found.append(
+                "The first row holds numbers, so the columns were named column_1, column_2, …; "
+                "write a first line of names if it was a header."
+            )
+        return found
+
+
+def read_table(content: bytes, usual: str) -> tuple[pa.Table, list[str]]:
+    """The columns of a text table, and notes on what was guessed; `usual` is the delimiter of its kind of file."""
+    text, notes = _decoded(content)
+    if not text.strip():
+        raise DataError("The file is empty.", "Write a line of column names, then one row a line.")
+    layout = _layout(text, usual)
+    return _parsed(text, layout), [*notes, *layout.notes(usual)]
+
+
+def _decoded(content: bytes) -> tuple[str, list[str]]:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _without_nul(content.decode("utf-16", errors="replace")), ["The text was read as UTF-16."]
+    try:
+        return _without_nul(content.decode("utf-8-sig")), []
+    except UnicodeDecodeError as error:
+        return _decoded_cp932(content, error)
+
+
+def _decoded_cp932(content: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]:
+    try:
+        text = _without_nul(content.decode("cp932"))
+    except UnicodeDecodeError:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"The text is neither UTF-8 nor Shift_JIS (line {line}, byte 0x{content[error.start]:02x}).",
+            "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8').",
+        ) from error
+    return text, ["The text was read as Shift_JIS (cp932); save it as UTF-8 if the names look wrong."]
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise DataError("The file holds zero bytes, so it is no text table.", "Check that it is what its name says.")
+    return text
+
+
+def _layout(text: str, usual: str) -> Layout:
+    sample = text[:SAMPLE_CHARACTERS]
+    if len(sample) < len(text):
+        sample = sample[: sample.rfind("\n") + 1] or sample
+    delimiter = _delimiter(sample, usual)
+    comma = delimiter != "," and DECIMAL_COMMA.search(sample) and not DECIMAL_POINT.search(sample)
+    header = _rows(sample, delimiter)[0]
+    return Layout(delimiter, "," if comma else ".", not _looks_like_data(header))
+
+
+def _delimiter(sample: str, usual: str) -> str:
+    """The delimiter that cuts the header and the typical row into most fields; the usual one where they draw."""
+    order = [usual, *(d for d in DELIMITERS if d != usual)]
+    return max(order, key=lambda delimiter: _fields(_rows(sample, delimiter)))
+
+
+def _fields(rows: Sequence[Sequence[str]]) -> int:
+    header, *rest = (len(row) for row in rows)
+    return min(header, statistics.median_low(rest)) if rest else header
+
+
+def _rows(sample: str, delimiter: str) -> list[list[str]]:
+    found = []
+    for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+        if row:
+            found.append(row)
+        if len(found) > SAMPLE_ROWS:
+            break
+    return found
+
+
+def _looks_like_data(header: Sequence[str]) -> bool:
+    # pandas writes a nameless array's columns as 0,1,2,…: those are names.
+    counting = len(header) > 1 and list(header) == [str(n) for n in range(len(header))]
+    return not counting and all(_is_number(field) for field in header)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(text: str, layout: Layout) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    convert = arrow.ConvertOptions(strings_can_be_null=True, decimal_point=layout.decimal_point)
+    convert.null_values = [*convert.null_values, *MORE_WORDS_FOR_MISSING]
+    try:
+        table = arrow.read_csv(
+            pa.BufferReader(text.encode("utf-8")),
+            # Arrow's block must hold a whole row, and rows of wide tables are long.
+            arrow.ReadOptions(block_size=ARROW_BLOCK_BYTES, autogenerate_column_names=not layout.has_header),
+            arrow.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
+            convert,
+        )
+    except pa.ArrowInvalid as error:
+        raise _parse_error(text, layout, error) from error
+    if layout.has_header:
+        return table
+    return table.rename_columns([f"column_{n}" for n in range(1, table.num_columns + 1)])
+
+
+def _parse_error(text: str, layout: Layout, error: Exception) -> DataError:
+    """Which line is ragged. Arrow reads in parallel and does not know its line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter)
+    expected, line = 0, 1
+    try:
+        for row in reader:
+            expected = expected or len(row)
+            if row and len(row) != expected:
+                return DataError(
+                    f"Line {line} has {counted(len(row), 'field')}, but the first line has {expected}.",
+                    "Mend that line; a field that holds the delimiter needs quotes.",
+                )
+            line = reader.line_num + 1
+    except csv.Error:
+        pass
+    return DataError(f"The table cannot be read ({str(error).splitlines()[0]}).", "Check how the file was written.")

@@ -1,0 +1,60 @@
+"""What a caller of load asks for besides the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from hyotan.errors import SettingsError, did_you_mean
+
+MISSING = ("error", "drop", "mean")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of :func:`hyotan.data.load`, checked once; every reader takes those that its format knows."""
+
+    label: str | None = None
+    ignore: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    missing: str = "error"
+    size: tuple[int, int] | None = None
+    limit: int | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        label: str | None,
+        ignore: Sequence[str],
+        columns: Sequence[str],
+        missing: str,
+        size: tuple[int, int] | None,
+        limit: int | None,
+    ) -> Request:
+        """Raises :class:`~hyotan.errors.SettingsError` for a value that no format could use."""
+        if missing not in MISSING:
+            raise SettingsError(
+                f"missing is one of error, drop, mean; got {missing!r}.", did_you_mean(missing, MISSING)
+            )
+        if limit is not None and limit < 1:
+            raise SettingsError(f"limit must be at least 1 row; got {limit}.", "Leave --limit out to read all rows.")
+        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit)
+
+    def given(self) -> list[str]:
+        """The names of the options that differ from their defaults."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+
+
+def _names(value: Sequence[str]) -> tuple[str, ...]:
+    # A lone string is a sequence of letters to Python, but never what was meant.
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts)
+
+
+def _size(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    numbers = tuple(size)
+    if len(numbers) != 2 or not all(isinstance(n, int) and n >= 1 for n in numbers):
+        raise SettingsError(f"size is a height and a width in pixels; got {size!r}.", "For example --size 64x64.")
+    return numbers

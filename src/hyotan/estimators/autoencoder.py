@@ -1,0 +1,227 @@
+"""The autoencoder and the denoising autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from hyotan.distributions import Likelihood
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.losses import PENALTIES
+from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.noise import NOISES
+from hyotan.parameters import AUTOENCODER, DENOISING
+from hyotan.training.callbacks import Callback
+
+
+class Autoencoder(LatentEstimator):
+    """An autoencoder: a code of a stated size, and a decoder back to the data.
+
+    Parameters
+    ----------
+    latent_dim : size of the code.
+    hidden_dims : widths of the encoder's hidden layers, mirrored in the decoder; ``()`` for none.
+    activation : of the hidden layers.
+    architecture : ``mlp``, ``conv``, or ``auto``.
+    channels : of the convolutions, each of which halves the image.
+    encoder, decoder : your own modules, (batch, *features) to (batch, latent_dim), and back.
+    latent_activation, output_activation : of the code and of the reconstruction's mean; None for none.
+    tied : the decoder uses the encoder's weights, transposed.
+    noise, noise_level : corrupt what the encoder sees: ``gaussian``, ``masking``, ``salt-and-pepper``, ``swap``.
+    penalty, penalty_weight : ``sparse`` (L1 of the code) or ``contractive`` (its Jacobian), in nats.
+    likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for data in [0, 1], else Gaussian.
+    likelihood_scale : standard deviation of a Gaussian with a fixed one.
+    scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
+    binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
+    validation_fraction, validation_rows : the share held out, and which rows.
+    max_epochs, batch_size, optimizer, learning_rate, weight_decay, schedule, grad_clip, shuffle, early_stopping :
+        the training.
+    initialisation : how weights start.
+    device, precision : where and in what number format to compute.
+    random_state : seed; the same seed gives the same bits on the same machine.
+    callbacks : watch the training.
+    verbose : 1 shows progress.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().images / 16
+    >>> codes = Autoencoder(latent_dim=4, max_epochs=1, random_state=0).fit_transform(X)
+    >>> codes.shape
+    (1797, 4)
+    """
+
+    kind = AUTOENCODER
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        hidden_dims: Sequence[int] | str = "auto",
+        activation: str = "gelu",
+        architecture: str = "auto",
+        channels: Sequence[int] = (32, 64),
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        latent_activation: str | None = None,
+        output_activation: str | None = None,
+        tied: bool = False,
+        noise: str | None = None,
+        noise_level: float = 0.3,
+        penalty: str | None = None,
+        penalty_weight: float = 0.1,
+        likelihood: str = "auto",
+        likelihood_scale: float = 1.0,
+        scaling: str = "auto",
+        binarise: str | None = None,
+        validation_fraction: float = 0.1,
+        validation_rows: str = "random",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        optimizer: str = "adamw",
+        learning_rate: float = 4e-3,
+        weight_decay: float = 1e-3,
+        schedule: str = "one-cycle",
+        grad_clip: float | None = None,
+        initialisation: str = "default",
+        shuffle: bool = True,
+        early_stopping: int | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        random_state: Any = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden_dims = hidden_dims
+        self.activation = activation
+        self.architecture = architecture
+        self.channels = channels
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent_activation = latent_activation
+        self.output_activation = output_activation
+        self.tied = tied
+        self.noise = noise
+        self.noise_level = noise_level
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.likelihood = likelihood
+        self.likelihood_scale = likelihood_scale
+        self.scaling = scaling
+        self.binarise = binarise
+        self.validation_fraction = validation_fraction
+        self.validation_rows = validation_rows
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.grad_clip = grad_clip
+        self.initialisation = initialisation
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    def _make_model(
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
+    ) -> AutoencoderModel:
+        penalty = None if settings["penalty"] is None else PENALTIES[settings["penalty"]]
+        noise = None
+        if settings["noise"] is not None and hasattr(self, "range_"):
+            noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
+        return AutoencoderModel(encoder, decoder, likelihood, noise, penalty, settings["penalty_weight"])
+
+
+class DenoisingAutoencoder(Autoencoder):
+    """An autoencoder that sees a corrupted input and is compared with the clean one (Vincent et al. 2010).
+
+    The parameters are those of :class:`Autoencoder`, with gaussian noise by default. A larger code than the data need
+    is right here: the noise, not the bottleneck, keeps the model from copying.
+    """
+
+    kind = DENOISING
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        hidden_dims: Sequence[int] | str = "auto",
+        activation: str = "gelu",
+        architecture: str = "auto",
+        channels: Sequence[int] = (32, 64),
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        latent_activation: str | None = None,
+        output_activation: str | None = None,
+        tied: bool = False,
+        noise: str | None = "gaussian",
+        noise_level: float = 0.3,
+        penalty: str | None = None,
+        penalty_weight: float = 0.1,
+        likelihood: str = "auto",
+        likelihood_scale: float = 1.0,
+        scaling: str = "auto",
+        binarise: str | None = None,
+        validation_fraction: float = 0.1,
+        validation_rows: str = "random",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        optimizer: str = "adamw",
+        learning_rate: float = 4e-3,
+        weight_decay: float = 1e-3,
+        schedule: str = "one-cycle",
+        grad_clip: float | None = None,
+        initialisation: str = "default",
+        shuffle: bool = True,
+        early_stopping: int | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        random_state: Any = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            hidden_dims=hidden_dims,
+            activation=activation,
+            architecture=architecture,
+            channels=channels,
+            encoder=encoder,
+            decoder=decoder,
+            latent_activation=latent_activation,
+            output_activation=output_activation,
+            tied=tied,
+            noise=noise,
+            noise_level=noise_level,
+            penalty=penalty,
+            penalty_weight=penalty_weight,
+            likelihood=likelihood,
+            likelihood_scale=likelihood_scale,
+            scaling=scaling,
+            binarise=binarise,
+            validation_fraction=validation_fraction,
+            validation_rows=validation_rows,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            grad_clip=grad_clip,
+            initialisation=initialisation,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            device=device,
+            precision=precision,
+            random_state=random_state,
+            callbacks=callbacks,
+            verbose=verbose,
+        )

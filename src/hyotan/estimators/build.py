@@ -1,0 +1,198 @@
+"""From settings to things: each name is looked up here, once, and becomes the object that it names."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hyotan.distributions import LIKELIHOODS, Likelihood
+from hyotan.errors import SettingsError
+from hyotan.nn import (
+    ACTIVATIONS,
+    INITIALISATIONS,
+    ConvDecoder,
+    ConvEncoder,
+    append_activation,
+    initialise,
+    mlp_decoder,
+    mlp_encoder,
+    tied_decoder,
+)
+from hyotan.training.schedules import OPTIMIZERS, SCHEDULES
+from hyotan.training.trainer import TrainingSettings
+
+Settings = Mapping[str, Any]
+
+CONV_FROM = 4096
+"""Values a sample above which images get a convolutional network by default: an MLP's first layer grows with them."""
+
+DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
+
+AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 300)
+"""Steps that a default training takes, within these numbers of epochs."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device by name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    SettingsError
+        The device is not there.
+    """
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if here[device]))
+    if not here[name]:
+        raise SettingsError(
+            f"device '{name}' is not available here.", "Choose device='cpu' (--device cpu), or see: hyotan doctor"
+        )
+    return torch.device(name)
+
+
+def choose_architecture(settings: Settings, feature_shape: tuple[int, ...]) -> str:
+    """``mlp`` or ``conv``; a tied network is an MLP."""
+    if settings["architecture"] != "auto":
+        return settings["architecture"]
+    large = len(feature_shape) > 1 and int(torch.Size(feature_shape).numel()) > CONV_FROM
+    return "conv" if large and not settings.get("tied") else "mlp"
+
+
+def choose_batch_size(settings: Settings, n: int) -> int:
+    """The batch size; by default it grows with the data, from 32 to 256."""
+    if settings["batch_size"] != "auto":
+        return settings["batch_size"]
+    return next(size for rows, size in ((20_000, 256), (5_000, 128), (1_000, 64), (0, 32)) if n >= rows)
+
+
+def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
+    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 300."""
+    if settings["max_epochs"] != "auto":
+        return settings["max_epochs"]
+    steps = max(1, n // batch_size)
+    return min(max(-(-AUTO_STEPS // steps), AUTO_EPOCHS[0]), AUTO_EPOCHS[1])
+
+
+def build_likelihood(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
+    """The likelihood by name."""
+    family = LIKELIHOODS[name]
+    if settings["output_activation"] == "tanh" and family.low > -1:
+        raise SettingsError(
+            f"output_activation='tanh' gives values in [-1, 1], which a {name} likelihood cannot explain.",
+            "Choose likelihood='gaussian' with scaling='symmetric', or leave output_activation out.",
+        )
+    return family(feature_shape, scale=settings["likelihood_scale"])
+
+
+def build_networks(
+    settings: Settings, feature_shape: tuple[int, ...], code_outputs: int, likelihood: Likelihood
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder, the user's own ones where they were given.
+
+    Parameters
+    ----------
+    settings : the estimator's parameters.
+    feature_shape : shape of one sample.
+    code_outputs : numbers that the encoder puts out for each latent dimension: 1, or 2 for mean and variance.
+    likelihood : says how many numbers a feature the decoder puts out.
+    """
+    activation = ACTIVATIONS[settings["activation"]]
+    architecture = choose_architecture(settings, feature_shape)
+    hidden = DEFAULT_HIDDEN[architecture] if settings["hidden_dims"] == "auto" else settings["hidden_dims"]
+    latent, n_code = settings["latent_dim"], settings["latent_dim"] * code_outputs
+    out_shape = (likelihood.outputs, *feature_shape) if likelihood.outputs > 1 else feature_shape
+    inwards, channels, outputs = hidden[::-1], settings["channels"], likelihood.outputs
+    scheme = INITIALISATIONS[settings["initialisation"]]
+    # The user's own modules are copied: fitting must leave the estimator's parameters as they were.
+    encoder, decoder = copy.deepcopy(settings["encoder"]), copy.deepcopy(settings["decoder"])
+    if settings.get("tied"):
+        _refuse_untieable(settings, architecture, likelihood)
+    if encoder is None:
+        if architecture == "conv":
+            encoder = ConvEncoder(feature_shape, channels, hidden, n_code, activation)
+        else:
+            encoder = mlp_encoder(feature_shape, hidden, n_code, activation)
+        initialise(encoder, scheme)
+    if decoder is None and settings.get("tied"):
+        decoder = tied_decoder(encoder, out_shape, activation)
+    elif decoder is None:
+        if architecture == "conv":
+            decoder = ConvDecoder(latent, channels, inwards, feature_shape, outputs, activation)
+        else:
+            decoder = mlp_decoder(latent, inwards, out_shape, activation)
+        initialise(decoder, scheme)
+    # A likelihood with a link of its own (Bernoulli's sigmoid) takes logits: the activation is in the link already.
+    output = settings["output_activation"] if likelihood.link is None else None
+    return (
+        append_activation(encoder, _activation(settings.get("latent_activation"))),
+        append_activation(decoder, _activation(output)),
+    )
+
+
+def _activation(name: str | None) -> Callable[[], nn.Module] | None:
+    return None if name is None else ACTIVATIONS[name]
+
+
+def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood) -> None:
+    if architecture != "mlp" or settings["encoder"] or settings["decoder"] or likelihood.outputs > 1:
+        raise SettingsError(
+            "tied=True shares the weights of fully connected layers, which this network does not have.",
+            "Choose architecture='mlp', no encoder or decoder of your own, and a likelihood with one output a feature.",
+        )
+
+
+def check_networks(
+    encoder: nn.Module, decoder: nn.Module, feature_shape: tuple[int, ...], latent: int, code_outputs: int, outputs: int
+) -> None:
+    """Run one blank sample through both networks and compare the shapes with what the model needs.
+
+    Raises
+    ------
+    SettingsError
+        Names the network, the shape expected and the shape that came.
+    """
+    out_shape = (outputs, *feature_shape) if outputs > 1 else tuple(feature_shape)
+    _check_one("encoder", encoder, (2, *feature_shape), (2, latent * code_outputs))
+    _check_one("decoder", decoder, (2, latent), (2, *out_shape))
+
+
+def _check_one(name: str, network: nn.Module, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            got = tuple(network.eval()(torch.zeros(given, device=device)).shape)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SettingsError(
+            f"Your {name} cannot take samples of shape {given[1:]}: {reason}", f"It must map {given} to {expected}."
+        ) from error
+    finally:
+        network.train(was_training)
+    if got != expected:
+        raise SettingsError(
+            f"Your {name} gives {got} for an input of shape {given}; expected {expected}.",
+            "Change its last layer (a VAE's encoder puts out 2 * latent_dim values: the mean, then the variance's).",
+        )
+
+
+def training_settings(settings: Settings, n: int, seed: int) -> TrainingSettings:
+    """How to train, every name resolved."""
+    batch_size = choose_batch_size(settings, n)
+    return TrainingSettings(
+        max_epochs=choose_epochs(settings, n, batch_size),
+        batch_size=batch_size,
+        optimizer=OPTIMIZERS[settings["optimizer"]],
+        schedule=SCHEDULES[settings["schedule"]],
+        learning_rate=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
+        seed=seed,
+        grad_clip=settings["grad_clip"],
+        shuffle=settings["shuffle"],
+        early_stopping=settings["early_stopping"],
+        bf16=settings["precision"] == "bf16",
+    )

@@ -1,0 +1,481 @@
+"""What every estimator shares: scikit-learn's contract, on top of a model, a scaling and a trainer."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-module-attribute]
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from hyotan.container import write
+from hyotan.distributions import LIKELIHOODS, Likelihood
+from hyotan.errors import DataError
+from hyotan.estimators.build import build_likelihood, build_networks, check_networks, choose_device, training_settings
+from hyotan.estimators.inputs import check_codes, check_rows
+from hyotan.nn import Summary, summarise
+from hyotan.objective import LatentModel
+from hyotan.parameters import PARAMETERS, check_settings, parameters_of
+from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels
+from hyotan.training.callbacks import Callback, ProgressReporter
+from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
+from hyotan.training.rows import Rows
+from hyotan.training.trainer import Trainer
+
+CHUNK = 4096
+"""Rows computed at once outside training."""
+
+ROW_MULTIPLE = 16
+"""Batches outside training are padded to a multiple of this: matrix products of a few rows take other kernels, and a
+row's result would depend, in its last bits, on how many rows came with it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a fit: which are trained on and which are held out, (n_train,) and (n_held_out,)."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def split_rows(n: int, fraction: float, rows: str, random: np.random.RandomState) -> Split:
+    """Hold out a share of the rows; none where the share would be empty or everything.
+
+    Parameters
+    ----------
+    n : number of rows.
+    fraction : share to hold out, rounded down.
+    rows : ``random``, ``first`` or ``last``.
+    random : draws the rows, and is drawn from in any case, so that later draws do not depend on this choice.
+    """
+    order = random.permutation(n)
+    held = int(n * fraction + 1e-9)
+    if held == 0 or held == n:
+        return Split(np.arange(n), np.arange(0))
+    if rows != "random":
+        order = np.arange(n)
+    if rows == "last":
+        return Split(order[:-held], order[-held:])
+    return Split(np.sort(order[held:]), np.sort(order[:held]))
+
+
+class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A model with a code, under scikit-learn's contract. The families below it say which model.
+
+    Attributes
+    ----------
+    model_ : nn.Module
+        The fitted model, with its best weights, in evaluation mode.
+    feature_shape_ : tuple of int
+        Shape of one sample.
+    likelihood_ : str
+        The likelihood's name, ``auto`` resolved.
+    scaling_ : Scaling
+        From the data's range to the model's.
+    history_ : list of dict
+        One an epoch; losses in nats a sample.
+    n_iter_, best_epoch_ : int
+        Epochs trained, and the one whose weights were kept.
+    range_ : tuple of float
+        Lowest and highest value of the data in the model's range.
+    train_seconds_ : float
+        Time of the training loop alone.
+    """
+
+    kind: ClassVar[str]
+    code_outputs: ClassVar[int] = 1
+    gaussian_default: ClassVar[str] = "gaussian"
+
+    # Parameters that every family has and that are read by name here and downstream.
+    latent_dim: int
+    binarise: str | None
+    validation_fraction: float
+    schedule: str
+    device: str
+    random_state: Any
+    callbacks: Sequence[Callback] | None
+
+    model_: LatentModel
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    # -- fitting -----------------------------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train on X.
+
+        Parameters
+        ----------
+        X : (n, features), (n, height, width) or (n, channels, height, width)
+        y : ignored.
+
+        Raises
+        ------
+        SettingsError, DataError : before the first step.
+        DivergenceError : with the best state before that kept in ``model_``.
+        """
+        return self.fit_resumable(X)
+
+    def fit_resumable(
+        self,
+        X: ArrayLike,
+        store: CheckpointStore | None = None,
+        snapshot: Snapshot | None = None,
+        max_epochs: int | None = None,
+    ) -> Self:
+        """Train as :meth:`fit` does, with checkpoints going to a store, or going on from a snapshot of one.
+
+        Parameters
+        ----------
+        X : as in ``fit``; to go on with the same bits, the same data.
+        store : where checkpoints go.
+        snapshot : where to go on from.
+        max_epochs : a later last epoch than the snapshot's.
+        """
+        settings = self.settings()
+        X = check_rows(self, X, reset=True)
+        random = check_random_state(self.random_state)
+        split = split_rows(len(X), settings["validation_fraction"], settings["validation_rows"], random)
+        seed = int(random.randint(2**31))
+        self._resolve(X, split, settings)
+        self._build(settings, seed)
+        train, validation = self._rows(X, split, settings, seed)
+        trainer = Trainer(
+            self.model_,
+            train,
+            validation,
+            training_settings(settings, len(train), seed),
+            self._callbacks(settings),
+            store,
+        )
+        if snapshot is not None:
+            trainer.restore(snapshot)
+        if max_epochs is not None:
+            trainer.extend(max_epochs)
+        try:
+            trainer.fit()
+        finally:
+            self._learned(trainer)
+        self._fit_codes(X, split)
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters, checked and in plain Python types.
+
+        Raises
+        ------
+        SettingsError
+            Names the parameter, what arrived and what was expected.
+        """
+        return check_settings(self.kind, {p.name: getattr(self, p.name) for p in parameters_of(self.kind)})
+
+    def _resolve(self, X: np.ndarray, split: Split, settings: dict[str, Any]) -> None:
+        """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
+        self.feature_shape_ = tuple(int(size) for size in X.shape[1:])
+        low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
+        unit = settings["scaling"] == "unit" or (settings["scaling"] == "auto" and low >= 0 and high <= 1)
+        name = settings["likelihood"]
+        self.likelihood_ = name if name != "auto" else "bernoulli" if unit else self.gaussian_default
+        bounded = math.isfinite(LIKELIHOODS[self.likelihood_].low)
+        scaling = settings["scaling"]
+        make = automatic(X, low, high, bounded) if scaling == "auto" else SCALINGS[scaling]
+        self.scaling_: Scaling = make(X[split.train])
+        low, high = self.range_ = self._range(X)
+        if bounded:
+            # Held-out rows may leave the range of the training rows by a little after "unit": clipped, not refused.
+            slack = scaling == "unit" and not is_pixels(X)
+            build_likelihood(self.likelihood_, settings, self.feature_shape_).check_support(
+                max(low, 0.0) if slack else low, min(high, 1.0) if slack else high
+            )
+        if settings["binarise"] and not (low >= 0 and high <= 1):
+            raise DataError(
+                f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
+            )
+
+    def _range(self, X: np.ndarray) -> tuple[float, float]:
+        if is_pixels(X):
+            ends = self.scaling_.to_model(np.array([X.min(), X.max()]))
+            return float(ends[0]), float(ends[1])
+        scaled = self._to_model(X)
+        return float(scaled.min()), float(scaled.max())
+
+    def _to_model(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the model's range, float32; a bounded likelihood with ``unit`` clips what lies outside."""
+        scaled = self.scaling_.to_model(X)
+        bounded = math.isfinite(LIKELIHOODS[self.likelihood_].low)
+        return scaled.clip(0.0, 1.0) if bounded and not self.scaling_.is_identity else scaled
+
+    def _build(self, settings: dict[str, Any], seed: int = 0) -> None:
+        """Make the model, its weights drawn from the seed; torch's global generator is left as it was."""
+        likelihood = build_likelihood(self.likelihood_, settings, self.feature_shape_)
+        self.device_ = choose_device(settings["device"])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder, decoder = build_networks(settings, self.feature_shape_, self.code_outputs, likelihood)
+            if settings["encoder"] is not None or settings["decoder"] is not None:
+                check_networks(
+                    encoder, decoder, self.feature_shape_, settings["latent_dim"], self.code_outputs, likelihood.outputs
+                )
+            self.model_ = self._make_model(encoder, decoder, likelihood, settings).to(self.device_)
+
+    def _make_model(
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
+    ) -> LatentModel:
+        raise NotImplementedError
+
+    def _rows(self, X: np.ndarray, split: Split, settings: dict[str, Any], seed: int) -> tuple[Rows, Rows | None]:
+        train = self._resident(X[split.train] if len(split.validation) else X)
+        validation = self._resident(X[split.validation]) if len(split.validation) else None
+        if settings["binarise"] is not None:
+            if validation is not None:
+                validation = binarised(validation, seed + 1)
+            train = binarised(train, seed) if settings["binarise"] == "static" else dynamically_binarised(train)
+        return train, validation
+
+    def _resident(self, X: np.ndarray) -> Rows:
+        """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
+        if is_pixels(X) and self.scaling_.factor.ndim == 0:
+            values = torch.from_numpy(np.ascontiguousarray(X)).to(self.device_)
+            return Rows(values, float(self.scaling_.offset), float(self.scaling_.factor))
+        return Rows(torch.from_numpy(np.ascontiguousarray(self._to_model(X))).to(self.device_))
+
+    def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
+        own = list(settings["callbacks"] or [])
+        return [*own, ProgressReporter()] if settings["verbose"] else own
+
+    def _learned(self, trainer: Trainer) -> None:
+        self.history_ = trainer.history
+        self.n_iter_, self.best_epoch_ = trainer.epoch, trainer.best_epoch
+        self.train_seconds_ = trainer.train_seconds
+
+    def _fit_codes(self, X: np.ndarray, split: Split) -> None:
+        """Note where the codes of the training rows lie: mean (latent,) and covariance (latent, latent)."""
+        rows = split.train[:: max(1, len(split.train) // 20_000)]
+        codes = self._encode(X[rows]).astype(np.float64)
+        self.code_mean_ = codes.mean(axis=0)
+        centred = codes - self.code_mean_
+        self.code_covariance_ = centred.T @ centred / len(codes)
+
+    # -- using -------------------------------------------------------------------------------------------------------
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Codes, (n, latent_dim), float32: the code, or the posterior mean. Deterministic."""
+        return self._encode(self._checked(X))
+
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
+        """Decode codes to the likelihood's mean, (n, *features), float32, in the data's own units."""
+        check_is_fitted(self)
+        codes = check_codes(Z, self.model_code_size)
+        return self.scaling_.to_data(self._batched(self._mean_at, codes))
+
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """X through the code and back, (n, *features), float32, in the data's own units. Deterministic."""
+        return self.inverse_transform(self.transform(X))
+
+    def in_range(self, X: ArrayLike) -> np.ndarray:
+        """X scaled to the model's range, (n, *features), float32."""
+        return self._to_model(self._checked(X))
+
+    def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """X and its reconstruction, both in the model's range, (n, *features) each."""
+        scaled = self.in_range(X)
+        return scaled, self._batched(lambda x: self._mean_at(self.model_.code(x)), scaled)
+
+    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 11) -> np.ndarray:
+        """Decode the straight line between the codes of two samples.
+
+        Parameters
+        ----------
+        a, b : (*features)
+        steps : samples on the way, both ends included.
+
+        Returns
+        -------
+        (steps, *features)
+        """
+        start, end = self.transform(np.stack([np.asarray(a), np.asarray(b)]))
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.inverse_transform((1 - share) * start + share * end)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """New samples: the likelihood's mean at codes drawn from :meth:`sample_codes`.
+
+        Parameters
+        ----------
+        n_samples : how many.
+        random_state : int, RandomState or None.
+
+        Returns
+        -------
+        (n_samples, *features), in the data's own units.
+        """
+        return self.inverse_transform(self.sample_codes(n_samples, random_state))
+
+    def sample_codes(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Codes from a Gaussian with the mean and covariance of the training codes, (n_samples, latent_dim)."""
+        check_is_fitted(self)
+        random = check_random_state(random_state)
+        codes = random.multivariate_normal(self.code_mean_, self.code_covariance_, size=n_samples, check_valid="ignore")
+        return codes.astype(np.float32)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """log p(x | code of x), (n,), in nats on the model's range: higher is more like the training data."""
+        return self._batched(self._log_likelihood, self._to_model(self._checked(X)))
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Mean of :meth:`score_samples`."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
+        """What training minimises, at its final weights, a row: ``loss``, ``reconstruction`` (n,), ``kl`` (n, latent).
+
+        Parameters
+        ----------
+        X : (n, *features)
+        random_state : seed of the objective's noise.
+        """
+        rows = torch.from_numpy(self._to_model(self._checked(X)))
+        parts: list[dict[str, np.ndarray]] = []
+        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []), torch.no_grad():
+            torch.manual_seed(random_state)
+            for x in rows.split(CHUNK):
+                terms = self.model_.objective(x.to(self.device_))
+                named = {"loss": terms.loss, "reconstruction": terms.reconstruction, "kl": terms.kl}
+                parts.append({name: value.float().cpu().numpy() for name, value in named.items() if value is not None})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def summary(self, feature_shape: tuple[int, ...] | None = None) -> Summary:
+        """Layers, shapes and parameters; before ``fit``, for samples of the shape given.
+
+        Parameters
+        ----------
+        feature_shape : shape of one sample; only needed before ``fit``.
+        """
+        model, shape = self._model_to_summarise(feature_shape)
+        decoder = [*model.decoder] if type(model.decoder) is nn.Sequential else [model.decoder]
+        if model.likelihood.link is not None:
+            # The link belongs before the pure reshape at the end, where the values are still a vector.
+            at = len(decoder) - isinstance(decoder[-1], nn.Unflatten)
+            decoder.insert(at, model.likelihood.link())
+        return summarise(nn.Sequential(model.encoder, *self._code_of(), *decoder), shape)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, atomically; read it with :func:`hyotan.load`."""
+        check_is_fitted(self)
+        write(Path(path), kind=self.kind, settings=self.saved_settings(), tensors=self.saved_arrays())
+
+    def saved_settings(self) -> dict[str, Any]:
+        """What the model file says of this estimator, beside its tensors."""
+        settings = self.settings()
+        return {
+            "parameters": {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line},
+            "own_modules": [name for name in ("encoder", "decoder") if settings[name] is not None],
+            "feature_shape": list(self.feature_shape_),
+            "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "likelihood": self.likelihood_,
+            "range": list(self.range_),
+            "n_iter": self.n_iter_,
+            "best_epoch": self.best_epoch_,
+            "train_seconds": self.train_seconds_,
+        }
+
+    def saved_arrays(self) -> dict[str, np.ndarray]:
+        """What the model file holds: weights, scaling, where the codes lie, the history as JSON bytes."""
+        return to_arrays(self.model_.state_dict(), "model") | {
+            "scaling/offset": self.scaling_.offset,
+            "scaling/factor": self.scaling_.factor,
+            "codes/mean": self.code_mean_,
+            "codes/covariance": self.code_covariance_,
+            "history": json_array(self.history_),
+        }
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def model_code_size(self) -> int:
+        """Size of the fitted model's code (``latent_dim`` may have been set anew since)."""
+        return len(self.code_mean_)
+
+    def _model_to_summarise(self, feature_shape: tuple[int, ...] | None) -> tuple[LatentModel, tuple[int, ...]]:
+        if hasattr(self, "model_"):
+            return self.model_, self.feature_shape_
+        if feature_shape is None:
+            raise DataError(
+                f"This {type(self).__name__} is not fitted: the shape of a sample is not known.",
+                "Pass it: summary((28, 28)).",
+            )
+        settings = self.settings()
+        name = "bernoulli" if settings["likelihood"] == "auto" else settings["likelihood"]
+        likelihood = build_likelihood(name, settings, feature_shape)
+        encoder, decoder = build_networks(settings, feature_shape, self.code_outputs, likelihood)
+        return self._make_model(encoder, decoder, likelihood, settings), feature_shape
+
+    def _code_of(self) -> list[nn.Module]:
+        """What turns the encoder's output into a code, as a layer; nothing where it is one."""
+        return []
+
+    def _checked(self, X: ArrayLike) -> np.ndarray:
+        check_is_fitted(self)
+        return check_rows(self, X, reset=False)
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        return self._batched(self.model_.code, self._to_model(X))
+
+    def _decoded(self, z: Tensor) -> Distribution:
+        return self.model_.decode(z)
+
+    def _mean_at(self, z: Tensor) -> Tensor:
+        return self._decoded(z).mean
+
+    def _log_likelihood(self, x: Tensor) -> Tensor:
+        return self._decoded(self.model_.code(x)).log_prob(x)
+
+    def _batched(self, compute: Callable[[Tensor], Tensor], values: np.ndarray) -> np.ndarray:
+        """Apply a row-wise function to float32 rows, chunk by chunk, each row's bits independent of its company."""
+        with torch.no_grad():
+            parts = [compute(x.to(self.device_))[:n].float().cpu().numpy() for x, n in padded_chunks(values)]
+        return np.concatenate(parts)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "code_mean_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = False
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many columns ``transform`` gives: scikit-learn names them."""
+        return self.model_code_size
+
+
+def padded_chunks(values: np.ndarray) -> Iterator[tuple[Tensor, int]]:
+    """Chunks of rows, the last padded with zeros to a multiple of ROW_MULTIPLE, and how many rows of each are real."""
+    for start in range(0, len(values), CHUNK):
+        chunk = torch.from_numpy(np.ascontiguousarray(values[start : start + CHUNK]))
+        missing = -len(chunk) % ROW_MULTIPLE
+        yield (torch.cat([chunk, chunk.new_zeros(missing, *chunk.shape[1:])]) if missing else chunk), len(chunk)
+
+
+def binarised(rows: Rows, seed: int) -> Rows:
+    """Black and white, drawn once: each value is 1 with its own grey value as probability."""
+    generator = torch.Generator(device=rows.values.device).manual_seed(seed)
+    return Rows(torch.bernoulli(rows.take(slice(None)), generator=generator))
+
+
+def dynamically_binarised(rows: Rows) -> Rows:
+    """Black and white, drawn anew at each batch."""
+    return Rows(rows.values, rows.offset, rows.factor, binarise=True)

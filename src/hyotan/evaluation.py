@@ -1,0 +1,163 @@
+"""A fitted estimator and rows it has not seen: a frozen record of how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hyotan import metrics
+from hyotan.diagnosis import Facts, Finding, diagnose
+from hyotan.estimators import VAE
+from hyotan.estimators.contract import LatentEstimator
+
+NLL_ROWS, NLL_SAMPLES = 500, 200
+"""What an evaluation spends on the likelihood by default: seconds, not minutes."""
+
+BASELINE_ROWS = 60_000
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """An importance-sampled estimate of -log p(x).
+
+    Attributes
+    ----------
+    nll, standard_error : mean over the rows and its standard error, in nats a sample; lower is better.
+    rows, samples : rows scored, and latent samples a row.
+    elbo_gap : the negative bound minus ``nll`` on the same rows: what the posterior's shape costs.
+    """
+
+    nll: float
+    standard_error: float
+    rows: int
+    samples: int
+    elbo_gap: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a fitted estimator is on rows that it has not seen.
+
+    Attributes
+    ----------
+    n_rows : rows evaluated.
+    mse : mean squared error a feature of the deterministic reconstruction, in the model's range.
+    mse_standard_error : over the rows.
+    loss, reconstruction, kl : in nats a sample; kl None without one.
+    bits_per_dimension : of the loss.
+    active_units, latent_dim, n_features : counts.
+    kl_per_dimension : nats.
+    mse_mean_image, mse_pca : baselines fitted on the training rows; None where these were not given.
+    likelihood : the importance-sampled estimate of a VAE; None otherwise.
+    """
+
+    n_rows: int
+    mse: float
+    mse_standard_error: float
+    loss: float
+    reconstruction: float
+    kl: float | None
+    bits_per_dimension: float
+    active_units: int
+    latent_dim: int
+    n_features: int
+    kl_per_dimension: tuple[float, ...]
+    mse_mean_image: float | None
+    mse_pca: float | None
+    likelihood: Likelihood | None
+    diagnosis: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return asdict(self)
+
+
+def evaluate(
+    estimator: LatentEstimator,
+    X: np.ndarray,
+    train: np.ndarray | None = None,
+    *,
+    nll_rows: int = NLL_ROWS,
+    nll_samples: int = NLL_SAMPLES,
+    random_state: int = 0,
+) -> Evaluation:
+    """Evaluate a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : fitted.
+    X : (n, *features), rows that it has not seen.
+    train : (m, *features), the training rows, for the mean image and PCA of the same size; None leaves them out.
+    nll_rows, nll_samples : what to spend on a VAE's likelihood; 0 rows for none.
+    random_state : seed of everything that is drawn: the objective's noise, binarised test rows, latent samples.
+    """
+    X = as_trained(estimator, X, random_state)
+    scaled, reconstruction = estimator.reconstruct_in_range(X)
+    errors = np.square(reconstruction - scaled).reshape(len(X), -1).mean(axis=1, dtype=np.float64)
+    terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(X, random_state).items()}
+    kl = terms.get("kl")
+    n_features = int(np.prod(estimator.feature_shape_))
+    loss = float(terms["loss"].mean())
+    mean_image = pca = None
+    if train is not None:
+        baseline = estimator.in_range(as_trained(estimator, train[:BASELINE_ROWS], random_state + 1))
+        mean_image = metrics.mean_image_mse(baseline, scaled)
+        pca = metrics.pca_mse(baseline, scaled, estimator.latent_dim)
+    kl_per_dimension = () if kl is None else tuple(kl.mean(axis=0).tolist())
+    active = metrics.active_units(estimator.transform(X))
+    facts = Facts(
+        kind=estimator.kind,
+        likelihood=estimator.likelihood_,
+        latent_dim=estimator.latent_dim,
+        active_units=active,
+        n_features=n_features,
+        n_train=len(X) if train is None else len(train),
+        mse=float(errors.mean()),
+        low=estimator.range_[0],
+        high=estimator.range_[1],
+        mse_mean_image=mean_image,
+        mse_pca=pca,
+        beta=getattr(estimator, "beta", None),
+        kl_per_dimension=kl_per_dimension,
+        history=estimator.history_,
+        schedule=estimator.schedule,
+    )
+    return Evaluation(
+        n_rows=len(X),
+        mse=facts.mse,
+        mse_standard_error=metrics.standard_error(errors),
+        loss=loss,
+        reconstruction=float(terms["reconstruction"].mean()),
+        kl=None if kl is None else float(kl.sum(axis=1).mean()),
+        bits_per_dimension=metrics.bits_per_dimension(loss, n_features),
+        active_units=active,
+        latent_dim=estimator.latent_dim,
+        n_features=n_features,
+        kl_per_dimension=kl_per_dimension,
+        mse_mean_image=mean_image,
+        mse_pca=pca,
+        likelihood=_likelihood(estimator, X[:nll_rows], nll_samples, random_state),
+        diagnosis=tuple(diagnose(facts)),
+    )
+
+
+def _likelihood(estimator: LatentEstimator, X: np.ndarray, samples: int, random_state: int) -> Likelihood | None:
+    if not isinstance(estimator, VAE) or len(X) == 0:
+        return None
+    nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
+    terms = estimator.loss_samples(X, random_state)
+    bound = float((terms["reconstruction"] + terms["kl"].sum(axis=1)).mean(dtype=np.float64))
+    mean = float(nll.mean())
+    return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
+
+
+def as_trained(estimator: LatentEstimator, X: np.ndarray, random_state: int) -> np.ndarray:
+    """The rows as the estimator was trained on them: black and white where it binarises, drawn once from the seed."""
+    if estimator.binarise is None:
+        return X
+    grey = estimator.in_range(X)
+    bits = np.random.default_rng(random_state).random(grey.shape, dtype=np.float32) < grey
+    rows = estimator.scaling_.to_data(bits.astype(np.float32))
+    return np.rint(rows).astype(X.dtype) if X.dtype.kind in "iu" else rows

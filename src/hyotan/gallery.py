@@ -1,0 +1,187 @@
+"""The figures of a run, drawn into its folder: what was learned, at a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hyotan.data import Dataset
+from hyotan.estimators import VAE
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.plots import (
+    Display,
+    InterpolationDisplay,
+    KLPerDimensionDisplay,
+    LatentScatterDisplay,
+    LossCurvesDisplay,
+    ManifoldDisplay,
+    ReconstructionsDisplay,
+    SamplesDisplay,
+    TrainingAnimation,
+    central_limits,
+)
+from hyotan.runs import FIGURES, FittedRun, tracked_rows
+
+SCATTER_ROWS = 5000
+
+
+class Shown:
+    """The range in which an estimator's rows are drawn: the model's own, but for images that were standardised.
+
+    Parameters
+    ----------
+    estimator : fitted.
+    """
+
+    def __init__(self, estimator: LatentEstimator) -> None:
+        self.estimator = estimator
+        self.is_image = len(estimator.feature_shape_) > 1
+        self.in_data_units = self.is_image and estimator.scaling_.factor.ndim > 0
+        low, high = estimator.range_
+        ends = estimator.scaling_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
+        # A table has no one range; images need one, the same for all, so that grey means the same in each.
+        self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
+
+    def rows(self, X: np.ndarray) -> np.ndarray:
+        """Rows of data, (n, *features), in the range that is drawn."""
+        return X.astype(np.float32) if self.in_data_units else self.estimator.in_range(X)
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
+        return rows if self.in_data_units else self.estimator.scaling_.to_model(rows)
+
+
+def names_of(run: FittedRun) -> Sequence[str] | None:
+    """The columns' names, where the data are a table that has them."""
+    return run.train.feature_names
+
+
+def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """Loss curves: both, and each alone."""
+    yield "loss.png", LossCurvesDisplay.from_history(run.estimator.history_)
+
+
+def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """Originals above, reconstructions below, and the error."""
+    shown = Shown(run.estimator)
+    rows = tracked_rows(run.test)
+    X = run.test.X[rows]
+    labels = None if run.test.y is None else list(run.test.y[rows])
+    yield (
+        "reconstructions.png",
+        ReconstructionsDisplay.from_arrays(
+            shown.rows(X),
+            shown.scaled(run.estimator.reconstruct(X)),
+            labels,
+            value_range=shown.value_range if shown.is_image else None,
+            columns=names_of(run),
+        ),
+    )
+
+
+def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """New samples: of the prior, or of a Gaussian on the codes."""
+    yield "samples.png", samples_display(run.estimator, 64, 0, names_of(run))
+
+
+def samples_display(
+    estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None
+) -> SamplesDisplay:
+    """New samples as a figure."""
+    shown = Shown(estimator)
+    return SamplesDisplay.from_arrays(
+        shown.scaled(estimator.sample(n, random_state=random_state)),
+        value_range=shown.value_range if shown.is_image else None,
+        columns=columns,
+    )
+
+
+def latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """The codes of the test rows."""
+    if run.estimator.latent_dim < 2:
+        return
+    codes = run.estimator.transform(run.test.X[:SCATTER_ROWS])
+    labels = None if run.test.y is None else list(run.test.y[:SCATTER_ROWS])
+    yield "latent.png", LatentScatterDisplay.from_codes(codes, labels)
+
+
+def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """A grid of decoded codes over a code of size 2."""
+    estimator, shown = run.estimator, Shown(run.estimator)
+    if estimator.latent_dim != 2 or not shown.is_image:
+        return
+    is_vae = isinstance(estimator, VAE)
+    limits = None if is_vae else central_limits(estimator.transform(run.train.X[:SCATTER_ROWS]))
+    yield (
+        "manifold.png",
+        ManifoldDisplay.from_decoder(
+            lambda codes: shown.scaled(estimator.inverse_transform(codes)),
+            latent_dim=2,
+            steps=20 if max(estimator.feature_shape_) <= 40 else 10,
+            spacing="normal" if is_vae else "linear",
+            limits=limits,
+            value_range=shown.value_range,
+        ),
+    )
+
+
+def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """KL of each latent dimension."""
+    if run.evaluation.kl_per_dimension:
+        active = run.estimator.transform(run.test.X).var(axis=0) > 0.01
+        yield "kl.png", KLPerDimensionDisplay.from_kl(run.evaluation.kl_per_dimension, active)
+
+
+def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """Ten reconstructions, epoch by epoch."""
+    if run.frames is None or len(run.estimator.feature_shape_) < 2:
+        return
+    originals, epochs, frames = run.frames
+    by_epoch = {row["epoch"]: row.get("val_loss") for row in run.estimator.history_}
+    film = TrainingAnimation.from_frames(
+        originals, frames, epochs, [by_epoch.get(epoch) for epoch in epochs], value_range=run.estimator.range_
+    )
+    yield "training.gif", film
+    yield "training.html", film
+
+
+DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
+    "loss": loss,
+    "reconstructions": reconstructions,
+    "samples": samples,
+    "latent": latent,
+    "manifold": manifold,
+    "kl": kl,
+    "animation": animation,
+}
+"""What is drawn for a run: a new figure is one function here."""
+
+
+def draw(run: FittedRun) -> list[Path]:
+    """Draw all figures that suit the run into its ``figures/``; their paths come back."""
+    folder = run.folder.path / FIGURES
+    folder.mkdir(exist_ok=True)
+    return [display.save(folder / name) for drawing in DRAWINGS.values() for name, display in drawing(run)]
+
+
+def interpolation_display(estimator: LatentEstimator, a: np.ndarray, b: np.ndarray, steps: int) -> InterpolationDisplay:
+    """The walk between the codes of two samples, as a figure."""
+    shown = Shown(estimator)
+    return InterpolationDisplay.from_arrays(
+        shown.scaled(estimator.interpolate(a, b, steps)), value_range=shown.value_range
+    )
+
+
+def reconstructions_display(estimator: LatentEstimator, dataset: Dataset, n: int = 10) -> ReconstructionsDisplay:
+    """The first rows of a dataset beside their reconstructions."""
+    shown = Shown(estimator)
+    X = dataset.X[:n]
+    return ReconstructionsDisplay.from_arrays(
+        shown.rows(X),
+        shown.scaled(estimator.reconstruct(X)),
+        None if dataset.y is None else list(dataset.y[:n]),
+        value_range=shown.value_range if shown.is_image else None,
+        columns=dataset.feature_names,
+    )

@@ -1,0 +1,44 @@
+"""Numbers from arrays: pure functions that know no model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+
+def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float:
+    """Mean squared error a feature."""
+    return float(np.mean(np.square(a - b, dtype=np.float32), dtype=np.float64))
+
+
+def standard_error(values: Float[Array, " n"]) -> float:
+    """Standard error of the mean; 0 for a single value."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def bits_per_dimension(nats: float, features: int) -> float:
+    """Nats a sample as bits a feature."""
+    return nats / (features * math.log(2))
+
+
+def active_units(codes: Float[Array, "n latent"], threshold: float = 0.01) -> int:
+    """How many dimensions of the code have a variance over the rows above 0.01.  Burda et al. 2016, section 4."""
+    return int((codes.var(axis=0) > threshold).sum())
+
+
+def mean_image_mse(train: Float[Array, "n *features"], test: Float[Array, "m *features"]) -> float:
+    """MSE of answering every test row with the mean of the training rows: what a code of size 0 reaches."""
+    return mse(np.broadcast_to(train.mean(axis=0), test.shape), test)
+
+
+def pca_mse(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> float:
+    """MSE on test rows of PCA with ``size`` components, fitted on the training rows."""
+    from sklearn.decomposition import PCA
+
+    flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    size = min(size, *flat.shape)
+    pca = PCA(size, random_state=0).fit(flat)
+    return mse(pca.inverse_transform(pca.transform(flat_test)), flat_test)

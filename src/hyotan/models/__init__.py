@@ -1,0 +1,1 @@
+"""The model families: parts put together, and the objective; nothing else."""

@@ -1,0 +1,99 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+from torch.nn import functional as F
+
+from hyotan.distributions import Likelihood, standard_normal
+from hyotan.losses import (
+    free_bits,
+    iwae_bound,
+    kl_per_dimension,
+    log_weights,
+    negative_elbo,
+    warmed_beta,
+)
+from hyotan.objective import LatentModel, Progress, Terms
+
+VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    # The log-variance is floored and capped where exp would leave fp32's useful range, far from any trained posterior.
+    "exp": lambda raw: (0.5 * raw.clamp(-30, 20)).exp(),
+    "softplus": lambda raw: (F.softplus(raw) + 1e-12).sqrt(),
+}
+"""From the encoder's second output to the posterior's standard deviation."""
+
+
+class VAEModel(LatentModel):
+    """The VAE (Kingma & Welling 2014), trained by the ELBO or by the IWAE bound (Burda et al. 2016).
+
+    Parameters
+    ----------
+    encoder : (batch, *features) to (batch, 2 * latent): the mean, then what ``standard_deviation`` reads.
+    decoder : (..., latent) to the likelihood's parameters.
+    likelihood : p(x|z).
+    standard_deviation : an entry of :data:`VARIANCES`.
+    beta, beta_warmup, free_bits, n_samples, iwae : the objective's settings; warm-up in epochs, free bits in nats.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        standard_deviation: Callable[[Tensor], Tensor] = VARIANCES["exp"],
+        beta: float = 1.0,
+        beta_warmup: float = 0.0,
+        free_bits: float = 0.0,
+        n_samples: int = 1,
+        iwae: bool = False,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood)
+        self.standard_deviation = standard_deviation
+        self.beta, self.beta_warmup, self.free_bits = beta, beta_warmup, free_bits
+        self.n_samples, self.iwae = n_samples, iwae
+
+    def posterior(self, x: Tensor) -> Independent:
+        """q(z|x), a diagonal Gaussian with batch shape (batch,) and event shape (latent,)."""
+        mean, raw = self.encoder(x).float().chunk(2, dim=-1)
+        return Independent(Normal(mean, self.standard_deviation(raw), validate_args=False), 1, validate_args=False)
+
+    def code(self, x: Tensor) -> Tensor:
+        """The posterior mean, (batch, latent)."""
+        return self.posterior(x).mean
+
+    def objective(self, x: Tensor, progress: Progress | None = None) -> Terms:
+        """The negative bound, per sample, in nats."""
+        posterior = self.posterior(x)
+        z = posterior.rsample(torch.Size([self.n_samples]))
+        log_likelihood = self.decode(z).log_prob(x)
+        kl = kl_per_dimension(posterior)
+        reconstruction = -log_likelihood.mean(0)
+        if self.iwae:
+            prior = standard_normal(z.shape[-1], like=z)
+            loss = -iwae_bound(log_weights(log_likelihood, z, posterior, prior))
+        else:
+            beta = warmed_beta(self.beta, self.beta_warmup, progress)
+            loss = negative_elbo(reconstruction, free_bits(kl, self.free_bits), beta)
+        return Terms(loss, reconstruction, posterior.mean, kl)
+
+    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+        """log p(x|z) + log p(z) - log q(z|x) at z = mean + deviation * noise.
+
+        Parameters
+        ----------
+        x : (batch, *features)
+        noise : standard normal, (samples, 1, latent) for the same draws in every row, or (samples, batch, latent).
+
+        Returns
+        -------
+        (samples, batch), in nats; :func:`hyotan.losses.iwae_bound` of it estimates log p(x).
+        """
+        posterior = self.posterior(x)
+        z = posterior.mean + posterior.base_dist.scale * noise
+        prior = standard_normal(z.shape[-1], like=z)
+        return log_weights(self.decode(z).log_prob(x), z, posterior, prior)

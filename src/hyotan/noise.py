@@ -1,0 +1,90 @@
+"""Corruptions for denoising autoencoders: each takes a clean batch and gives a noisy one of the same shape.
+
+Source: Vincent et al. 2010, "Stacked Denoising Autoencoders" (Gaussian, masking, salt-and-pepper); swap noise, which
+suits tables, replaces a value by that of another row in the same column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Batch = Float[Tensor, "batch *features"]
+
+
+class Noise(Protocol):
+    """A corruption of a batch, drawn from torch's global generator."""
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch; the input stays as it was."""
+        ...
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Add N(0, level²) and clip to the data's own range [low, high], as a camera would."""
+
+    level: float
+    low: float
+    high: float
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch."""
+        return torch.randn_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class MaskingNoise:
+    """Set a share ``level`` of the values to 0."""
+
+    level: float
+    low: float
+    high: float
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch."""
+        return x * (torch.rand_like(x) >= self.level)
+
+
+@dataclass(frozen=True)
+class SaltAndPepperNoise:
+    """Set a share ``level`` of the values to the lowest or the highest value, half each."""
+
+    level: float
+    low: float
+    high: float
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch."""
+        u = torch.rand_like(x)
+        peppered = torch.where(u < self.level / 2, self.low, x)
+        return torch.where(u >= 1 - self.level / 2, self.high, peppered)
+
+
+@dataclass(frozen=True)
+class SwapNoise:
+    """Replace a share ``level`` of the values by the same feature of a random other row of the batch."""
+
+    level: float
+    low: float
+    high: float
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch."""
+        flat = x.flatten(1)
+        donors = torch.randint(len(flat), flat.shape, device=x.device)
+        hit = torch.rand_like(flat) < self.level
+        return torch.where(hit, flat.gather(0, donors), flat).reshape(x.shape)
+
+
+NOISES: Mapping[str, type[GaussianNoise] | type[MaskingNoise] | type[SaltAndPepperNoise] | type[SwapNoise]] = {
+    "gaussian": GaussianNoise,
+    "masking": MaskingNoise,
+    "salt-and-pepper": SaltAndPepperNoise,
+    "swap": SwapNoise,
+}

@@ -1,0 +1,400 @@
+"""Every estimator parameter, once: default, domain, help. Python, command line and TOML files all read this table.
+
+The module loads neither torch nor scikit-learn, so that ``hyotan fit --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hyotan.errors import SettingsError, did_you_mean
+
+
+class Domain(Protocol):
+    """What values a parameter can take, in words, from text, and checked."""
+
+    def describe(self) -> str:
+        """Say what is expected, to follow "expected "."""
+        ...
+
+    def parse(self, text: str) -> Any:
+        """Turn text from the command line into a value; ValueError where that cannot be done."""
+        ...
+
+    def check(self, value: Any) -> Any:
+        """Give the value back in its plain Python type; ValueError where it does not belong here."""
+        ...
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number of at least ``low``."""
+
+    low: int = 0
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return f"an integer of at least {self.low}"
+
+    def parse(self, text: str) -> int:
+        """Read an integer."""
+        return int(text)
+
+    def check(self, value: Any) -> int:
+        """Refuse booleans, fractions, and values below ``low``."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < self.low:
+            raise ValueError
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A finite number from ``low`` to ``high``; ``above`` excludes ``low`` itself, ``below`` excludes ``high``."""
+
+    low: float = 0.0
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        low = f"{'above' if self.above else 'of at least'} {self.low:g}"
+        return f"a number {low}" + (
+            "" if math.isinf(self.high) else f" and {'below' if self.below else 'at most'} {self.high:g}"
+        )
+
+    def parse(self, text: str) -> float:
+        """Read a number."""
+        return float(text)
+
+    def check(self, value: Any) -> float:
+        """Refuse booleans, NaN, infinities and values outside the interval."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
+            raise ValueError
+        value = float(value)
+        too_low = value < self.low or (self.above and value == self.low)
+        too_high = value > self.high or (self.below and value == self.high)
+        if too_low or too_high:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few names."""
+
+    options: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return "one of " + ", ".join(f"'{option}'" for option in self.options)
+
+    def parse(self, text: str) -> str:
+        """Take the text as it is."""
+        return text
+
+    def check(self, value: Any) -> str:
+        """Refuse anything that is not on the list."""
+        if not isinstance(value, str) or value not in self.options:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return "True or False"
+
+    def parse(self, text: str) -> bool:
+        """Read yes/no, true/false, 1/0."""
+        known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in known:
+            raise ValueError
+        return known[text.lower()]
+
+    def check(self, value: Any) -> bool:
+        """Refuse anything but a boolean (NumPy's too)."""
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+            raise ValueError
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A list of whole numbers, each of at least 1; may be empty."""
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return "integers of at least 1, such as 512,256 (an empty list, '-' on the command line, is allowed)"
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        """Read comma-separated integers; ``-`` is the empty list."""
+        return () if text.strip() in ("", "-") else tuple(int(part) for part in text.split(","))
+
+    def check(self, value: Any) -> tuple[int, ...]:
+        """Refuse anything but a sequence of integers of at least 1."""
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError
+        return tuple(Integer(1).check(item) for item in value)
+
+
+@dataclass(frozen=True)
+class Anything:
+    """A Python object that only a Python caller can pass (a module, callbacks)."""
+
+    words: str
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return self.words
+
+    def parse(self, text: str) -> Any:
+        """Refuse: there is no spelling in text."""
+        raise ValueError(text)
+
+    def check(self, value: Any) -> Any:
+        """Leave the check to the place that uses the object."""
+        return value
+
+
+AUTOENCODER, DENOISING, VAE = "autoencoder", "denoising-autoencoder", "vae"
+EVERY = (AUTOENCODER, DENOISING, VAE)
+DETERMINISTIC = (AUTOENCODER, DENOISING)
+
+MODEL_NAMES = {"ae": AUTOENCODER, "dae": DENOISING, "vae": VAE}
+"""What ``--model`` accepts, and the kind that each stands for."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name in Python, its default, what it may be, and a sentence of help."""
+
+    name: str
+    default: Any
+    domain: Domain
+    help: str
+    section: str
+    kinds: tuple[str, ...] = EVERY
+    words: tuple[Any, ...] = ()
+    """Values allowed beside the domain: ``"auto"``, ``None``."""
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line: ``latent_dim`` is ``--latent-dim``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def on_command_line(self) -> bool:
+        """Whether the value has a spelling in text."""
+        return not isinstance(self.domain, Anything)
+
+    def describe(self) -> str:
+        """Say what is expected: the domain, and the words allowed beside it."""
+        words = [repr(word) for word in self.words if word is not None] + [
+            "None" for word in self.words if word is None
+        ]
+        return " or ".join([self.domain.describe(), *words])
+
+    def parse(self, text: str) -> Any:
+        """Read a value from the command line; SettingsError where it cannot be one."""
+        named = {"none" if word is None else str(word): word for word in self.words}
+        if text.lower() in named:
+            return named[text.lower()]
+        try:
+            value = self.domain.parse(text)
+        except ValueError:
+            raise self._refusal(text, spelled=self.flag) from None
+        return self.check(value, spelled=self.flag)
+
+    def check(self, value: Any, spelled: str | None = None) -> Any:
+        """Give the value back in its plain type; SettingsError where it cannot be one."""
+        if any(value is word or (isinstance(value, str) and value == word) for word in self.words):
+            return value
+        try:
+            return self.domain.check(value)
+        except (ValueError, TypeError):
+            raise self._refusal(value, spelled or self.name) from None
+
+    def _refusal(self, value: Any, spelled: str) -> SettingsError:
+        hint = ""
+        if isinstance(self.domain, Choice) and isinstance(value, str):
+            hint = did_you_mean(value, self.domain.options)
+        fix = hint or f"Expected {self.describe()}; the default is {self.default!r}."
+        return SettingsError(f"{spelled} cannot be {value!r}: expected {self.describe()}.", fix)
+
+
+LIKELIHOODS = (
+    "bernoulli",
+    "continuous-bernoulli",
+    "gaussian",
+    "gaussian-shared",
+    "gaussian-per-feature",
+    "gaussian-heteroscedastic",
+)
+ACTIVATIONS = ("relu", "gelu", "silu", "elu", "leaky-relu", "tanh", "sigmoid", "softplus", "identity")
+NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
+
+_MODEL, _DATA, _TRAINING = "model", "data", "training"
+
+TABLE: tuple[Parameter, ...] = (
+    Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
+    Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
+    Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),
+    Parameter(
+        "architecture",
+        "auto",
+        Choice(("mlp", "conv")),
+        "Fully connected or convolutional; auto: conv above 4,096 values.",
+        _MODEL,
+        words=("auto",),
+    ),
+    Parameter("channels", (32, 64), Integers(), "Channels of the convolutions; each halves the image.", _MODEL),
+    Parameter("encoder", None, Anything("an nn.Module or None"), "Your own encoder.", _MODEL),
+    Parameter("decoder", None, Anything("an nn.Module or None"), "Your own decoder.", _MODEL),
+    Parameter(
+        "latent_activation",
+        None,
+        Choice(ACTIVATIONS),
+        "Activation of the code.",
+        _MODEL,
+        kinds=DETERMINISTIC,
+        words=(None,),
+    ),
+    Parameter(
+        "output_activation",
+        None,
+        Choice(("sigmoid", "tanh")),
+        "Activation of the reconstruction's mean.",
+        _MODEL,
+        words=(None,),
+    ),
+    Parameter("tied", False, Flag(), "Decoder uses the encoder's weights, transposed.", _MODEL, kinds=DETERMINISTIC),
+    Parameter("noise", None, Choice(NOISES), "Corrupt the input.", _MODEL, kinds=DETERMINISTIC, words=(None,)),
+    Parameter(
+        "noise_level",
+        0.3,
+        Real(0),
+        "Standard deviation of gaussian noise, else the share of values hit.",
+        _MODEL,
+        kinds=DETERMINISTIC,
+    ),
+    Parameter(
+        "penalty",
+        None,
+        Choice(("sparse", "contractive")),
+        "Penalty on the code.",
+        _MODEL,
+        kinds=DETERMINISTIC,
+        words=(None,),
+    ),
+    Parameter("penalty_weight", 0.1, Real(0), "Weight of the penalty.", _MODEL, kinds=DETERMINISTIC),
+    Parameter("variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, (VAE,)),
+    Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, kinds=(VAE,)),
+    Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, kinds=(VAE,)),
+    Parameter("free_bits", 0.0, Real(0), "KL per dimension that costs nothing, in nats.", _MODEL, kinds=(VAE,)),
+    Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", _MODEL, kinds=(VAE,)),
+    Parameter("objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", _MODEL, kinds=(VAE,)),
+    Parameter(
+        "likelihood",
+        "auto",
+        Choice(LIKELIHOODS),
+        "p(x|z); auto: bernoulli for data in [0, 1], else gaussian.",
+        _DATA,
+        words=("auto",),
+    ),
+    Parameter("likelihood_scale", 1.0, Real(0, above=True), "Standard deviation of a fixed gaussian.", _DATA),
+    Parameter(
+        "scaling",
+        "auto",
+        Choice(("none", "unit", "symmetric", "standard")),
+        "To [0, 1], to [-1, 1], to mean 0 and deviation 1, or not at all.",
+        _DATA,
+        words=("auto",),
+    ),
+    Parameter(
+        "binarise",
+        None,
+        Choice(("static", "dynamic")),
+        "Draw black-and-white images from grey ones, once or at each batch.",
+        _DATA,
+        words=(None,),
+    ),
+    Parameter(
+        "validation_fraction",
+        0.1,
+        Real(0, 1, below=True),
+        "Share of the rows held out; 0: none.",
+        _DATA,
+    ),
+    Parameter("validation_rows", "random", Choice(("random", "first", "last")), "Which rows are held out.", _DATA),
+    Parameter("max_epochs", "auto", Integer(1), "Passes over the data; auto: by its size.", _TRAINING, words=("auto",)),
+    Parameter("batch_size", "auto", Integer(1), "Rows a step; auto: by the data's size.", _TRAINING, words=("auto",)),
+    Parameter("optimizer", "adamw", Choice(("adamw", "adam", "sgd")), "The optimizer.", _TRAINING),
+    Parameter("learning_rate", 4e-3, Real(0, above=True), "The schedule's highest rate.", _TRAINING),
+    Parameter("weight_decay", 1e-3, Real(0), "Weight decay of weight matrices (AdamW).", _TRAINING),
+    Parameter("schedule", "one-cycle", Choice(("one-cycle", "cosine", "constant")), "Learning rate's path.", _TRAINING),
+    Parameter(
+        "grad_clip", None, Real(0, above=True), "Largest norm of the gradient, in nats.", _TRAINING, words=(None,)
+    ),
+    Parameter(
+        "initialisation",
+        "default",
+        Choice(("default", "xavier", "kaiming", "orthogonal")),
+        "How weights start.",
+        _TRAINING,
+    ),
+    Parameter("shuffle", True, Flag(), "New order of the rows at each epoch.", _TRAINING),
+    Parameter(
+        "early_stopping",
+        None,
+        Integer(1),
+        "Stop after this many epochs without a better validation loss.",
+        _TRAINING,
+        words=(None,),
+    ),
+    Parameter("device", "auto", Choice(("cpu", "cuda", "mps")), "Where to compute.", _TRAINING, words=("auto",)),
+    Parameter("precision", "fp32", Choice(("fp32", "bf16")), "Number format of the matrix products.", _TRAINING),
+    Parameter("random_state", None, Integer(0), "Seed.", _TRAINING, words=(None,)),
+    Parameter("callbacks", None, Anything("a list of callbacks or None"), "Called after steps and epochs.", _TRAINING),
+    Parameter("verbose", 0, Integer(0), "0: silent; 1: progress.", _TRAINING),
+)
+
+PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
+
+DEFAULTS_BY_KIND: Mapping[str, Mapping[str, Any]] = {DENOISING: {"noise": "gaussian"}}
+"""Where a kind's default differs from the table's."""
+
+
+def parameters_of(kind: str) -> list[Parameter]:
+    """The parameters that an estimator of this kind has, in the table's order."""
+    return [parameter for parameter in TABLE if kind in parameter.kinds]
+
+
+def default_of(parameter: Parameter, kind: str) -> Any:
+    """The default of a parameter for one kind of estimator."""
+    return DEFAULTS_BY_KIND.get(kind, {}).get(parameter.name, parameter.default)
+
+
+def check_settings(kind: str, settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Check names and values of settings for one kind; the values come back in plain Python types.
+
+    Raises
+    ------
+    SettingsError
+        A name that this kind does not have (with the nearest one), or a value outside its domain.
+    """
+    known = {parameter.name: parameter for parameter in parameters_of(kind)}
+    place = f" in {where}" if where else ""
+    for name in settings:
+        if name not in known:
+            owners = PARAMETERS[name].kinds if name in PARAMETERS else ()
+            fix = f"It belongs to: {', '.join(owners)}." if owners else did_you_mean(name, known)
+            raise SettingsError(f"'{name}'{place} is not a parameter of {kind}.", fix)
+    return {name: known[name].check(value) for name, value in settings.items()}

@@ -1,0 +1,48 @@
+"""Figures: each a frozen record of numbers that draws itself.
+
+>>> from hyotan.plots import LossCurvesDisplay
+>>> display = LossCurvesDisplay.from_history([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}])
+>>> display.panels()
+('Training loss',)
+
+``display.plot()`` draws, ``display.save("loss.png")`` writes a file. A new figure is one module and one line of
+FIGURES.
+"""
+
+from __future__ import annotations
+
+from .animation import TrainingAnimation
+from .canvas import Display
+from .curves import LossCurvesDisplay
+from .interpolation import InterpolationDisplay
+from .kl import KLPerDimensionDisplay
+from .manifold import ManifoldDisplay, central_limits
+from .reconstructions import ReconstructionsDisplay
+from .samples import SamplesDisplay
+from .scatter import LatentScatterDisplay
+
+FIGURES: dict[str, type[Display]] = {
+    "loss": LossCurvesDisplay,
+    "reconstructions": ReconstructionsDisplay,
+    "samples": SamplesDisplay,
+    "latent": LatentScatterDisplay,
+    "manifold": ManifoldDisplay,
+    "interpolation": InterpolationDisplay,
+    "animation": TrainingAnimation,
+    "kl": KLPerDimensionDisplay,
+}
+"""Every figure by its name, which is also its file's name in a run folder's ``figures/``."""
+
+__all__ = [
+    "FIGURES",
+    "Display",
+    "InterpolationDisplay",
+    "KLPerDimensionDisplay",
+    "LatentScatterDisplay",
+    "LossCurvesDisplay",
+    "ManifoldDisplay",
+    "ReconstructionsDisplay",
+    "SamplesDisplay",
+    "TrainingAnimation",
+    "central_limits",
+]

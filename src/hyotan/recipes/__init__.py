@@ -1,0 +1,80 @@
+"""The articles' settings, one TOML file each, and their reader.
+
+A recipe names its article, its source, its model and every parameter; which of these the article leaves open; the
+translation of its loss; and its figures beside ours. ``hyotan fit --recipe NAME`` trains it as written.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from hyotan.errors import SettingsError, did_you_mean
+from hyotan.parameters import MODEL_NAMES, check_settings
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of an article beside ours: what it is, what the article states, what we measured."""
+
+    what: str
+    article: str
+    ours: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One recipe.
+
+    Attributes
+    ----------
+    name : of the file, without its suffix.
+    title, article : what it is and where it comes from.
+    source : name of the data.
+    model : ``ae``, ``dae`` or ``vae``.
+    parameters : of the estimator.
+    left_open : parameters that the article does not state: the values are ours.
+    translation : how the article's loss reads in nats a sample.
+    figures : the article's beside ours.
+    """
+
+    title: str
+    article: str
+    source: str
+    model: str
+    parameters: dict[str, Any]
+    translation: str
+    left_open: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    name: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The estimator's kind."""
+        return MODEL_NAMES[self.model]
+
+
+def names() -> list[str]:
+    """Names of all recipes, sorted."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def read(name: str) -> Recipe:
+    """Read a recipe by its name.
+
+    Raises
+    ------
+    SettingsError
+        There is none of this name; names the nearest.
+    """
+    if name not in names():
+        raise SettingsError(f"There is no recipe '{name}'.", did_you_mean(name, names()))
+    text = (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
+    recipe = msgspec.convert({**tomllib.loads(text), "name": name}, Recipe, strict=True)
+    check_settings(recipe.kind, recipe.parameters, f"recipe {name}")
+    return recipe

@@ -1,0 +1,445 @@
+"""Run folders: made atomically, locked while in use, fitted, resumed, evaluated.
+
+A run folder holds ``config.toml`` (all settings; can be fed back), ``model.hyotan`` (the best weights),
+``checkpoint.hyotan`` (the last state, to go on from), ``history.jsonl``, ``metrics.json`` and ``figures/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+import tomli_w
+
+from hyotan.container import read, write, write_text_atomically
+from hyotan.data import Dataset
+from hyotan.data import load as load_data
+from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
+from hyotan.estimators import ESTIMATORS, load
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.evaluation import Evaluation, evaluate
+from hyotan.parameters import check_settings
+from hyotan.training.callbacks import Callback, ReconstructionTracker
+from hyotan.training.checkpoint import Snapshot, from_json_array
+
+CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
+HISTORY, METRICS, FIGURES, FRAMES, LOCK = "history.jsonl", "metrics.json", "figures", "frames.npz", ".lock"
+
+TEST_FRACTION = 0.1
+TRACKED_ROWS = 10
+MAX_FRAME_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How the source is read: the options of :func:`hyotan.data.load`."""
+
+    label: str | None = None
+    ignore: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    missing: str = "error"
+    size: tuple[int, int] | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run is made from; written to ``config.toml`` and read back from it.
+
+    Attributes
+    ----------
+    source : name or path of the data.
+    kind : the estimator's kind.
+    parameters : of the estimator.
+    data : how the source is read.
+    recipe : the recipe that it started from, for the record.
+    fingerprint : SHA-256 of the data, noted when the run is made, so that a resumed run meets the same data.
+    """
+
+    source: str
+    kind: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    data: DataOptions = field(default_factory=DataOptions)
+    recipe: str | None = None
+    fingerprint: str | None = None
+
+    def to_toml(self) -> str:
+        """As TOML; what is None is left out, since TOML has no word for it."""
+        return tomli_w.dumps(_without_none(asdict(self)))
+
+    @staticmethod
+    def from_toml(text: str, where: str) -> RunConfig:
+        """Read a configuration; unknown keys and bad values are named.
+
+        Raises
+        ------
+        SettingsError
+            Not TOML, an unknown key, or a value outside its domain; ``where`` names the file.
+        """
+        try:
+            config = msgspec.convert(tomllib.loads(text), RunConfig, strict=True)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise SettingsError(
+                f"{where} is not a configuration: {error}.", "Compare it with a run's config.toml."
+            ) from error
+        if config.kind not in ESTIMATORS:
+            raise SettingsError(
+                f"{where}: kind '{config.kind}' is not known.", f"Choose from: {', '.join(ESTIMATORS)}."
+            )
+        check_settings(config.kind, config.parameters, where)
+        return config
+
+    def load_data(self) -> Dataset:
+        """Read the source."""
+        options = self.data
+        return load_data(
+            self.source,
+            label=options.label,
+            ignore=options.ignore,
+            columns=options.columns,
+            missing=options.missing,
+            size=options.size,
+            limit=options.limit,
+        )
+
+    def make_estimator(self, **more: Any) -> LatentEstimator:
+        """An unfitted estimator with these parameters."""
+        return ESTIMATORS[self.kind](**{**self.parameters, **more})
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+class RunFolder:
+    """One run's folder.
+
+    Parameters
+    ----------
+    path : the folder; it must exist (:func:`create` makes one).
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not (self.path / CONFIG).is_file():
+            what = "holds no config.toml" if self.path.is_dir() else "does not exist"
+            raise RunFolderError(f"{self.path} is not a run folder: it {what}.", "Type: ls runs")
+        self.config = RunConfig.from_toml((self.path / CONFIG).read_text(encoding="utf-8"), str(self.path / CONFIG))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock ends with the process, however it ends.
+
+        Raises
+        ------
+        RunFolderError
+            Another process holds it; names its PID.
+        """
+        with _open_lock(self.path / LOCK) as handle:
+            _lock(handle, self.path)
+            handle.seek(0)
+            handle.truncate()
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def load_model(self, device: str = "auto") -> LatentEstimator:
+        """The fitted estimator with the best weights.
+
+        Raises
+        ------
+        RunFolderError
+            Training has not ended yet.
+        """
+        if not (self.path / MODEL).is_file():
+            raise RunFolderError(
+                f"{self.path} has no finished model yet.", f"Go on with its training: hyotan resume {self.path}"
+            )
+        return load(self.path / MODEL, device=device)
+
+    def read_snapshot(self) -> Snapshot | None:
+        """The last checkpoint; None where there is none yet."""
+        if not (self.path / CHECKPOINT).is_file():
+            return None
+        contents = read(self.path / CHECKPOINT, kinds=["checkpoint"])
+        return Snapshot(contents.settings, contents.tensors)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` says; empty where it is not written yet."""
+        path = self.path / METRICS
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``metrics.json``; what is not finite becomes null."""
+        text = json.dumps(_finite(metrics), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text_atomically(self.path / METRICS, text + "\n")
+
+    def split_data(self) -> tuple[Dataset, Dataset]:
+        """Training and test rows: the source's own test split, else a held-out tenth.
+
+        Raises
+        ------
+        DataError
+            The data are not those that the run was made with.
+        """
+        dataset = self.config.load_data()
+        noted = self.config.fingerprint
+        if noted is not None and dataset.fingerprint() != noted:
+            raise DataError(
+                f"The data under '{self.config.source}' have changed since {self.path} was made.",
+                "Put the old data back, or start a new run with: hyotan fit",
+            )
+        return dataset.split(TEST_FRACTION)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _open_lock(path: Path) -> IO[str]:
+    # Opened without truncating: the PID of the holder must stay readable for those who come too late.
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+
+
+def _lock(handle: IO[str], folder: Path) -> None:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = handle.read().strip() or "unknown"
+        raise RunFolderError(f"{folder} is in use by process {holder}.", "Wait for it, or stop that process.") from None
+
+
+def create(
+    config: RunConfig, name: str, out: str | os.PathLike[str] | None = None, overwrite: bool = False
+) -> RunFolder:
+    """Make a run folder: ``out`` itself, or the next free ``runs/<name>-<n>``.
+
+    Raises
+    ------
+    RunFolderError
+        ``out`` exists and is not empty, without ``overwrite``; or it is not a run folder at all.
+    ResourceError
+        The folder cannot be written to.
+    """
+    try:
+        path = _make_given(Path(out), overwrite) if out is not None else _make_next(Path("runs"), name)
+        write_text_atomically(path / CONFIG, config.to_toml())
+    except PermissionError as error:
+        raise ResourceError(f"{error.filename} cannot be written to.", "Choose another folder with --out.") from error
+    return RunFolder(path)
+
+
+def _make_given(path: Path, overwrite: bool) -> Path:
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise RunFolderError(
+                f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
+            )
+        _empty(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _empty(path: Path) -> None:
+    """Take away what a run wrote, and nothing else: a folder that is no run folder is left alone."""
+    if not (path / CONFIG).is_file():
+        raise RunFolderError(f"{path} holds other files than a run's; it is not overwritten.", "Choose another --out.")
+    with RunFolder(path).locked():
+        for name in (CHECKPOINT, MODEL, HISTORY, METRICS, FRAMES):
+            (path / name).unlink(missing_ok=True)
+        shutil.rmtree(path / FIGURES, ignore_errors=True)
+
+
+def _make_next(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / f"{name}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+@dataclass
+class FolderStore:
+    """Checkpoints into a run folder, when enough time has gone for their cost not to matter.
+
+    Attributes
+    ----------
+    folder : the run folder.
+    interval : least time between two checkpoints, in seconds; the first is written as soon as it can be.
+    share : a checkpoint waits until the last one's time is at most this share of the time since.
+    """
+
+    folder: Path
+    interval: float = 5.0
+    share: float = 0.03
+
+    def __post_init__(self) -> None:
+        self._last, self._cost = -float("inf"), 0.0
+
+    def is_due(self) -> bool:
+        """Whether enough time has gone since the last one."""
+        return time.monotonic() - self._last >= max(self.interval, self._cost / self.share)
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write ``checkpoint.hyotan`` and ``history.jsonl``, each old or new, never half."""
+        started = time.monotonic()
+        write(self.folder / CHECKPOINT, kind="checkpoint", settings=snapshot.settings, tensors=snapshot.arrays)
+        rows = from_json_array(snapshot.arrays["history"])
+        lines = "".join(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in rows)
+        write_text_atomically(self.folder / HISTORY, lines)
+        self._last = time.monotonic()
+        self._cost = self._last - started
+
+
+@dataclass(frozen=True)
+class FittedRun:
+    """What a fit leaves: the folder, the estimator, the data, and how good it is."""
+
+    folder: RunFolder
+    estimator: LatentEstimator
+    train: Dataset
+    test: Dataset
+    evaluation: Evaluation
+    frames: tuple[np.ndarray, list[int], np.ndarray] | None
+    """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
+
+
+def fit(folder: RunFolder, callbacks: list[Callback] | None = None, interval: float = 5.0) -> FittedRun:
+    """Train a run from the start, or on from its checkpoint, to its end; then evaluate it.
+
+    Parameters
+    ----------
+    folder : as :func:`create` made it.
+    callbacks : watch the training.
+    interval : least time between two checkpoints, in seconds.
+    """
+    return _train(folder, None, callbacks, interval)
+
+
+def resume(
+    folder: RunFolder, max_epochs: int | None = None, callbacks: list[Callback] | None = None, interval: float = 5.0
+) -> FittedRun:
+    """Go on with a run, to the same bits as one that was never stopped; or, with a later last epoch, beyond its end.
+
+    Raises
+    ------
+    SettingsError
+        The run is finished, or ``max_epochs`` is not later than its end.
+    """
+    snapshot = folder.read_snapshot()
+    if snapshot is not None:
+        end = snapshot.settings["cycles"][-1][1]
+        finished = snapshot.settings["stopped_early"] or snapshot.settings["epoch"] >= end
+        if max_epochs is None and finished and (folder.path / METRICS).is_file():
+            raise SettingsError(
+                f"{folder.path} is finished (epoch {snapshot.settings['epoch']} of {end}).",
+                f"To train it longer, type: hyotan resume {folder.path} --max-epochs {2 * end}",
+            )
+        if max_epochs is not None and max_epochs <= end:
+            raise SettingsError(
+                f"--max-epochs {max_epochs} is not later than the run's end, epoch {end}.", f"Take {end + 1} or more."
+            )
+    return _train(folder, max_epochs, callbacks, interval)
+
+
+def schedule_after(folder: RunFolder, max_epochs: int) -> str:
+    """What going on to ``max_epochs`` does to the learning rate, in a sentence."""
+    snapshot = folder.read_snapshot()
+    end = snapshot.settings["cycles"][-1][1] if snapshot is not None else 0
+    schedule = folder.config.parameters.get("schedule", "one-cycle")
+    if schedule == "constant":
+        return f"Epochs {end + 1} to {max_epochs} are added at the same constant learning rate."
+    return (
+        f"The {schedule} schedule runs to its end at epoch {end} as planned; epochs {end + 1} to {max_epochs} are a "
+        "new cycle, so the learning rate rises again and the loss may rise before it falls."
+    )
+
+
+def _train(folder: RunFolder, max_epochs: int | None, callbacks: list[Callback] | None, interval: float) -> FittedRun:
+    with folder.locked():
+        train, test = folder.split_data()
+        tracker = ReconstructionTracker(test.X[tracked_rows(test)], max_bytes=MAX_FRAME_BYTES)
+        estimator = folder.config.make_estimator(callbacks=[tracker, *(callbacks or [])])
+        store = FolderStore(folder.path, interval)
+        try:
+            estimator.fit_resumable(train.X, store, folder.read_snapshot(), max_epochs)
+        except DivergenceError as error:
+            _note_divergence(folder, error)
+            raise
+        estimator.callbacks = None
+        estimator.save(folder.path / MODEL)
+        evaluation = evaluate(estimator, test.X, train.X)
+        folder.write_metrics(metrics_of(estimator, evaluation))
+    return FittedRun(folder, estimator, train, test, evaluation, _frames(estimator, tracker))
+
+
+def _note_divergence(folder: RunFolder, error: DivergenceError) -> None:
+    finding = {"code": error.code, "level": "warning", "text": str(error)}
+    folder.write_metrics({"diagnosis": [finding]})
+
+
+def tracked_rows(test: Dataset) -> np.ndarray:
+    """Ten test rows to watch, (≤ 10,): one a label where there are labels, else the first ones."""
+    if test.y is None:
+        return np.arange(min(TRACKED_ROWS, len(test.X)))
+    _, first = np.unique(test.y, return_index=True)
+    return first[:TRACKED_ROWS] if len(first) > 1 else np.arange(min(TRACKED_ROWS, len(test.X)))
+
+
+def _frames(
+    estimator: LatentEstimator, tracker: ReconstructionTracker
+) -> tuple[np.ndarray, list[int], np.ndarray] | None:
+    if not tracker.frames:
+        return None
+    return estimator.in_range(tracker.X), tracker.epochs, np.stack(tracker.frames)
+
+
+def metrics_of(estimator: LatentEstimator, evaluation: Evaluation) -> dict[str, Any]:
+    """What ``metrics.json`` says of a finished run."""
+    record = evaluation.to_dict()
+    test = {name: record[name] for name in ("mse", "loss", "reconstruction", "kl") if record[name] is not None}
+    return {
+        "schema": 1,
+        "test": test,
+        "active_units": evaluation.active_units,
+        "latent_dim": evaluation.latent_dim,
+        "train_seconds": round(estimator.train_seconds_, 3),
+        "epochs": estimator.n_iter_,
+        "best_epoch": estimator.best_epoch_,
+        "validation_fraction": estimator.validation_fraction,
+        "parameters": sum(p.numel() for p in estimator.model_.parameters()),
+        "effective_beta": getattr(estimator, "beta", None),
+        "likelihood_name": estimator.likelihood_,
+        **{name: record[name] for name in record if name not in (*test, "active_units", "latent_dim", "diagnosis")},
+        "diagnosis": record["diagnosis"],
+    }

@@ -1,0 +1,100 @@
+"""From the data's range to the model's and back: one affine map, fitted on the training rows, kept in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``(x - offset) * factor`` is the model's range.
+
+    Attributes
+    ----------
+    offset, factor : (), or (*features), float64.
+    """
+
+    offset: np.ndarray
+    factor: np.ndarray
+
+    def to_model(self, X: np.ndarray) -> np.ndarray:
+        """Scale, (n, *features), to float32."""
+        if self.is_identity:
+            return X.astype(np.float32, copy=False)
+        return ((X - self.offset) * self.factor).astype(np.float32)
+
+    def to_data(self, X: np.ndarray) -> np.ndarray:
+        """Undo :meth:`to_model`, to float32."""
+        if self.is_identity:
+            return X.astype(np.float32, copy=False)
+        return (X / self.factor + self.offset).astype(np.float32)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing changes."""
+        return bool(np.all(self.offset == 0) and np.all(self.factor == 1))
+
+
+def is_pixels(X: np.ndarray) -> bool:
+    """Whether values are 0..255 by their type: image-shaped uint8. A table's small integers are numbers."""
+    return X.dtype == np.uint8 and X.ndim > 2
+
+
+def _scaling(offset: np.ndarray | float, factor: np.ndarray | float) -> Scaling:
+    return Scaling(np.asarray(offset, dtype=np.float64), np.asarray(factor, dtype=np.float64))
+
+
+def _span(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and width of the values: of the type for pixels, of all values for images, else of each column."""
+    if is_pixels(X):
+        return np.asarray(0.0), np.asarray(255.0)
+    axis = None if X.ndim > 2 else 0
+    low = np.min(X, axis=axis).astype(np.float64)
+    width = np.max(X, axis=axis) - low
+    return low, np.where(width > 0, width, 1.0)
+
+
+def none(X: np.ndarray) -> Scaling:
+    """Leave the values as they are."""
+    return _scaling(0.0, 1.0)
+
+
+def unit(X: np.ndarray) -> Scaling:
+    """To [0, 1]: pixels by 255, other images by their lowest and highest value, tables by column."""
+    low, width = _span(X)
+    return _scaling(low, 1 / width)
+
+
+def symmetric(X: np.ndarray) -> Scaling:
+    """To [-1, 1], as :func:`unit` finds the range."""
+    low, width = _span(X)
+    return _scaling(low + width / 2, 2 / width)
+
+
+def standard(X: np.ndarray) -> Scaling:
+    """To mean 0 and standard deviation 1, by feature; a constant feature keeps its scale."""
+    rows = X.astype(np.float64, copy=False)
+    deviation = rows.std(axis=0)
+    # A deviation at rounding level is that of a constant: dividing by it would blow rounding up to unit variance.
+    constant = deviation <= 1e-7 * np.maximum(1.0, np.abs(rows.mean(axis=0)))
+    return _scaling(rows.mean(axis=0), 1 / np.where(constant, 1.0, deviation))
+
+
+SCALINGS: Mapping[str, Callable[[np.ndarray], Scaling]] = {
+    "none": none,
+    "unit": unit,
+    "symmetric": symmetric,
+    "standard": standard,
+}
+
+
+def automatic(X: np.ndarray, low: float, high: float, bounded: bool) -> Callable[[np.ndarray], Scaling]:
+    """The scaling that suits the data: pixels to [0, 1]; values outside [0, 1] standardised, unless the likelihood is
+    bounded: then they are left as they are, and the likelihood refuses them by name.
+    """
+    if is_pixels(X):
+        return unit
+    return none if bounded or (low >= 0 and high <= 1) else standard

@@ -1,0 +1,1 @@
+"""One trainer for every model: it knows only ``objective(batch, progress) -> Terms``."""

@@ -1,0 +1,251 @@
+"""What can watch a training: a small typed interface, and the watchers that come with it.
+
+Callbacks return arrays or write lines; they draw nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+
+from hyotan.errors import MissingExtraError
+
+
+class Fitting(Protocol):
+    """What a callback sees of the training that it watches."""
+
+    history: list[dict[str, Any]]
+    epoch: int
+
+    @property
+    def max_epochs(self) -> int:
+        """The epoch after which training ends."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Steps taken since the start."""
+        ...
+
+    def reconstruct(self, x: np.ndarray) -> np.ndarray:
+        """Reconstruct rows, (n, *features), in the model's range, with the weights as they are now."""
+        ...
+
+
+class Callback:
+    """Watches a training. Override what you need; every method does nothing by default."""
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Training starts, or goes on."""
+
+    def on_step_end(self, fitting: Fitting) -> None:
+        """A step of the optimizer was taken."""
+
+    def on_epoch_end(self, fitting: Fitting) -> None:
+        """An epoch is done and noted: ``fitting.history[-1]``."""
+
+    def on_fit_end(self, fitting: Fitting) -> None:
+        """Training ends, by its plan or by an error."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays to keep in a checkpoint, so that a resumed run goes on with them."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what :meth:`state` gave."""
+
+
+class ReconstructionTracker(Callback):
+    """Reconstructs the same few rows after every epoch.
+
+    Parameters
+    ----------
+    X : (n, *features), as the data are.
+    max_bytes : once the frames would take more, every second one is dropped and every second epoch skipped.
+
+    Attributes
+    ----------
+    epochs : the epochs noted.
+    frames : one array (n, *features) an epoch, in the model's range.
+    """
+
+    def __init__(self, X: np.ndarray, max_bytes: int = 64 * 2**20) -> None:
+        self.X = np.asarray(X)
+        self.max_bytes = max_bytes
+        self.epochs: list[int] = []
+        self.frames: list[np.ndarray] = []
+
+    @property
+    def stride(self) -> int:
+        """Epochs between two frames."""
+        return self.epochs[1] - self.epochs[0] if len(self.epochs) > 1 else 1
+
+    def on_epoch_end(self, fitting: Fitting) -> None:
+        """Reconstruct the rows with the weights as they are now."""
+        is_last = fitting.epoch == fitting.max_epochs
+        if (fitting.epoch - 1) % self.stride and not is_last:
+            return
+        self.epochs.append(fitting.epoch)
+        self.frames.append(fitting.reconstruct(self.X))
+        if len(self.frames) > 2 and len(self.frames) * self.frames[0].nbytes > self.max_bytes:
+            self.epochs, self.frames = self.epochs[::2], self.frames[::2]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The frames so far."""
+        if not self.frames:
+            return {}
+        return {"epochs": np.array(self.epochs), "frames": np.stack(self.frames)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take the frames back."""
+        if state:
+            self.epochs, self.frames = state["epochs"].tolist(), list(state["frames"])
+
+
+class TensorBoardLogger(Callback):
+    """Writes each epoch's numbers for TensorBoard; needs the extra ``hyotan[tensorboard]``.
+
+    Parameters
+    ----------
+    folder : where the event files go.
+    """
+
+    def __init__(self, folder: str) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError(
+                "TensorBoardLogger needs the package 'tensorboard', which is not installed.",
+                "Type: pip install 'hyotan[tensorboard]'",
+            ) from error
+        self.folder = str(folder)
+        self._open = SummaryWriter
+        self._writer: Any = None
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Open the event file."""
+        self._writer = self._open(self.folder)
+
+    def on_epoch_end(self, fitting: Fitting) -> None:
+        """Write each number of the epoch."""
+        for name, value in fitting.history[-1].items():
+            if isinstance(value, int | float) and name not in ("epoch", "step"):
+                self._writer.add_scalar(name, value, fitting.epoch)
+
+    def on_fit_end(self, fitting: Fitting) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+
+def epoch_line(row: Mapping[str, Any], max_epochs: int) -> str:
+    """One epoch in one line: losses in nats a sample, MSE a feature, the time."""
+    parts = [f"epoch {row['epoch']:>{len(str(max_epochs))}}/{max_epochs}", f"loss {row['loss']:.2f}"]
+    if "val_loss" in row:
+        parts.append(f"held-out {row['val_loss']:.2f}")
+    if "val_kl" in row:
+        parts.append(f"KL {row['val_kl']:.2f}")
+    if "val_mse" in row:
+        parts.append(f"MSE {row['val_mse']:.5f}")
+    return "  ".join([*parts, f"{row['seconds']:.1f} s"])
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+class Display(Protocol):
+    """A place for one line that changes."""
+
+    def update(self, text: str, keep: bool) -> None:
+        """Show the text; with ``keep``, as the line that stays."""
+        ...
+
+
+class TerminalDisplay:
+    """One line, rewritten in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.width = stream, 0
+
+    def update(self, text: str, keep: bool) -> None:
+        """Rewrite the line."""
+        padded = text.ljust(self.width)
+        self.stream.write(f"\r{padded}" + ("\n" if keep else ""))
+        self.width = 0 if keep else len(text)
+        self.stream.flush()
+
+
+class NotebookDisplay:
+    """One line of text below the cell, replaced in place."""
+
+    def __init__(self) -> None:
+        from IPython.display import display  # pyrefly: ignore[missing-import]
+
+        self.handle = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def update(self, text: str, keep: bool) -> None:
+        """Replace the line."""
+        self.handle.update({"text/plain": text}, raw=True)
+
+
+class ProgressReporter(Callback):
+    """Tells how training goes: one changing line in a terminal or a notebook, a line an epoch in a pipe.
+
+    Parameters
+    ----------
+    stream : where lines go; standard error by default, so that results alone are on standard output.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream
+        self._display: Display | None = None
+        self._shown = self._started = 0.0
+        self._first_step = 0
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Find out where the lines go."""
+        stream = self.stream or sys.stderr
+        if self.stream is None and in_notebook():
+            self._display = NotebookDisplay()
+        elif stream.isatty():
+            self._display = TerminalDisplay(stream)
+        self._started, self._first_step = time.monotonic(), fitting.step
+
+    def on_step_end(self, fitting: Fitting) -> None:
+        """Refresh the changing line, at most ten times a second."""
+        now = time.monotonic()
+        if self._display is None or now - self._shown < 0.1:
+            return
+        self._shown = now
+        self._display.update(self._status(fitting, now), keep=False)
+
+    def on_epoch_end(self, fitting: Fitting) -> None:
+        """In a pipe: a line for the epoch."""
+        if self._display is None:
+            stream = self.stream or sys.stderr
+            print(epoch_line(fitting.history[-1], fitting.max_epochs), file=stream, flush=True)
+
+    def on_fit_end(self, fitting: Fitting) -> None:
+        """Leave the last epoch's numbers standing."""
+        if self._display is not None and fitting.history:
+            self._display.update(epoch_line(fitting.history[-1], fitting.max_epochs), keep=True)
+
+    def _status(self, fitting: Fitting, now: float) -> str:
+        total = fitting.max_epochs * fitting.steps_per_epoch
+        share = fitting.step / total
+        bar = "█" * int(share * 20) + "·" * (20 - int(share * 20))
+        pace = (now - self._started) / max(1, fitting.step - self._first_step)
+        left = f"{pace * (total - fitting.step):.0f} s left"
+        last = epoch_line(fitting.history[-1], fitting.max_epochs) if fitting.history else "epoch 1"
+        return f"{bar} {share:4.0%}  {left:>10}  {last}"

@@ -1,0 +1,58 @@
+"""Data that fits in memory: one tensor on the device, batches by index, never a per-sample loader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows on the device, and how a batch of them becomes the network's input.
+
+    Attributes
+    ----------
+    values : (n, *features), uint8 as it arrived, or float32 in the model's range already.
+    offset, factor : for uint8, ``(values - offset) * factor`` is the model's range.
+    binarise : whether each batch is drawn anew from Bernoulli(values).
+    """
+
+    values: Tensor
+    offset: float = 0.0
+    factor: float = 1.0
+    binarise: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: Tensor | slice) -> Tensor:
+        """Rows by index, (batch, *features), float32, in the model's range."""
+        picked = self.values[index] if isinstance(index, slice) else self.values.index_select(0, index)
+        if picked.dtype == torch.uint8:
+            picked = picked.float()
+            if self.offset:
+                picked = picked.sub_(self.offset)
+            picked = picked.mul_(self.factor)
+        return torch.bernoulli(picked) if self.binarise else picked
+
+
+def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where each batch starts and ends; a last batch of one row joins the one before it.
+
+    One row alone breaks batch normalisation and gives a step of pure noise.
+
+    >>> batch_bounds(7, 3)
+    [(0, 3), (3, 7)]
+    """
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n], strict=True))
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of the rows in one epoch, (n,): a function of seed and epoch alone, so that it need not be saved."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return torch.randperm(n, generator=generator)

@@ -1,0 +1,365 @@
+"""The training loop, as a ladder of short verbs: fit > run_epoch > train_step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hyotan.errors import DivergenceError
+from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.training.callbacks import Callback
+from hyotan.training.checkpoint import (
+    Arrays,
+    CheckpointStore,
+    Snapshot,
+    below,
+    from_json_array,
+    json_array,
+    load_weights,
+    optimizer_arrays,
+    random_arrays,
+    restore_optimizer,
+    restore_random,
+    to_arrays,
+)
+from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.rows import Rows, batch_bounds, epoch_order
+from hyotan.training.schedules import OptimizerMaker, Schedule
+
+ACTIVE_VARIANCE = 0.01
+"""A unit is active when the variance of its code over the data is above this (Burda et al. 2016, section 4)."""
+
+VALIDATION_ROWS = 2048
+"""Rows evaluated at once: large enough to keep the products busy, small enough to stay in the cache."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train: every value resolved, every name already the thing it names."""
+
+    max_epochs: int
+    batch_size: int
+    optimizer: OptimizerMaker
+    schedule: Schedule
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    grad_clip: float | None = None
+    shuffle: bool = True
+    early_stopping: int | None = None
+    bf16: bool = False
+
+
+@dataclass
+class Sums:
+    """Running sums over the samples of an epoch; on the device, so that no step waits for it."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, terms: Terms, **more: Tensor) -> None:
+        """Add a batch: sums of losses, KL by dimension, and the first two moments of the code."""
+        code = terms.code.detach()
+        parts = {
+            "count": code.new_tensor(float(len(code))),
+            "loss": terms.loss.detach().sum(),
+            "reconstruction": terms.reconstruction.detach().sum(),
+            "code": code.sum(0),
+            "code_squares": code.square().sum(0),
+            **more,
+        }
+        if terms.kl is not None:
+            parts["kl"] = terms.kl.detach().sum(0)
+        wide = torch.float32 if code.device.type == "mps" else torch.float64
+        for name, part in parts.items():
+            self.values[name] = self.values[name] + part if name in self.values else part.to(wide)
+
+    def means(self) -> dict[str, Any]:
+        """Means over the samples: loss, reconstruction, kl (and by dimension), active units; mse where it was added."""
+        host = {name: value.cpu().double().numpy() for name, value in self.values.items()}
+        count = float(host["count"])
+        row: dict[str, Any] = {
+            name: float(host[name] / count) for name in ("loss", "reconstruction", "mse") if name in host
+        }
+        variance = host["code_squares"] / count - (host["code"] / count) ** 2
+        row["active_units"] = int((variance > ACTIVE_VARIANCE).sum())
+        if "kl" in host:
+            row["kl"] = float(host["kl"].sum() / count)
+            row["kl_per_dimension"] = (host["kl"] / count).tolist()
+        return row
+
+
+class Trainer:
+    """Train a model on rows, and keep the best and the last state apart.
+
+    Parameters
+    ----------
+    model : on its device.
+    train, validation : rows on the same device; validation may be None.
+    settings : how to train.
+    callbacks : called after steps and epochs.
+    store : where checkpoints go; None keeps everything in memory.
+
+    Attributes
+    ----------
+    history : one dict an epoch: ``loss``, ``reconstruction``, ``kl``, ``val_…`` and more, in nats a sample.
+    best_epoch : the epoch with the lowest validation loss (without validation, the last one).
+    train_seconds : time in the loop alone: steps and validation.
+    """
+
+    def __init__(
+        self,
+        model: LatentModel,
+        train: Rows,
+        validation: Rows | None,
+        settings: TrainingSettings,
+        callbacks: Sequence[Callback] = (),
+        store: CheckpointStore | None = None,
+    ) -> None:
+        self.model, self.train, self.validation, self.settings = model, train, validation, settings
+        self.callbacks, self.store = list(callbacks), store
+        self.device = train.values.device
+        self.batches = batch_bounds(len(train), settings.batch_size)
+        self.optimizer = settings.optimizer(model, settings.learning_rate, settings.weight_decay)
+        self.epoch, self.step_in_epoch = 0, 0
+        self.cycles = [(0, settings.max_epochs)]
+        self.history: list[dict[str, Any]] = []
+        self.sums = Sums()
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.best_state: dict[str, Tensor] = {}
+        self.train_seconds = self._epoch_seconds = 0.0
+        self.stopped_early = False
+        self._resumed = False
+        self._random_state: Arrays = {}
+
+    # -- where training stands ---------------------------------------------------------------------------------------
+
+    @property
+    def max_epochs(self) -> int:
+        """The epoch after which training ends."""
+        return self.cycles[-1][1]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return len(self.batches)
+
+    @property
+    def step(self) -> int:
+        """Steps taken since the start."""
+        return self.epoch * self.steps_per_epoch + self.step_in_epoch
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last epoch is done, or early stopping has ended it."""
+        return self.stopped_early or self.epoch >= self.max_epochs
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the step to come: the schedule over the cycle of epochs that the step lies in."""
+        start, end = next((cycle for cycle in self.cycles if self.epoch < cycle[1]), self.cycles[-1])
+        done = (self.step - start * self.steps_per_epoch) / max(1, (end - start) * self.steps_per_epoch)
+        return self.settings.learning_rate * self.settings.schedule(min(1.0, done))
+
+    def extend(self, max_epochs: int) -> None:
+        """Go on to a later last epoch: the epochs added form a new cycle of the schedule."""
+        if max_epochs > self.max_epochs:
+            self.cycles.append((self.max_epochs, max_epochs))
+            self.stopped_early = False
+
+    # -- the ladder --------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Train to the end, from wherever training stands; then load the best state into the model.
+
+        Raises
+        ------
+        DivergenceError
+            The loss left the finite numbers; the model holds the best state before that.
+        TrainingInterrupted
+            Ctrl-C or SIGTERM; the checkpoint holds the step that was reached, the model its best state.
+        """
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), StopRequests(terminate=self.store is not None) as requests:
+            self._seed()
+            self._tell("on_fit_start")
+            try:
+                while not self.is_finished:
+                    self.run_epoch(requests)
+                    self._checkpoint(due=self.is_finished)
+            finally:
+                self._tell("on_fit_end")
+                self._load_best()
+
+    def run_epoch(self, requests: StopRequests) -> None:
+        """Take the steps that are left of this epoch, validate, and note the result."""
+        started = time.perf_counter()
+        self.model.train()
+        n = len(self.train)
+        order = epoch_order(n, self.settings.seed, self.epoch).to(self.device) if self.settings.shuffle else None
+        for start, end in self.batches[self.step_in_epoch :]:
+            index = slice(start, end) if order is None else order[start:end]
+            self.train_step(self.train.take(index))
+            self.step_in_epoch += 1
+            self._tell("on_step_end")
+            if requests.received is not None or (self.store is not None and self.store.is_due()):
+                self._epoch_seconds += time.perf_counter() - started
+                self._leave_or_save(requests)
+                started = time.perf_counter()
+        validation = self.validate()
+        self._epoch_seconds += time.perf_counter() - started
+        self._end_epoch(validation)
+
+    def train_step(self, x: Tensor) -> None:
+        """One step of the optimizer on one batch, (batch, *features)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.loss(x, self._progress())
+        loss = terms.loss.mean()
+        self._refuse_divergence(loss, len(x))
+        loss.backward()
+        if self.settings.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+        self.optimizer.step()
+        self.sums.add(terms)
+
+    def loss(self, x: Tensor, progress: Progress | None = None) -> Terms:
+        """The objective, under autocast where bf16 was asked for."""
+        with self._autocast():
+            return self.model.objective(x, progress)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, Any]:
+        """Means over the validation rows, at the objective's final weights and with the same noise at each epoch."""
+        if self.validation is None:
+            return {}
+        self.model.eval()
+        sums = Sums()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.settings.seed)
+            for start in range(0, len(self.validation), VALIDATION_ROWS):
+                x = self.validation.take(slice(start, start + VALIDATION_ROWS))
+                terms = self.loss(x)
+                with self._autocast():
+                    mean = self.model.decode(self.model.code(x)).mean
+                sums.add(terms, mse=(mean - x).square().flatten(1).mean(1).sum())
+        return sums.means()
+
+    # -- what the rungs stand on -------------------------------------------------------------------------------------
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.settings.bf16 else nullcontext()
+
+    def _progress(self) -> Progress:
+        return Progress(self.step / self.steps_per_epoch, self.max_epochs)
+
+    def _tell(self, event: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self)
+
+    def _seed(self) -> None:
+        if not self._resumed:
+            torch.manual_seed(self.settings.seed)
+        else:
+            restore_random(self._random_state, self.device)
+
+    def _refuse_divergence(self, loss: Tensor, rows: int) -> None:
+        if bool(torch.isfinite(loss)):
+            return
+        raise DivergenceError(
+            f"Training diverged: the loss became {loss.item()} at step {self.step + 1} (epoch {self.epoch + 1}, "
+            f"batch of {rows} rows, learning rate {self.learning_rate:.3g}).",
+            f"The last good state is kept. Lower the learning rate (now {self.settings.learning_rate:g}), "
+            "set grad_clip, or look for extreme values in the data.",
+        )
+
+    def _end_epoch(self, validation: dict[str, Any]) -> None:
+        row = {"epoch": self.epoch + 1, "step": self.step, **self.sums.means(), "learning_rate": self.learning_rate}
+        row |= {f"val_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(self._epoch_seconds, 4)
+        watched = row.get("val_loss", row["loss"])
+        if not math.isfinite(watched):
+            self._refuse_divergence(torch.tensor(watched), len(self.train))
+        self.train_seconds += self._epoch_seconds
+        self._epoch_seconds, self.sums = 0.0, Sums()
+        self.epoch, self.step_in_epoch = self.epoch + 1, 0
+        # Without held-out rows there is nothing to choose by: the last state is the best one.
+        if self.validation is None or watched < self.best_loss:
+            self.best_loss, self.best_epoch = watched, self.epoch
+            self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.history.append(row)
+        patience = self.settings.early_stopping
+        self.stopped_early = patience is not None and self.epoch - self.best_epoch >= patience
+        self._tell("on_epoch_end")
+
+    def _load_best(self) -> None:
+        if self.best_state:
+            self.model.load_state_dict(self.best_state)
+        self.model.eval()
+
+    def _leave_or_save(self, requests: StopRequests) -> None:
+        self._checkpoint(due=True)
+        if requests.received is not None:
+            raise TrainingInterrupted(requests.received, self.epoch + 1, self.step)
+
+    def _checkpoint(self, due: bool) -> None:
+        if self.store is not None and (due or self.store.is_due()):
+            self.store.save(self.snapshot())
+
+    # -- to and from disk --------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Everything that a later process needs to go on with the same bits."""
+        settings = {
+            "epoch": self.epoch,
+            "step_in_epoch": self.step_in_epoch,
+            "cycles": [list(cycle) for cycle in self.cycles],
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+            "best_epoch": self.best_epoch,
+            "train_seconds": self.train_seconds,
+            "epoch_seconds": self._epoch_seconds,
+            "stopped_early": self.stopped_early,
+        }
+        arrays: Arrays = to_arrays(self.model.state_dict(), "model") | to_arrays(self.best_state, "best")
+        arrays["history"] = json_array(self.history)
+        arrays |= to_arrays(self.sums.values, "sums") | optimizer_arrays(self.optimizer) | random_arrays(self.device)
+        for number, callback in enumerate(self.callbacks):
+            arrays |= {f"callback/{number}/{name}": array for name, array in callback.state().items()}
+        return Snapshot(settings, arrays)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Stand where the snapshot was taken; the next ``fit`` goes on from there."""
+        s, arrays = snapshot.settings, snapshot.arrays
+        load_weights(self.model, below(arrays, "model"), "checkpoint")
+        restore_optimizer(self.optimizer, arrays)
+        self.best_state = {name: tensor.to(self.device) for name, tensor in below(arrays, "best").items()}
+        self.sums = Sums({name: tensor.to(self.device) for name, tensor in below(arrays, "sums").items()})
+        self.epoch, self.step_in_epoch = s["epoch"], s["step_in_epoch"]
+        self.cycles = [(start, end) for start, end in s["cycles"]]
+        self.history = from_json_array(arrays["history"])
+        self.best_loss = math.inf if s["best_loss"] is None else s["best_loss"]
+        self.best_epoch, self.stopped_early = s["best_epoch"], s["stopped_early"]
+        self.train_seconds, self._epoch_seconds = s["train_seconds"], s["epoch_seconds"]
+        self._random_state = {name: array for name, array in arrays.items() if name.startswith("random/")}
+        self._resumed = True
+        for number, callback in enumerate(self.callbacks):
+            callback.restore({name: t.numpy() for name, t in below(arrays, f"callback/{number}").items()})
+
+    def reconstruct(self, x: np.ndarray) -> np.ndarray:
+        """Reconstruct rows given as the data were, (n, *features), in the model's range; for callbacks."""
+        rows = Rows(torch.from_numpy(x).to(self.device), self.train.offset, self.train.factor)
+        was_training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            mean = self.model.decode(self.model.code(rows.take(slice(None)))).mean
+        self.model.train(was_training)
+        return mean.float().cpu().numpy()

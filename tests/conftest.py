@@ -1,0 +1,40 @@
+"""Set-up for every test: shapes in signatures are executed, one thread, no display, no cache but a temporary one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import matplotlib
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# The hook only reaches modules that are imported after it, so it stands before any import of hyotan.
+install_import_hook(
+    ["hyotan.losses", "hyotan.distributions", "hyotan.nn", "hyotan.noise", "hyotan.metrics"], "beartype.beartype"
+)
+torch.set_num_threads(1)
+matplotlib.use("Agg")
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("house")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests, and the commands that they start, an empty cache; hush scikit-learn's word on skipped checks."""
+    os.environ["HYOTAN_CACHE"] = tempfile.mkdtemp(prefix="hyotan-tests-")
+    config.addinivalue_line("filterwarnings", "ignore:Skipping check:Warning")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the cache."""
+    shutil.rmtree(os.environ.pop("HYOTAN_CACHE", ""), ignore_errors=True)
+
+
+@pytest.fixture
+def source_folder() -> Path:
+    """The folder to put on the path of a Python that a test starts."""
+    return Path(__file__).parents[1] / "src"

@@ -95,6 +95,7 @@ def samples_display(
         shown.scaled(estimator.sample(n, random_state=random_state)),
         value_range=shown.value_range if shown.is_image else None,
         columns=columns,
+        origin="the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes",
     )
 
 
@@ -119,12 +120,17 @@ def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
         ManifoldDisplay.from_decoder(
             lambda codes: shown.scaled(estimator.inverse_transform(codes)),
             latent_dim=2,
-            steps=20 if max(estimator.feature_shape_) <= 40 else 10,
+            steps=manifold_steps(max(estimator.feature_shape_)),
             spacing="normal" if is_vae else "linear",
             limits=limits,
             value_range=shown.value_range,
         ),
     )
+
+
+def manifold_steps(side: int) -> int:
+    """Images along each axis of a manifold, so that each is large enough to be read."""
+    return 12 if side <= 16 else 20 if side <= 40 else 10
 
 
 def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:

@@ -32,7 +32,7 @@ CONV_FROM = 4096
 
 DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
 
-AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 300)
+AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 150)
 """Steps that a default training takes, within these numbers of epochs."""
 
 
@@ -66,11 +66,11 @@ def choose_batch_size(settings: Settings, n: int) -> int:
     """The batch size; by default it grows with the data, from 32 to 256."""
     if settings["batch_size"] != "auto":
         return settings["batch_size"]
-    return next(size for rows, size in ((20_000, 256), (5_000, 128), (1_000, 64), (0, 32)) if n >= rows)
+    return next(size for rows, size in ((100_000, 256), (5_000, 128), (1_000, 64), (0, 32)) if n >= rows)
 
 
 def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
-    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 300."""
+    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 150."""
     if settings["max_epochs"] != "auto":
         return settings["max_epochs"]
     steps = max(1, n // batch_size)

@@ -20,11 +20,19 @@ from hyotan.losses import (
 )
 from hyotan.objective import LatentModel, Progress, Terms
 
-VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {
-    # The log-variance is floored and capped where exp would leave fp32's useful range, far from any trained posterior.
-    "exp": lambda raw: (0.5 * raw.clamp(-30, 20)).exp(),
-    "softplus": lambda raw: (F.softplus(raw) + 1e-12).sqrt(),
-}
+
+def from_log_variance(raw: Tensor) -> Tensor:
+    """Standard deviation whose variance is exp(raw)."""
+    # Floored and capped where exp would leave fp32's useful range, far from any trained posterior.
+    return (0.5 * raw.clamp(-30, 20)).exp()
+
+
+def from_softplus(raw: Tensor) -> Tensor:
+    """Standard deviation whose variance is softplus(raw)."""
+    return (F.softplus(raw) + 1e-12).sqrt()
+
+
+VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {"exp": from_log_variance, "softplus": from_softplus}
 """From the encoder's second output to the posterior's standard deviation."""
 
 

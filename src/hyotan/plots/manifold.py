@@ -93,12 +93,14 @@ class ManifoldDisplay(AxesDisplay):
     def _draw(self, ax: Axes) -> None:
         steps = len(self.images)
         height, width = self.images.shape[-2:]
+        # Images of a few pixels run into each other; larger ones read better as one sheet.
+        gap = int(max(height, width) <= 16)
         upwards = self.images[::-1].reshape(-1, *self.images.shape[2:])  # large values of the second dimension on top
-        ax.imshow(mosaic(to_rgb(upwards, self.value_range), steps, 0))
+        ax.imshow(mosaic(to_rgb(upwards, self.value_range), steps, gap))
         stride = -(-steps // 7)
         marks = np.arange((steps - 1) % stride // 2, steps, stride)
-        ax.set_xticks(centres(steps, width, 0)[marks], _numbers(self.positions[0][marks]))
-        ax.set_yticks(centres(steps, height, 0)[::-1][marks], _numbers(self.positions[1][marks]))
+        ax.set_xticks(centres(steps, width, gap)[marks], _numbers(self.positions[0][marks]))
+        ax.set_yticks(centres(steps, height, gap)[::-1][marks], _numbers(self.positions[1][marks]))
         ax.set(xlabel=f"z{self.dims[0]}", ylabel=f"z{self.dims[1]}")
         ax.spines[:].set_visible(False)
 

@@ -1,4 +1,4 @@
-"""What the model makes of its own accord: draws from the prior."""
+"""What the model makes of its own accord."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tables import MOST_NAMED, column_names, column_scale, draw_heat_map, name_
 
 
 class Samples(Protocol):
-    """An estimator that can draw from its prior."""
+    """An estimator that can make new samples."""
 
     def sample(self, n: int, *, random_state: int) -> Any:
         """``n`` draws."""
@@ -34,11 +34,14 @@ class SamplesDisplay(AxesDisplay):
         What is drawn black and white.
     columns : tuple of str
         The columns' names of a table; empty for images.
+    origin : str
+        Where the codes were drawn from, for the title.
     """
 
     samples: Array
     value_range: ValueRange
     columns: tuple[str, ...] = ()
+    origin: str = "the prior"
 
     @classmethod
     def from_arrays(
@@ -48,11 +51,12 @@ class SamplesDisplay(AxesDisplay):
         value_range: Sequence[float] | None = None,
         image_shape: Sequence[int] | None = None,
         columns: Sequence[object] | None = None,
+        origin: str = "the prior",
     ) -> SamplesDisplay:
         """From draws; ``image_shape`` for images that come flattened, ``columns`` for a table's names."""
         drawn = as_samples(samples, image_shape)
         names = () if are_images(drawn) else column_names(columns, drawn.shape[1])
-        return cls(frozen(drawn), checked_range(value_range, drawn), names)
+        return cls(frozen(drawn), checked_range(value_range, drawn), names, origin)
 
     @classmethod
     def from_estimator(
@@ -65,7 +69,7 @@ class SamplesDisplay(AxesDisplay):
         image_shape: Sequence[int] | None = None,
         columns: Sequence[object] | None = None,
     ) -> SamplesDisplay:
-        """From ``n`` draws of a fitted estimator's prior."""
+        """From ``n`` draws of a fitted estimator."""
         if n < 1:
             raise SettingsError(f"At least one sample must be drawn; got n={n}.", "Give n of 1 or more.")
         drawn = estimator.sample(n, random_state=random_state)
@@ -92,7 +96,7 @@ class SamplesDisplay(AxesDisplay):
 
     def _draw(self, ax: Axes) -> None:
         count = len(self.samples)
-        ax.set_title(f"{count:,} samples from the prior" if count > 1 else "1 sample from the prior")
+        ax.set_title(f"{count:,} {'samples' if count > 1 else 'sample'} from {self.origin}")
         if are_images(self.samples):
             pictures = to_rgb(self.samples, self.value_range)
             ax.imshow(mosaic(pictures, self._across(), gap_of(pictures)))

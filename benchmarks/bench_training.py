@@ -1,4 +1,4 @@
-"""One epoch of the 784-400-20 VAE on 20,000 rows, batch 128, Adam: our trainer beside a bare tensor loop, in one run."""
+"""One epoch of the 784-400-20 VAE on 20,000 rows, batch 128, Adam: our trainer beside a bare tensor loop."""
 
 from __future__ import annotations
 

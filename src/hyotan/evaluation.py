@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ class Evaluation:
     mse : mean squared error a feature of the deterministic reconstruction, in the model's range.
     mse_standard_error : over the rows.
     loss, reconstruction, kl : in nats a sample; kl None without one.
+    loss_name : what the loss is; on grey values a Bernoulli's is a cross-entropy.
     bits_per_dimension : of the loss.
     active_units, latent_dim, n_features : counts.
     kl_per_dimension : nats.
@@ -57,6 +58,7 @@ class Evaluation:
     mse: float
     mse_standard_error: float
     loss: float
+    loss_name: str
     reconstruction: float
     kl: float | None
     bits_per_dimension: float
@@ -67,7 +69,7 @@ class Evaluation:
     mse_mean_image: float | None
     mse_pca: float | None
     likelihood: Likelihood | None
-    diagnosis: tuple[Finding, ...]
+    diagnosis: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON can hold them."""
@@ -97,49 +99,64 @@ def evaluate(
     scaled, reconstruction = estimator.reconstruct_in_range(X)
     errors = np.square(reconstruction - scaled).reshape(len(X), -1).mean(axis=1, dtype=np.float64)
     terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(X, random_state).items()}
+    mean_image, pca = _baselines(estimator, train, scaled, random_state)
+    n_features, loss = int(np.prod(estimator.feature_shape_)), float(terms["loss"].mean())
     kl = terms.get("kl")
-    n_features = int(np.prod(estimator.feature_shape_))
-    loss = float(terms["loss"].mean())
-    mean_image = pca = None
-    if train is not None:
-        baseline = estimator.in_range(as_trained(estimator, train[:BASELINE_ROWS], random_state + 1))
-        mean_image = metrics.mean_image_mse(baseline, scaled)
-        pca = metrics.pca_mse(baseline, scaled, estimator.latent_dim)
-    kl_per_dimension = () if kl is None else tuple(kl.mean(axis=0).tolist())
-    active = metrics.active_units(estimator.transform(X))
-    facts = Facts(
-        kind=estimator.kind,
-        likelihood=estimator.likelihood_,
-        latent_dim=estimator.latent_dim,
-        active_units=active,
-        n_features=n_features,
-        n_train=len(X) if train is None else len(train),
-        mse=float(errors.mean()),
-        low=estimator.range_[0],
-        high=estimator.range_[1],
-        mse_mean_image=mean_image,
-        mse_pca=pca,
-        beta=getattr(estimator, "beta", None),
-        kl_per_dimension=kl_per_dimension,
-        history=estimator.history_,
-        schedule=estimator.schedule,
-    )
-    return Evaluation(
+    record = Evaluation(
         n_rows=len(X),
-        mse=facts.mse,
+        mse=float(errors.mean()),
         mse_standard_error=metrics.standard_error(errors),
         loss=loss,
+        loss_name=_loss_name(estimator, scaled),
         reconstruction=float(terms["reconstruction"].mean()),
         kl=None if kl is None else float(kl.sum(axis=1).mean()),
         bits_per_dimension=metrics.bits_per_dimension(loss, n_features),
-        active_units=active,
+        active_units=metrics.active_units(estimator.transform(X)),
         latent_dim=estimator.latent_dim,
         n_features=n_features,
-        kl_per_dimension=kl_per_dimension,
+        kl_per_dimension=() if kl is None else tuple(kl.mean(axis=0).tolist()),
         mse_mean_image=mean_image,
         mse_pca=pca,
         likelihood=_likelihood(estimator, X[:nll_rows], nll_samples, random_state),
-        diagnosis=tuple(diagnose(facts)),
+    )
+    facts = _facts(estimator, record, len(X) if train is None else len(train))
+    return replace(record, diagnosis=tuple(diagnose(facts)))
+
+
+def _baselines(
+    estimator: LatentEstimator, train: np.ndarray | None, scaled: np.ndarray, random_state: int
+) -> tuple[float | None, float | None]:
+    """MSE of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
+    if train is None:
+        return None, None
+    rows = estimator.in_range(as_trained(estimator, train[:BASELINE_ROWS], random_state + 1))
+    return metrics.mean_image_mse(rows, scaled), metrics.pca_mse(rows, scaled, estimator.latent_dim)
+
+
+def _loss_name(estimator: LatentEstimator, scaled: np.ndarray) -> str:
+    """What the loss is: on grey values, a Bernoulli's is a cross-entropy and no log-probability."""
+    if estimator.likelihood_ == "bernoulli" and bool(((scaled > 0) & (scaled < 1)).any()):
+        return "cross-entropy on grey values"
+    return f"negative log-likelihood ({estimator.likelihood_})"
+
+
+def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Facts:
+    return Facts(
+        kind=estimator.kind,
+        likelihood=estimator.likelihood_,
+        latent_dim=estimator.latent_dim,
+        active_units=record.active_units,
+        n_features=record.n_features,
+        n_train=n_train,
+        mse=record.mse,
+        low=estimator.range_[0],
+        high=estimator.range_[1],
+        mse_mean_image=record.mse_mean_image,
+        mse_pca=record.mse_pca,
+        beta=getattr(estimator, "beta", None),
+        kl_per_dimension=record.kl_per_dimension,
+        history=estimator.history_,
+        schedule=estimator.schedule,
     )
 
 

@@ -74,15 +74,17 @@ def verdict_lines(evaluation: Evaluation) -> list[str]:
         "",
         f"on {e.n_rows:,} rows not seen in training (lower is better, but for units):",
         f"  reconstruction error  {e.mse:.5f} ± {e.mse_standard_error:.5f} MSE a feature" + _beside(e),
-        f"  loss                  {e.loss:.2f} nats a row ({e.bits_per_dimension:.3f} bits a feature)",
+        f"  loss                  {e.loss:.2f} nats a row ({e.bits_per_dimension:.3f} bits a feature), {e.loss_name}",
     ]
     if e.kl is not None:
         lines.append(f"    reconstruction      {e.reconstruction:.2f} nats")
         lines.append(f"    KL                  {e.kl:.2f} nats, {e.active_units} of {e.latent_dim} units active")
     if e.likelihood is not None:
         nll = e.likelihood
+        # On grey values there is no p(x): the same average of weights is a tighter cross-entropy bound, no likelihood.
+        name = "importance bound" if "grey" in e.loss_name else "-log p(x)"
         lines.append(
-            f"  -log p(x)             {nll.nll:.2f} ± {nll.standard_error:.2f} nats a row "
+            f"  {name:<20}  {nll.nll:.2f} ± {nll.standard_error:.2f} nats a row "
             f"({nll.samples} latent samples, {nll.rows:,} rows)"
         )
     lines.append("")

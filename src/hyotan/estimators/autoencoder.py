@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,14 @@ from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.noise import NOISES
 from hyotan.parameters import AUTOENCODER, DENOISING
 from hyotan.training.callbacks import Callback
+
+
+def with_defaults(function: FunctionType, **defaults: Any) -> FunctionType:
+    """A copy of a function with other defaults of its keyword-only parameters."""
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = {**(function.__kwdefaults__ or {}), **defaults}
+    copy.__annotations__, copy.__doc__ = function.__annotations__, function.__doc__
+    return copy
 
 
 class Autoencoder(LatentEstimator):
@@ -149,79 +158,5 @@ class DenoisingAutoencoder(Autoencoder):
 
     kind = DENOISING
 
-    def __init__(
-        self,
-        latent_dim: int = 16,
-        *,
-        hidden_dims: Sequence[int] | str = "auto",
-        activation: str = "gelu",
-        architecture: str = "auto",
-        channels: Sequence[int] = (32, 64),
-        encoder: nn.Module | None = None,
-        decoder: nn.Module | None = None,
-        latent_activation: str | None = None,
-        output_activation: str | None = None,
-        tied: bool = False,
-        noise: str | None = "gaussian",
-        noise_level: float = 0.3,
-        penalty: str | None = None,
-        penalty_weight: float = 0.1,
-        likelihood: str = "auto",
-        likelihood_scale: float = 1.0,
-        scaling: str = "auto",
-        binarise: str | None = None,
-        validation_fraction: float = 0.1,
-        validation_rows: str = "random",
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        optimizer: str = "adamw",
-        learning_rate: float = 4e-3,
-        weight_decay: float = 1e-3,
-        schedule: str = "one-cycle",
-        grad_clip: float | None = None,
-        initialisation: str = "default",
-        shuffle: bool = True,
-        early_stopping: int | None = None,
-        device: str = "auto",
-        precision: str = "fp32",
-        random_state: Any = None,
-        callbacks: Sequence[Callback] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            latent_dim,
-            hidden_dims=hidden_dims,
-            activation=activation,
-            architecture=architecture,
-            channels=channels,
-            encoder=encoder,
-            decoder=decoder,
-            latent_activation=latent_activation,
-            output_activation=output_activation,
-            tied=tied,
-            noise=noise,
-            noise_level=noise_level,
-            penalty=penalty,
-            penalty_weight=penalty_weight,
-            likelihood=likelihood,
-            likelihood_scale=likelihood_scale,
-            scaling=scaling,
-            binarise=binarise,
-            validation_fraction=validation_fraction,
-            validation_rows=validation_rows,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            grad_clip=grad_clip,
-            initialisation=initialisation,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+    # The same constructor with another default: scikit-learn reads parameters and defaults from its signature.
+    __init__ = with_defaults(Autoencoder.__init__, noise="gaussian")

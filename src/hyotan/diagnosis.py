@@ -28,6 +28,7 @@ class Facts:
     latent_dim, active_units, n_features : counts.
     n_train : rows trained on.
     mse, mse_mean_image, mse_pca : on the test rows, a feature, in the model's range; the last two None if not known.
+    pca_difference_error : standard error of the difference between the two, row by row.
     low, high : range of the data after scaling.
     beta : weight of the KL in nats against nats (the effective beta); None without a KL.
     kl_per_dimension : nats.
@@ -46,6 +47,7 @@ class Facts:
     high: float
     mse_mean_image: float | None = None
     mse_pca: float | None = None
+    pca_difference_error: float = 0.0
     beta: float | None = None
     kl_per_dimension: Sequence[float] = ()
     history: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
@@ -96,12 +98,23 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
     """The reconstruction beside the mean image and PCA of the same size."""
     if facts.mse_mean_image is None or facts.mse_pca is None:
         return
+    if facts.beta is not None and facts.active_units == 0:
+        return  # Collapse says it all.
+    unclear = abs(facts.mse - facts.mse_pca) < 2 * facts.pca_difference_error
     if facts.mse >= 0.97 * facts.mse_mean_image:
         yield Finding(
             "NO_BETTER_THAN_MEAN",
             WARNING,
             f"The reconstruction (MSE {facts.mse:.4g}) is no better than showing the mean of the data for every row "
             f"({facts.mse_mean_image:.4g}): nothing was learned. Train longer, or lower the learning rate.",
+        )
+    elif unclear:
+        yield Finding(
+            "LIKE_PCA",
+            NOTICE,
+            f"Reconstructs about as well as PCA with {facts.latent_dim} components: MSE {facts.mse:.4g} against "
+            f"{facts.mse_pca:.4g}, a difference within twice its standard error of {facts.pca_difference_error:.2g}. "
+            "PCA is simpler; more rows would tell them apart.",
         )
     elif facts.mse_pca > 0 and facts.mse > facts.mse_pca:
         worse = 100 * (facts.mse / facts.mse_pca - 1)

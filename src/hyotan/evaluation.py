@@ -51,6 +51,7 @@ class Evaluation:
     active_units, latent_dim, n_features : counts.
     kl_per_dimension : nats.
     mse_mean_image, mse_pca : baselines fitted on the training rows; None where these were not given.
+    pca_difference_error : standard error of the difference from PCA, row by row.
     likelihood : the importance-sampled estimate of a VAE; None otherwise.
     """
 
@@ -68,6 +69,7 @@ class Evaluation:
     kl_per_dimension: tuple[float, ...]
     mse_mean_image: float | None
     mse_pca: float | None
+    pca_difference_error: float | None
     likelihood: Likelihood | None
     diagnosis: tuple[Finding, ...] = ()
 
@@ -97,7 +99,7 @@ def evaluate(
     """
     X = as_trained(estimator, X, random_state)
     scaled, reconstruction = estimator.reconstruct_in_range(X)
-    errors = np.square(reconstruction - scaled).reshape(len(X), -1).mean(axis=1, dtype=np.float64)
+    errors = metrics.row_errors(reconstruction, scaled)
     terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(X, random_state).items()}
     mean_image, pca = _baselines(estimator, train, scaled, random_state)
     n_features, loss = int(np.prod(estimator.feature_shape_)), float(terms["loss"].mean())
@@ -115,9 +117,10 @@ def evaluate(
         latent_dim=estimator.latent_dim,
         n_features=n_features,
         kl_per_dimension=() if kl is None else tuple(kl.mean(axis=0).tolist()),
-        mse_mean_image=mean_image,
-        mse_pca=pca,
-        likelihood=_likelihood(estimator, X[:nll_rows], nll_samples, random_state),
+        mse_mean_image=None if mean_image is None else float(mean_image.mean()),
+        mse_pca=None if pca is None else float(pca.mean()),
+        pca_difference_error=None if pca is None else metrics.standard_error(errors - pca),
+        likelihood=_likelihood(estimator, _some(X, nll_rows, random_state), nll_samples, random_state),
     )
     facts = _facts(estimator, record, len(X) if train is None else len(train))
     return replace(record, diagnosis=tuple(diagnose(facts)))
@@ -125,12 +128,19 @@ def evaluate(
 
 def _baselines(
     estimator: LatentEstimator, train: np.ndarray | None, scaled: np.ndarray, random_state: int
-) -> tuple[float | None, float | None]:
-    """MSE of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Errors of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
     if train is None:
         return None, None
     rows = estimator.in_range(as_trained(estimator, train[:BASELINE_ROWS], random_state + 1))
-    return metrics.mean_image_mse(rows, scaled), metrics.pca_mse(rows, scaled, estimator.latent_dim)
+    return metrics.mean_image_errors(rows, scaled), metrics.pca_errors(rows, scaled, estimator.latent_dim)
+
+
+def _some(X: np.ndarray, rows: int, random_state: int) -> np.ndarray:
+    """At most so many rows, drawn at random: the first ones of a set are often easier or harder than the rest."""
+    if rows >= len(X):
+        return X
+    return X[np.sort(np.random.default_rng(random_state).choice(len(X), rows, replace=False))]
 
 
 def _loss_name(estimator: LatentEstimator, scaled: np.ndarray) -> str:
@@ -153,6 +163,7 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
         high=estimator.range_[1],
         mse_mean_image=record.mse_mean_image,
         mse_pca=record.mse_pca,
+        pca_difference_error=record.pca_difference_error or 0.0,
         beta=getattr(estimator, "beta", None),
         kl_per_dimension=record.kl_per_dimension,
         history=estimator.history_,

@@ -29,16 +29,21 @@ def active_units(codes: Float[Array, "n latent"], threshold: float = 0.01) -> in
     return int((codes.var(axis=0) > threshold).sum())
 
 
-def mean_image_mse(train: Float[Array, "n *features"], test: Float[Array, "m *features"]) -> float:
-    """MSE of answering every test row with the mean of the training rows: what a code of size 0 reaches."""
-    return mse(np.broadcast_to(train.mean(axis=0), test.shape), test)
+def row_errors(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> Float[Array, " n"]:
+    """Mean squared error a feature of each row."""
+    return np.square(a - b).reshape(len(a), -1).mean(axis=1, dtype=np.float64)
 
 
-def pca_mse(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> float:
-    """MSE on test rows of PCA with ``size`` components, fitted on the training rows."""
+def mean_image_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"]) -> Float[Array, " m"]:
+    """Errors of answering every test row with the mean of the training rows: what a code of size 0 reaches."""
+    return row_errors(np.broadcast_to(train.mean(axis=0), test.shape), test)
+
+
+def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> Float[Array, " m"]:
+    """Errors on test rows of PCA with ``size`` components, fitted on the training rows."""
     from sklearn.decomposition import PCA
 
     flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
     size = min(size, *flat.shape)
     pca = PCA(size, random_state=0).fit(flat)
-    return mse(pca.inverse_transform(pca.transform(flat_test)), flat_test)
+    return row_errors(pca.inverse_transform(pca.transform(flat_test)), flat_test)

@@ -409,11 +409,16 @@ def _note_divergence(folder: RunFolder, error: DivergenceError) -> None:
 
 
 def tracked_rows(test: Dataset) -> np.ndarray:
-    """Ten test rows to watch, (≤ 10,): one a label where there are labels, else the first ones."""
+    """Ten test rows to watch, (≤ 10,): the labels in turn where there are labels, else the first rows."""
     if test.y is None:
         return np.arange(min(TRACKED_ROWS, len(test.X)))
-    _, first = np.unique(test.y, return_index=True)
-    return first[:TRACKED_ROWS] if len(first) > 1 else np.arange(min(TRACKED_ROWS, len(test.X)))
+    _, label = np.unique(test.y.astype(str), return_inverse=True)
+    by_label = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[by_label], label)
+    turn = np.empty(len(label), dtype=int)
+    turn[by_label] = np.arange(len(label)) - starts[by_label]
+    chosen = np.lexsort((label, turn))[:TRACKED_ROWS]
+    return chosen[np.argsort(label[chosen], kind="stable")]
 
 
 def _frames(

@@ -99,12 +99,18 @@ def samples_display(
     )
 
 
+def some_rows(n: int) -> np.ndarray:
+    """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
+    return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
+
+
 def latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """The codes of the test rows."""
     if run.estimator.latent_dim < 2:
         return
-    codes = run.estimator.transform(run.test.X[:SCATTER_ROWS])
-    labels = None if run.test.y is None else list(run.test.y[:SCATTER_ROWS])
+    rows = some_rows(len(run.test.X))
+    codes = run.estimator.transform(run.test.X[rows])
+    labels = None if run.test.y is None else list(run.test.y[rows])
     yield "latent.png", LatentScatterDisplay.from_codes(codes, labels)
 
 
@@ -114,7 +120,7 @@ def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
     if estimator.latent_dim != 2 or not shown.is_image:
         return
     is_vae = isinstance(estimator, VAE)
-    limits = None if is_vae else central_limits(estimator.transform(run.train.X[:SCATTER_ROWS]))
+    limits = None if is_vae else central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X))]))
     yield (
         "manifold.png",
         ManifoldDisplay.from_decoder(

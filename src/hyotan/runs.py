@@ -357,25 +357,42 @@ def resume(
         The run is finished, or ``max_epochs`` is not later than its end.
     """
     snapshot = folder.read_snapshot()
-    if snapshot is not None:
+    if max_epochs is not None:
+        _end_before(folder, snapshot, max_epochs)
+    elif snapshot is not None and (folder.path / METRICS).is_file():
         end = snapshot.settings["cycles"][-1][1]
-        finished = snapshot.settings["stopped_early"] or snapshot.settings["epoch"] >= end
-        if max_epochs is None and finished and (folder.path / METRICS).is_file():
+        if snapshot.settings["stopped_early"] or snapshot.settings["epoch"] >= end:
             raise SettingsError(
                 f"{folder.path} is finished (epoch {snapshot.settings['epoch']} of {end}).",
                 f"To train it longer, type: hyotan resume {folder.path} --max-epochs {2 * end}",
             )
-        if max_epochs is not None and max_epochs <= end:
-            raise SettingsError(
-                f"--max-epochs {max_epochs} is not later than the run's end, epoch {end}.", f"Take {end + 1} or more."
-            )
     return _train(folder, max_epochs, callbacks, interval)
 
 
+def _end_before(folder: RunFolder, snapshot: Snapshot | None, max_epochs: int) -> int:
+    """The epoch at which the run ends as it is, if ``max_epochs`` is a later one."""
+    if snapshot is None:
+        raise SettingsError(
+            f"{folder.path} has no checkpoint yet, so nothing could be trained longer.",
+            f"Train it first: hyotan resume {folder.path}",
+        )
+    end = snapshot.settings["cycles"][-1][1]
+    if max_epochs <= end:
+        raise SettingsError(
+            f"--max-epochs {max_epochs} is not later than the run's end, epoch {end}.", f"Take {end + 1} or more."
+        )
+    return end
+
+
 def schedule_after(folder: RunFolder, max_epochs: int) -> str:
-    """What going on to ``max_epochs`` does to the learning rate, in a sentence."""
-    snapshot = folder.read_snapshot()
-    end = snapshot.settings["cycles"][-1][1] if snapshot is not None else 0
+    """What going on to ``max_epochs`` does to the learning rate, in a sentence.
+
+    Raises
+    ------
+    SettingsError
+        ``max_epochs`` is not later than the run's end, or the run has no checkpoint yet.
+    """
+    end = _end_before(folder, folder.read_snapshot(), max_epochs)
     schedule = folder.config.parameters.get("schedule", "one-cycle")
     if schedule == "constant":
         return f"Epochs {end + 1} to {max_epochs} are added at the same constant learning rate."

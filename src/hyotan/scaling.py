@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SATURATED = 0.1
+"""Share of values at exactly 0 or 1 from which a table in [0, 1] is taken for pictures or for yes and no."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -91,10 +94,20 @@ SCALINGS: Mapping[str, Callable[[np.ndarray], Scaling]] = {
 }
 
 
+def suits_bernoulli(X: np.ndarray) -> bool:
+    """Whether values in [0, 1] are shares of black and white, as in pictures, and not a table's scaled numbers.
+
+    Images are; of a table, those where at least a tenth of the values are exactly 0 or 1: flattened pictures, yes and
+    no. On a column of numbers that someone scaled to [0, 1] the cross-entropy hardly tells rows apart.
+    """
+    return X.ndim > 2 or float(np.mean((X == 0) | (X == 1))) >= SATURATED
+
+
 def automatic(X: np.ndarray, low: float, high: float, bounded: bool) -> Callable[[np.ndarray], Scaling]:
-    """The scaling that suits the data: pixels to [0, 1]; values outside [0, 1] standardised, unless the likelihood is
-    bounded: then they are left as they are, and the likelihood refuses them by name.
+    """The scaling that suits the data: pixels to [0, 1]; images in [0, 1] as they are; all else standardised,
+    unless the likelihood is bounded: then it is left as it is, and refused by name where it leaves [0, 1].
     """
     if is_pixels(X):
         return unit
-    return none if bounded or (low >= 0 and high <= 1) else standard
+    inside = low >= 0 and high <= 1 and X.ndim > 2
+    return none if bounded or inside else standard

@@ -138,8 +138,12 @@ def _parsed(text: str, layout: Layout) -> pa.Table:
     try:
         table = arrow.read_csv(
             pa.BufferReader(text.encode("utf-8")),
-            # Arrow's block must hold a whole row, and rows of wide tables are long.
-            arrow.ReadOptions(block_size=ARROW_BLOCK_BYTES, autogenerate_column_names=not layout.has_header),
+            # Arrow's block must hold a whole row, and rows of wide tables are long. Arrow's threads bring no speed
+            # where quoted values may hold line breaks, and where torch is loaded too they can abort the process at
+            # its exit.
+            arrow.ReadOptions(
+                use_threads=False, block_size=ARROW_BLOCK_BYTES, autogenerate_column_names=not layout.has_header
+            ),
             arrow.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
             convert,
         )

@@ -40,7 +40,8 @@ class Autoencoder(LatentEstimator):
     tied : the decoder uses the encoder's weights, transposed.
     noise, noise_level : corrupt what the encoder sees: ``gaussian``, ``masking``, ``salt-and-pepper``, ``swap``.
     penalty, penalty_weight : ``sparse`` (L1 of the code) or ``contractive`` (its Jacobian), in nats.
-    likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for data in [0, 1], else Gaussian.
+    likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for pictures in [0, 1]
+        (a table counts where a tenth of its values are exactly 0 or 1), else Gaussian.
     likelihood_scale : standard deviation of a Gaussian with a fixed one.
     scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
     binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
@@ -90,7 +91,7 @@ class Autoencoder(LatentEstimator):
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         optimizer: str = "adamw",
-        learning_rate: float = 4e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 1e-3,
         schedule: str = "one-cycle",
         grad_clip: float | None = None,

@@ -35,6 +35,9 @@ DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
 AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 150)
 """Steps that a default training takes, within these numbers of epochs."""
 
+RATE_PER_ROW = 1e-3 / 32
+"""Default learning rate for each row of a batch: small data come in small batches, whose gradients are noisier."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device by name; ``auto`` takes CUDA, then MPS, then the CPU.
@@ -69,6 +72,13 @@ def choose_batch_size(settings: Settings, n: int) -> int:
     return next(size for rows, size in ((100_000, 256), (5_000, 128), (1_000, 64), (0, 32)) if n >= rows)
 
 
+def choose_learning_rate(settings: Settings, batch_size: int) -> float:
+    """The highest learning rate; by default in proportion to the batch size, 0.001 at 32, up to 0.004 at 128."""
+    if settings["learning_rate"] != "auto":
+        return settings["learning_rate"]
+    return RATE_PER_ROW * min(max(batch_size, 32), 128)
+
+
 def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
     """The number of epochs; by default as many as make some 3,200 steps, from 15 to 150."""
     if settings["max_epochs"] != "auto":
@@ -100,6 +110,8 @@ def build_networks(
     code_outputs : numbers that the encoder puts out for each latent dimension: 1, or 2 for mean and variance.
     likelihood : says how many numbers a feature the decoder puts out.
     """
+    for name in ("encoder", "decoder"):
+        _refuse_other_than_modules(name, settings[name])
     activation = ACTIVATIONS[settings["activation"]]
     architecture = choose_architecture(settings, feature_shape)
     hidden = DEFAULT_HIDDEN[architecture] if settings["hidden_dims"] == "auto" else settings["hidden_dims"]
@@ -135,6 +147,30 @@ def build_networks(
 
 def _activation(name: str | None) -> Callable[[], nn.Module] | None:
     return None if name is None else ACTIVATIONS[name]
+
+
+def _refuse_other_than_modules(name: str, network: Any) -> None:
+    if network is not None and not isinstance(network, nn.Module):
+        raise SettingsError(
+            f"{name} cannot be {network!r}: expected an nn.Module or None.",
+            "Put a function into the forward method of a class derived from torch.nn.Module.",
+        )
+
+
+def refuse_lone_rows(model: nn.Module, n: int, batch_size: int) -> None:
+    """Refuse batches of one row where a network of the user's normalises over the batch: it would have no variance.
+
+    Raises
+    ------
+    SettingsError
+        Names the layer and the size of the batch.
+    """
+    lone = next((name for name, layer in model.named_modules() if isinstance(layer, nn.BatchNorm1d)), None)
+    if lone is not None and 1 in (n, batch_size):
+        raise SettingsError(
+            f"'{lone}' normalises over the batch, but batches hold 1 row ({n} to train on, batch_size {batch_size}).",
+            "Pass more rows or a larger batch_size, or use nn.LayerNorm.",
+        )
 
 
 def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood) -> None:
@@ -188,7 +224,7 @@ def training_settings(settings: Settings, n: int, seed: int) -> TrainingSettings
         batch_size=batch_size,
         optimizer=OPTIMIZERS[settings["optimizer"]],
         schedule=SCHEDULES[settings["schedule"]],
-        learning_rate=settings["learning_rate"],
+        learning_rate=choose_learning_rate(settings, batch_size),
         weight_decay=settings["weight_decay"],
         seed=seed,
         grad_clip=settings["grad_clip"],

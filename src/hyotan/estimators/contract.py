@@ -20,13 +20,20 @@ from torch.distributions import Distribution
 
 from hyotan.container import write
 from hyotan.distributions import LIKELIHOODS, Likelihood
-from hyotan.errors import DataError
-from hyotan.estimators.build import build_likelihood, build_networks, check_networks, choose_device, training_settings
-from hyotan.estimators.inputs import check_codes, check_rows
+from hyotan.errors import DataError, SettingsError
+from hyotan.estimators.build import (
+    build_likelihood,
+    build_networks,
+    check_networks,
+    choose_device,
+    refuse_lone_rows,
+    training_settings,
+)
+from hyotan.estimators.inputs import check_codes, check_count, check_rows
 from hyotan.nn import Summary, summarise
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
-from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels
+from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
 from hyotan.training.rows import Rows
@@ -150,23 +157,21 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._resolve(X, split, settings)
         self._build(settings, seed)
         train, validation = self._rows(X, split, settings, seed)
-        trainer = Trainer(
-            self.model_,
-            train,
-            validation,
-            training_settings(settings, len(train), seed),
-            self._callbacks(settings),
-            store,
-        )
+        how = training_settings(settings, len(train), seed)
+        refuse_lone_rows(self.model_, len(train), how.batch_size)
+        trainer = Trainer(self.model_, train, validation, how, self._callbacks(settings), store, self._to_model)
         if snapshot is not None:
             trainer.restore(snapshot)
         if max_epochs is not None:
             trainer.extend(max_epochs)
+        # What an earlier fit left must not make this one count as fitted, should it end before its first epoch does.
+        vars(self).pop("code_mean_", None)
         try:
             trainer.fit()
         finally:
             self._learned(trainer)
-        self._fit_codes(X, split)
+            if trainer.best_state:  # stopped or diverged after an epoch, it is still a model that can be used
+                self._fit_codes(X, split)
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -183,30 +188,32 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
         self.feature_shape_ = tuple(int(size) for size in X.shape[1:])
         low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
-        unit = settings["scaling"] == "unit" or (settings["scaling"] == "auto" and low >= 0 and high <= 1)
         name = settings["likelihood"]
-        self.likelihood_ = name if name != "auto" else "bernoulli" if unit else self.gaussian_default
-        bounded = math.isfinite(LIKELIHOODS[self.likelihood_].low)
+        if name == "auto":
+            kept = settings["scaling"] == "auto" or (settings["scaling"] == "none" and not is_pixels(X))
+            unit = settings["scaling"] == "unit" or (low >= 0 and high <= 1 and kept)
+            name = "bernoulli" if unit and suits_bernoulli(X) else self.gaussian_default
+        self.likelihood_ = name
+        bounded = math.isfinite(LIKELIHOODS[name].low)
         scaling = settings["scaling"]
         make = automatic(X, low, high, bounded) if scaling == "auto" else SCALINGS[scaling]
         self.scaling_: Scaling = make(X[split.train])
-        low, high = self.range_ = self._range(X)
+        low, high = self._range(X)
+        if bounded and scaling == "unit":
+            # Held-out rows may leave the range of the training rows by a little: clipped, not refused.
+            low, high = max(low, 0.0), min(high, 1.0)
+        self.range_ = low, high
         if bounded:
-            # Held-out rows may leave the range of the training rows by a little after "unit": clipped, not refused.
-            slack = scaling == "unit" and not is_pixels(X)
-            build_likelihood(self.likelihood_, settings, self.feature_shape_).check_support(
-                max(low, 0.0) if slack else low, min(high, 1.0) if slack else high
-            )
+            build_likelihood(self.likelihood_, settings, self.feature_shape_).check_support(low, high)
         if settings["binarise"] and not (low >= 0 and high <= 1):
             raise DataError(
                 f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
             )
 
     def _range(self, X: np.ndarray) -> tuple[float, float]:
-        if is_pixels(X):
-            ends = self.scaling_.to_model(np.array([X.min(), X.max()]))
-            return float(ends[0]), float(ends[1])
-        scaled = self._to_model(X)
+        # Before any clipping: a bounded likelihood has to see what would be cut off. One factor needs the ends alone.
+        ends = np.array([X.min(), X.max()]) if self.scaling_.factor.ndim == 0 else X
+        scaled = self.scaling_.to_model(ends)
         return float(scaled.min()), float(scaled.max())
 
     def _to_model(self, X: np.ndarray) -> np.ndarray:
@@ -250,7 +257,13 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return Rows(torch.from_numpy(np.ascontiguousarray(self._to_model(X))).to(self.device_))
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
-        own = list(settings["callbacks"] or [])
+        own = settings["callbacks"] or []
+        if not isinstance(own, Sequence) or not all(isinstance(callback, Callback) for callback in own):
+            raise SettingsError(
+                f"callbacks cannot be {own!r}: expected a list of hyotan.training.callbacks.Callback.",
+                "Pass instances, in a list: callbacks=[MyCallback()].",
+            )
+        own = list(own)
         return [*own, ProgressReporter()] if settings["verbose"] else own
 
     def _learned(self, trainer: Trainer) -> None:
@@ -303,8 +316,14 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         (steps, *features)
         """
-        start, end = self.transform(np.stack([np.asarray(a), np.asarray(b)]))
-        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        ends = np.asarray(a), np.asarray(b)
+        if ends[0].shape != ends[1].shape:
+            raise DataError(
+                f"a has shape {ends[0].shape}, b {ends[1].shape}; expected two samples of one shape.",
+                "Pass single rows, such as X[0] and X[1].",
+            )
+        start, end = self._encode(self._checked(np.stack(ends)))
+        share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
         return self.inverse_transform((1 - share) * start + share * end)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
@@ -325,7 +344,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Codes from a Gaussian with the mean and covariance of the training codes, (n_samples, latent_dim)."""
         check_is_fitted(self)
         random = check_random_state(random_state)
-        codes = random.multivariate_normal(self.code_mean_, self.code_covariance_, size=n_samples, check_valid="ignore")
+        size = check_count("n_samples", n_samples)
+        codes = random.multivariate_normal(self.code_mean_, self.code_covariance_, size=size, check_valid="ignore")
         return codes.astype(np.float32)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

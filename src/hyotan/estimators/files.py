@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +11,19 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 from torch import nn
 
 from hyotan.container import Contents, read
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
+from hyotan.estimators.build import build_likelihood, build_networks
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.vae import VAE
+from hyotan.parameters import PARAMETERS
 from hyotan.scaling import Scaling
-from hyotan.training.checkpoint import below, from_json_array, load_weights
+from hyotan.training.checkpoint import below, check_weights, from_json_array, load_weights
 
 ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
     family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE)
@@ -75,6 +79,7 @@ def from_contents(
     device: str = "auto",
 ) -> LatentEstimator:
     """The fitted estimator that a file's contents describe; ``source`` is named in errors."""
+    PARAMETERS["device"].check(device)
     try:
         saved = msgspec.convert(contents.settings, Saved, strict=True)
         own = {"encoder": encoder, "decoder": decoder}
@@ -93,15 +98,15 @@ def from_contents(
     estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
     if saved.feature_names:
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
-    estimator.n_features_in_ = int(np.prod(saved.feature_shape))
+    estimator.n_features_in_ = math.prod(saved.feature_shape)
+    check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
+    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, source)
     estimator._build(settings)
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
-    latent = settings["latent_dim"]
-    _check_arrays(arrays, {"codes/mean": (latent,), "codes/covariance": (latent, latent)}, source)
     estimator.scaling_ = Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
-    estimator.history_ = from_json_array(arrays["history"])
+    estimator.history_ = _history(arrays["history"], source)
     estimator.n_iter_, estimator.best_epoch_ = saved.n_iter, saved.best_epoch
     estimator.train_seconds_ = saved.train_seconds
     return estimator
@@ -115,15 +120,59 @@ def _check_saved(saved: Saved, own: Mapping[str, nn.Module | None]) -> None:
             f"The model was fitted with your own {' and '.join(missing)}; the file holds their weights only.",
             f"Type: load(path, {asked})",
         )
+    if objects := [name for name in saved.parameters if name in PARAMETERS and not PARAMETERS[name].on_command_line]:
+        raise SettingsError(f"the parameter '{objects[0]}' cannot stand in a file.", "Is it a model file?")
+    if saved.feature_names and len(saved.feature_names) != math.prod(saved.feature_shape):
+        raise SettingsError(f"{len(saved.feature_names)} names for {math.prod(saved.feature_shape)} features.", "")
     sizes_are_good = 1 <= len(saved.feature_shape) <= 3 and all(size >= 1 for size in saved.feature_shape)
     if saved.likelihood not in LIKELIHOODS or not sizes_are_good:
         raise SettingsError(f"likelihood '{saved.likelihood}' on samples of {saved.feature_shape} is not known.", "")
 
 
-def _check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
-    for name in ("scaling/offset", "scaling/factor", "history", *shapes):
+def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: int, source: str) -> nn.Module:
+    """The model without memory for its weights: what a file claims is compared before it is believed."""
+    # Each layer has a tensor of its own; a longer list of sizes would only cost time.
+    if max(len(settings["hidden_dims"]), len(settings["channels"])) > max(n_arrays, 100):
+        raise ModelFileError(f"{source}: the settings name more layers than the file has tensors.", "")
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            likelihood = build_likelihood(estimator.likelihood_, settings, estimator.feature_shape_)
+            networks = build_networks(settings, estimator.feature_shape_, estimator.code_outputs, likelihood)
+            return estimator._make_model(*networks, likelihood, settings)
+    except SettingsError as error:
+        raise ModelFileError(f"{source}: {error.message}", error.fix) from error
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source}: the settings describe a network that cannot be built ({str(error).splitlines()[0]}).",
+            "The file belongs to another network.",
+        ) from error
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], source: str) -> None:
+    shapes: dict[str, tuple[tuple[int, ...], ...]] = {
+        "codes/mean": ((latent,),),
+        "codes/covariance": ((latent, latent),),
+        "scaling/offset": ((), features),
+        "scaling/factor": ((), features),
+    }
+    for name in (*shapes, "history"):
         if name not in arrays:
             raise ModelFileError(f"{source}: tensor '{name}' is missing.", "Is it a model file?")
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ModelFileError(f"{source}: tensor '{name}' is {arrays[name].shape}, expected {shape}.", "")
+    for name in arrays:
+        if name not in shapes and name != "history" and not name.startswith("model/"):
+            raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a model file?")
+    for name, allowed in shapes.items():
+        array = arrays[name]
+        if array.shape not in allowed or array.dtype != np.float64:
+            expected = " or ".join(str(shape) for shape in allowed)
+            raise ModelFileError(
+                f"{source}: tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
+                "The file belongs to another network.",
+            )
+
+
+def _history(array: np.ndarray, source: str) -> list[dict[str, Any]]:
+    try:
+        return msgspec.convert(from_json_array(array), list[dict[str, Any]], strict=True)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{source}: tensor 'history' is not a history ({error}).", "") from error

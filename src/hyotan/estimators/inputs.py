@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
-from hyotan.errors import DataError
+from hyotan.errors import DataError, HyotanError, SettingsError
+from hyotan.parameters import Integer
 
 CHANNEL_COUNTS = (1, 3, 4)
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest value that float32 holds."""
 
 
 def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
@@ -26,20 +30,32 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     DataError (a ValueError)
         NaN or infinity (with the first place), more than 4 dimensions, channels last, another shape than fitted.
     """
-    options: dict[str, Any] = {"dtype": "numeric", "ensure_all_finite": False, "estimator": estimator}
     X = X if hasattr(X, "shape") else np.asarray(X) if not np.iterable(X) else _as_array(X)
-    if getattr(X, "ndim", 2) <= 2:
-        X = validate_data(estimator, X, reset=reset, **{k: v for k, v in options.items() if k != "estimator"})
-    else:
-        X = check_array(X, allow_nd=True, **options)
-        refuse_channels_last(X)
-        if reset:
-            estimator.n_features_in_ = int(np.prod(X.shape[1:]))
-            # A frame's column names from an earlier fit do not belong to images.
-            vars(estimator).pop("feature_names_in_", None)
+    refuse_not_dense(X, "X")
+    refuse_not_real(X, "X")
+    try:
+        X = _checked_by_sklearn(estimator, X, reset)
+    except HyotanError:
+        raise
+    except ValueError as error:
+        raise DataError(str(error)) from None
     if not reset:
         _check_shape(estimator, X)
     refuse_not_finite(X)
+    return X
+
+
+def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    if getattr(X, "ndim", 2) <= 2:
+        return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+    X = check_array(X, allow_nd=True, dtype="numeric", ensure_all_finite=False, estimator=estimator)
+    refuse_channels_last(X)
+    if 0 in X.shape:
+        raise DataError(f"X has shape {X.shape}: there are no values in it.", "Pass images of at least 1 × 1 pixel.")
+    if reset:
+        estimator.n_features_in_ = int(np.prod(X.shape[1:]))
+        # A frame's column names from an earlier fit do not belong to images.
+        vars(estimator).pop("feature_names_in_", None)
     return X
 
 
@@ -53,6 +69,42 @@ def _as_array(X: Any) -> Any:
         raise DataError(
             "X is ragged: its rows have different lengths.", "Give every row the same number of values."
         ) from None
+
+
+def refuse_not_dense(X: Any, name: str) -> None:
+    """Refuse sparse matrices, which would be read as one object."""
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise DataError(
+            f"{name} is sparse ({type(X).__name__}, {X.shape[0]:,} rows); sparse data cannot be used.",
+            f"Pass {name}.toarray().",
+        )
+
+
+def refuse_not_real(X: Any, name: str) -> None:
+    """Refuse complex numbers, dates and text, naming the first text and its place."""
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if kind == "c":
+        raise DataError(
+            f"Complex data not supported: {name} is {X.dtype}.", f"Pass {name}.real, {name}.imag or np.abs({name})."
+        )
+    if kind in ("m", "M"):
+        raise DataError(f"{name} holds dates or durations ({X.dtype}); expected numbers.", "Pass seconds or days.")
+    if kind != "O":
+        return
+    for place, value in np.ndenumerate(np.asarray(X)):
+        if isinstance(value, str) and not _is_number(value):
+            raise DataError(
+                f"could not convert string to float: {value!r} at {place} of {name}.",
+                "Leave out columns of text, or turn them into numbers (sklearn.preprocessing.OneHotEncoder).",
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_channels_last(X: np.ndarray) -> None:
@@ -69,22 +121,20 @@ def refuse_channels_last(X: np.ndarray) -> None:
         )
 
 
-def refuse_not_finite(X: np.ndarray) -> None:
-    """Refuse NaN and infinity, naming how many and where the first stands."""
+def refuse_not_finite(X: np.ndarray, name: str = "X") -> None:
+    """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands."""
     if X.dtype.kind != "f":
         return
-    # A sum is finite when all values are: one fast pass, and the slow search only where it is needed.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(X, dtype=np.float64)):
-            return
-    bad = ~np.isfinite(X)
-    if not bad.any():
+    # Two fast passes that NaN and infinity do not get through; the slow search only where it is needed.
+    if X.min() >= -LARGEST and X.max() <= LARGEST:
         return
+    bad = ~(np.abs(X) <= LARGEST)
     first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), X.shape))
-    kind = "NaN" if np.isnan(X[first]) else "inf"
+    value = "NaN" if np.isnan(X[first]) else f"{X[first]:g}"
     place = f"row {first[0]}, " + (f"column {first[1]}" if X.ndim == 2 else f"position {first[1:]}")
     raise DataError(
-        f"X holds {int(bad.sum()):,} values that are NaN or infinity (inf); the first is {kind} in {place}.",
+        f"{name} holds {int(bad.sum()):,} values that are NaN or infinity (inf) or too large for float32; "
+        f"the first is {value} in {place}.",
         "Leave such rows out, or fill the gaps first.",
     )
 
@@ -101,11 +151,30 @@ def _check_shape(estimator: Any, X: np.ndarray) -> None:
 
 def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
     """Codes as a finite float32 array, (n, latent_dim)."""
-    codes = np.asarray(Z, dtype=np.float32)
-    if codes.ndim != 2 or codes.shape[1] != latent_dim:
+    refuse_not_dense(Z, "Z")
+    try:
+        given = np.asarray(Z)
+    except ValueError:
         raise DataError(
-            f"Z has shape {codes.shape}; expected (n, {latent_dim}): one code of size {latent_dim} a row.",
+            "Z is ragged: its rows have different lengths.", f"Give every row {latent_dim} numbers."
+        ) from None
+    refuse_not_real(given, "Z")
+    if given.ndim != 2 or given.shape[1] != latent_dim or len(given) == 0:
+        raise DataError(
+            f"Z has shape {given.shape}; expected (n, {latent_dim}): one code of size {latent_dim} a row.",
             "For a single code pass Z[None].",
         )
-    refuse_not_finite(codes)
-    return codes
+    try:
+        codes = given.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"Z holds {given.dtype} values; expected numbers.", "Pass what transform gives.") from None
+    refuse_not_finite(codes, "Z")
+    return codes.astype(np.float32)
+
+
+def check_count(name: str, value: Any, low: int = 1) -> int:
+    """A number of things to make; SettingsError where it is none."""
+    try:
+        return Integer(low).check(value)
+    except ValueError:
+        raise SettingsError(f"{name} cannot be {value!r}.", f"Expected {Integer(low).describe()}.") from None

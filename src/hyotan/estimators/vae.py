@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import CHUNK, LatentEstimator, padded_chunks
+from hyotan.estimators.inputs import check_count
 from hyotan.losses import iwae_bound
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.parameters import VAE as KIND
@@ -89,7 +90,7 @@ class VAE(LatentEstimator):
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         optimizer: str = "adamw",
-        learning_rate: float = 4e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 1e-3,
         schedule: str = "one-cycle",
         grad_clip: float | None = None,
@@ -141,7 +142,8 @@ class VAE(LatentEstimator):
     def sample_codes(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Codes from the prior N(0, I), (n_samples, latent_dim)."""
         check_is_fitted(self)
-        draws = check_random_state(random_state).standard_normal((n_samples, self.model_code_size))
+        shape = (check_count("n_samples", n_samples), self.model_code_size)
+        draws = check_random_state(random_state).standard_normal(shape)
         return draws.astype(np.float32)
 
     def posterior_sample(self, X: ArrayLike, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
@@ -156,7 +158,8 @@ class VAE(LatentEstimator):
         rows = self._to_model(self._checked(X))
         mean = self._batched(self.model_.code, rows)
         deviation = self._batched(lambda x: self.model_.posterior(x).base_dist.scale, rows)
-        noise = check_random_state(random_state).standard_normal((n_samples, *mean.shape))
+        shape = (check_count("n_samples", n_samples), *mean.shape)
+        noise = check_random_state(random_state).standard_normal(shape)
         return (mean + deviation * noise).astype(np.float32)
 
     def score_samples(self, X: ArrayLike, n_samples: int = SCORE_SAMPLES) -> np.ndarray:
@@ -185,7 +188,7 @@ class VAE(LatentEstimator):
 
     def _importance(self, rows: np.ndarray, draw: Any, n_samples: int) -> np.ndarray:
         """log p(x) of rows in the model's range, in blocks that bound the memory."""
-        features = int(np.prod(self.feature_shape_))
+        features, n_samples = int(np.prod(self.feature_shape_)), check_count("n_samples", n_samples)
         size = max(16, min(CHUNK, FEATURES_AT_ONCE // (features * n_samples)) // 16 * 16)
         per_pass = max(1, FEATURES_AT_ONCE // (features * size))
         parts = []
@@ -195,7 +198,9 @@ class VAE(LatentEstimator):
                 x = x.to(self.device_)
                 noise = draw(start, n_samples, len(x))
                 weights = [self.model_.log_weights(x, part) for part in noise.split(per_pass)]
-                parts.append(iwae_bound(torch.cat(weights))[:n].cpu().numpy())
+                # Each row's weights lie side by side: sums down a column add up in an order that the width decides.
+                by_row = torch.cat(weights).t().contiguous()
+                parts.append(iwae_bound(by_row.t())[:n].cpu().numpy())
         return np.concatenate(parts)
 
     def _make_model(

@@ -5,6 +5,8 @@ Callbacks return arrays or write lines; they draw nothing.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -172,15 +174,25 @@ class Display(Protocol):
         ...
 
 
+def terminal_width(stream: TextIO) -> int:
+    """Columns of the terminal that a stream leads to."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return shutil.get_terminal_size().columns
+
+
 class TerminalDisplay:
-    """One line, rewritten in place."""
+    """One line, rewritten in place; cut where the terminal is narrower, since a line that wraps cannot be."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.width = stream, 0
 
     def update(self, text: str, keep: bool) -> None:
         """Rewrite the line."""
-        padded = text.ljust(self.width)
+        room = max(1, terminal_width(self.stream) - 1)
+        text = text[:room]
+        padded = text.ljust(min(self.width, room))
         self.stream.write(f"\r{padded}" + ("\n" if keep else ""))
         self.width = 0 if keep else len(text)
         self.stream.flush()
@@ -237,9 +249,10 @@ class ProgressReporter(Callback):
             print(epoch_line(fitting.history[-1], fitting.max_epochs), file=stream, flush=True)
 
     def on_fit_end(self, fitting: Fitting) -> None:
-        """Leave the last epoch's numbers standing."""
-        if self._display is not None and fitting.history:
-            self._display.update(epoch_line(fitting.history[-1], fitting.max_epochs), keep=True)
+        """Leave the last epoch's numbers standing, or how far the first one came."""
+        if self._display is not None:
+            done = epoch_line(fitting.history[-1], fitting.max_epochs) if fitting.history else ""
+            self._display.update(done or self._status(fitting, time.monotonic()), keep=True)
 
     def _status(self, fitting: Fitting, now: float) -> str:
         total = fitting.max_epochs * fitting.steps_per_epoch

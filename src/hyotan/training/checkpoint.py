@@ -101,8 +101,8 @@ def restore_random(arrays: Mapping[str, np.ndarray], device: torch.device) -> No
         torch.mps.set_rng_state(states["mps"])
 
 
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load weights whose names, shapes and dtypes must be exactly those of the module.
+def check_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Compare names, shapes and dtypes with those of a module, which may lie on torch's ``meta`` device.
 
     Raises
     ------
@@ -121,4 +121,9 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
                 f"expected {want.dtype} {tuple(want.shape)}.",
                 "The file belongs to another network.",
             )
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load weights whose names, shapes and dtypes must be exactly those of the module: see :func:`check_weights`."""
+    check_weights(module, tensors, source)
     module.load_state_dict(dict(tensors))

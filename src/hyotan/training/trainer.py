@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +106,7 @@ class Trainer:
     settings : how to train.
     callbacks : called after steps and epochs.
     store : where checkpoints go; None keeps everything in memory.
+    to_model : scales rows that callbacks hold, as the data are, to float32 in the model's range.
 
     Attributes
     ----------
@@ -122,9 +123,10 @@ class Trainer:
         settings: TrainingSettings,
         callbacks: Sequence[Callback] = (),
         store: CheckpointStore | None = None,
+        to_model: Callable[[np.ndarray], np.ndarray] = np.float32,
     ) -> None:
         self.model, self.train, self.validation, self.settings = model, train, validation, settings
-        self.callbacks, self.store = list(callbacks), store
+        self.callbacks, self.store, self.to_model = list(callbacks), store, to_model
         self.device = train.values.device
         self.batches = batch_bounds(len(train), settings.batch_size)
         self.optimizer = settings.optimizer(model, settings.learning_rate, settings.weight_decay)
@@ -134,6 +136,7 @@ class Trainer:
         self.sums = Sums()
         self.best_loss, self.best_epoch = math.inf, 0
         self.best_state: dict[str, Tensor] = {}
+        self._start_state: dict[str, Tensor] = {}
         self.train_seconds = self._epoch_seconds = 0.0
         self.stopped_early = False
         self._resumed = False
@@ -187,6 +190,7 @@ class Trainer:
             Ctrl-C or SIGTERM; the checkpoint holds the step that was reached, the model its best state.
         """
         devices = [self.device] if self.device.type == "cuda" else []
+        self._start_state = self._state()
         with torch.random.fork_rng(devices=devices), StopRequests(terminate=self.store is not None) as requests:
             self._seed()
             self._tell("on_fit_start")
@@ -194,6 +198,8 @@ class Trainer:
                 while not self.is_finished:
                     self.run_epoch(requests)
                     self._checkpoint(due=self.is_finished)
+                if requests.received is not None:  # it came with the last validation
+                    self._leave_or_save(requests)
             finally:
                 self._tell("on_fit_end")
                 self._load_best()
@@ -273,14 +279,26 @@ class Trainer:
             restore_random(self._random_state, self.device)
 
     def _refuse_divergence(self, loss: Tensor, rows: int) -> None:
-        if bool(torch.isfinite(loss)):
-            return
-        raise DivergenceError(
-            f"Training diverged: the loss became {loss.item()} at step {self.step + 1} (epoch {self.epoch + 1}, "
-            f"batch of {rows} rows, learning rate {self.learning_rate:.3g}).",
+        if not bool(torch.isfinite(loss)):
+            raise self._divergence(f"the loss became {loss.item()} at step {self.step + 1}", f"batch of {rows} rows, ")
+
+    def _divergence(self, what: str, where: str = "") -> DivergenceError:
+        return DivergenceError(
+            f"Training diverged: {what} (epoch {self.epoch + 1}, {where}learning rate {self.learning_rate:.3g}).",
             f"The last good state is kept. Lower the learning rate (now {self.settings.learning_rate:g}), "
             "set grad_clip, or look for extreme values in the data.",
         )
+
+    def _refuse_broken_weights(self) -> None:
+        """The loss looks back at the weights before a step; a gradient may have broken them since."""
+        if not self._is_finite():
+            raise self._divergence(f"weights became NaN or infinite by step {self.step}")
+
+    def _is_finite(self) -> bool:
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.model.state_dict().values())
+
+    def _state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def _end_epoch(self, validation: dict[str, Any]) -> None:
         row = {"epoch": self.epoch + 1, "step": self.step, **self.sums.means(), "learning_rate": self.learning_rate}
@@ -289,13 +307,14 @@ class Trainer:
         watched = row.get("val_loss", row["loss"])
         if not math.isfinite(watched):
             self._refuse_divergence(torch.tensor(watched), len(self.train))
+        self._refuse_broken_weights()
         self.train_seconds += self._epoch_seconds
         self._epoch_seconds, self.sums = 0.0, Sums()
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         # Without held-out rows there is nothing to choose by: the last state is the best one.
         if self.validation is None or watched < self.best_loss:
             self.best_loss, self.best_epoch = watched, self.epoch
-            self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.best_state = self._state()
         self.history.append(row)
         patience = self.settings.early_stopping
         self.stopped_early = patience is not None and self.epoch - self.best_epoch >= patience
@@ -304,15 +323,18 @@ class Trainer:
     def _load_best(self) -> None:
         if self.best_state:
             self.model.load_state_dict(self.best_state)
+        elif not self._is_finite():
+            self.model.load_state_dict(self._start_state)
         self.model.eval()
 
     def _leave_or_save(self, requests: StopRequests) -> None:
         self._checkpoint(due=True)
         if requests.received is not None:
-            raise TrainingInterrupted(requests.received, self.epoch + 1, self.step)
+            raise TrainingInterrupted(requests.received, min(self.epoch + 1, self.max_epochs), self.step)
 
     def _checkpoint(self, due: bool) -> None:
         if self.store is not None and (due or self.store.is_due()):
+            self._refuse_broken_weights()
             self.store.save(self.snapshot())
 
     # -- to and from disk --------------------------------------------------------------------------------------------
@@ -356,10 +378,10 @@ class Trainer:
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstruct rows given as the data were, (n, *features), in the model's range; for callbacks."""
-        rows = Rows(torch.from_numpy(x).to(self.device), self.train.offset, self.train.factor)
+        rows = torch.from_numpy(np.ascontiguousarray(self.to_model(x))).to(self.device)
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            mean = self.model.decode(self.model.code(rows.take(slice(None)))).mean
+            mean = self.model.decode(self.model.code(rows)).mean
         self.model.train(was_training)
         return mean.float().cpu().numpy()

@@ -17,6 +17,7 @@ ROAD = """
     __about__
     errors
     atomic
+    lock
     container
     parameters
     scaling

@@ -108,6 +108,13 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
             f"The reconstruction (MSE {facts.mse:.4g}) is no better than showing the mean of the data for every row "
             f"({facts.mse_mean_image:.4g}): nothing was learned. Train longer, or lower the learning rate.",
         )
+    elif facts.latent_dim >= facts.n_features:
+        yield Finding(
+            "NO_BOTTLENECK",
+            NOTICE,
+            f"The code ({facts.latent_dim} numbers) is no smaller than a row ({facts.n_features}): nothing has to be "
+            "left out, and PCA of that size is exact. Lower --latent-dim.",
+        )
     elif unclear:
         yield Finding(
             "LIKE_PCA",

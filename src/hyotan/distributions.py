@@ -7,14 +7,17 @@ a sample, in nats, summed over the features. The same object serves loss, score,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Normal, constraints
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
 
 from hyotan.errors import DataError
+
+SUPPORT_SLACK = 1e-5
+"""How far rounding may carry values past the ends of a likelihood's support."""
 
 MIN_LOG_SCALE = -6.0
 """Floor of a learned log standard deviation: a density on a constant feature is unbounded and would run away."""
@@ -76,6 +79,65 @@ class DiagonalGaussian(Distribution):
         return self.mean_ + noise * self.log_scale.exp()
 
 
+class UnitExponential(Distribution):
+    r"""The continuous Bernoulli, p(x) = l exp(l x) / (exp(l) - 1) on [0, 1], computed from its logit l alone.
+
+    torch's own goes by way of the probability, which fp32 rounds to 1 from a logit of 17 on and clamps there: the mean
+    would never leave [0.063, 0.937], black and white would both be grey, and the density not integrate to 1.
+
+    Parameters
+    ----------
+    logits : any shape
+    """
+
+    arg_constraints: ClassVar = {"logits": constraints.real}  # pyrefly: ignore[bad-override]
+    support = constraints.unit_interval
+    has_rsample = True
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape, validate_args=False)
+
+    def _by_size(self, near: Callable[[Tensor], Tensor], far: Callable[[Tensor], Tensor]) -> Tensor:
+        """A function of half the logit: its series below 1/4, where the exact form cancels, the exact form beyond."""
+        half = 0.5 * self.logits
+        is_near = half.abs() < 0.25
+        # Each branch sees harmless values where the other one counts, so that no gradient becomes 0 * inf.
+        return torch.where(is_near, near(half.where(is_near, 0.0)), far(half.where(~is_near, 1.0)))
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, the logits' shape."""
+        return 0.5 + 0.5 * self._by_size(
+            lambda h: h / 3 - h**3 / 45 + 2 * h**5 / 945,
+            lambda h: 1 / h.tanh() - 1 / h,
+        )
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance, the logits' shape."""
+        return 0.25 * self._by_size(
+            lambda h: 1 / 3 - h**2 / 15 + 2 * h**4 / 189,
+            lambda h: h**-2 - h.clamp(-40, 40).sinh() ** -2,
+        )
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density in nats, the logits' shape."""
+        log_normaliser = self._by_size(
+            lambda h: h**2 / 6 - h**4 / 180 + h**6 / 2835,
+            lambda h: h.abs() + torch.log(-torch.expm1(-2 * h.abs()) / (2 * h.abs())),
+        )
+        return self.logits * (value - 0.5) - log_normaliser
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw with a gradient, (*sample_shape, ...), by the inverse of the distribution function."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        size = self.logits.abs().clamp_min(1e-6)
+        from_the_end = -torch.log1p(u * torch.expm1(-size)) / size
+        return torch.where(self.logits > 0, 1 - from_the_end, from_the_end).clamp(0, 1)
+
+
 class Likelihood(nn.Module):
     """What turns a decoder's output into p(x|z).
 
@@ -109,7 +171,8 @@ class Likelihood(nn.Module):
         DataError
             Names the range that arrived, the range expected, and what to do.
         """
-        if low < self.low or high > self.high:
+        # Rounding may push a scaled value past the end; the log-probability does not mind.
+        if low < self.low - SUPPORT_SLACK or high > self.high + SUPPORT_SLACK:
             raise DataError(
                 f"A {self.name} likelihood expects values in [{self.low:g}, {self.high:g}]; "
                 f"got [{low:g}, {high:g}] after scaling.",
@@ -130,17 +193,24 @@ class BernoulliLikelihood(Likelihood):
         return Independent(Bernoulli(logits=raw, validate_args=False), self.event_dims, validate_args=False)
 
 
+class ContinuousBernoulliMean(nn.Module):
+    """From logits to the mean of the continuous Bernoulli."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """The mean, the logits' shape."""
+        return UnitExponential(logits).mean
+
+
 class ContinuousBernoulliLikelihood(Likelihood):
     """A density on [0, 1], so that grey values are in its support (Loaiza-Ganem & Cunningham 2019)."""
 
     name = "continuous-bernoulli"
     low, high = 0.0, 1.0
-    link = nn.Sigmoid
+    link = ContinuousBernoulliMean
 
     def forward(self, raw: Tensor) -> Distribution:
-        """ContinuousBernoulli(logits=raw) over (*features)."""
-        base = ContinuousBernoulli(logits=raw, validate_args=False)
-        return Independent(base, self.event_dims, validate_args=False)
+        """The continuous Bernoulli of logits ``raw`` over (*features)."""
+        return Independent(UnitExponential(raw), self.event_dims, validate_args=False)
 
 
 class GaussianLikelihood(Likelihood):

@@ -84,6 +84,13 @@ class RunFolderError(HyotanError, OSError):
     exit_code = 5
 
 
+class RunNotFoundError(RunFolderError, FileNotFoundError):
+    """There is no run under the path."""
+
+    code = "RUN_NOT_FOUND"
+    exit_code = 2
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """``"Did you mean 'vae'?"`` for a near miss, else the list of what there is.
 

@@ -45,5 +45,6 @@ def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *featur
 
     flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
     size = min(size, *flat.shape)
-    pca = PCA(size, random_state=0).fit(flat)
+    with np.errstate(invalid="ignore"):  # constant rows have no variance of which a share could be explained
+        pca = PCA(size, random_state=0).fit(flat)
     return row_errors(pca.inverse_transform(pca.transform(flat_test)), flat_test)

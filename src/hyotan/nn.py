@@ -34,6 +34,26 @@ Activation = Callable[[], nn.Module]
 FeatureShape = Sequence[int]
 
 
+def linear_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear`` whose results, for a row, do not depend on the row's place in the batch.
+
+    Where the rows' width is no multiple of 4 they begin at changing distances from the 16-byte marks of memory, and
+    products with few outputs then add up in an order that depends on it. Columns of zeros put every row on a mark.
+    """
+    if x.shape[-1] % 4 == 0:
+        return F.linear(x, weight, bias)
+    missing = -x.shape[-1] % 16
+    return F.linear(F.pad(x, (0, missing)), F.pad(weight, (0, missing)), bias)
+
+
+class Linear(nn.Linear):
+    """torch's linear layer; out of training, a row's result does not depend on the row's place in the batch."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        return super().forward(input) if self.training else linear_by_row(input, self.weight, self.bias)
+
+
 class TiedLinear(nn.Module):
     """A linear layer that uses another one's weight, transposed, with a bias of its own.
 
@@ -67,7 +87,8 @@ class TiedLinear(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        return F.linear(z, self.source.weight.t(), self.bias)
+        weight = self.source.weight.t()
+        return F.linear(z, weight, self.bias) if self.training else linear_by_row(z, weight, self.bias)
 
     def extra_repr(self) -> str:
         """Print as nn.Linear prints."""
@@ -78,7 +99,7 @@ def mlp_layers(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
     """Linear layers of the given sizes with an activation between each two."""
     layers: list[nn.Module] = []
     for i, (wide, narrow) in enumerate(itertools.pairwise(sizes)):
-        layers += [activation()] * (i > 0) + [nn.Linear(wide, narrow)]
+        layers += [activation()] * (i > 0) + [Linear(wide, narrow)]
     return layers
 
 
@@ -200,6 +221,8 @@ def initialise(module: nn.Module, scheme: Callable[[Tensor], Tensor] | None) -> 
             scheme(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        elif isinstance(layer, TiedLinear):
+            nn.init.zeros_(layer.bias)
 
 
 @dataclass(frozen=True)

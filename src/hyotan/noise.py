@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyotan.errors import SettingsError
+
 Batch = Float[Tensor, "batch *features"]
 
 
@@ -38,6 +40,21 @@ class GaussianNoise:
         return torch.randn_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
 
 
+def check_share(level: float) -> None:
+    """Refuse a share of the values above 1.
+
+    Raises
+    ------
+    SettingsError
+        Names the level.
+    """
+    if not 0 <= level <= 1:
+        raise SettingsError(
+            f"noise_level cannot be {level:g}: for this noise it is the share of values hit, from 0 to 1.",
+            "For example: noise_level=0.3",
+        )
+
+
 @dataclass(frozen=True)
 class MaskingNoise:
     """Set a share ``level`` of the values to 0."""
@@ -45,6 +62,9 @@ class MaskingNoise:
     level: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        check_share(self.level)
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
@@ -58,6 +78,9 @@ class SaltAndPepperNoise:
     level: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        check_share(self.level)
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
@@ -73,6 +96,9 @@ class SwapNoise:
     level: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        check_share(self.level)
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""

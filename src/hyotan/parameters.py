@@ -217,6 +217,8 @@ class Parameter:
         """Give the value back in its plain type; SettingsError where it cannot be one."""
         if any(value is word or (isinstance(value, str) and value == word) for word in self.words):
             return value
+        if isinstance(value, str) and value == "none" and None in self.words:
+            return None  # TOML has no other word for it
         try:
             return self.domain.check(value)
         except (ValueError, TypeError):
@@ -226,7 +228,7 @@ class Parameter:
         hint = ""
         if isinstance(self.domain, Choice) and isinstance(value, str):
             hint = did_you_mean(value, self.domain.options)
-        fix = hint or f"Expected {self.describe()}; the default is {self.default!r}."
+        fix = hint or f"Leave it out: the default is {self.default!r}."
         return SettingsError(f"{spelled} cannot be {value!r}: expected {self.describe()}.", fix)
 
 

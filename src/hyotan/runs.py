@@ -13,9 +13,9 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,16 +24,24 @@ import tomli_w
 from hyotan.container import read, write, write_text_atomically
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
-from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
+from hyotan.errors import (
+    DataError,
+    DivergenceError,
+    HyotanError,
+    RunFolderError,
+    SettingsError,
+    did_you_mean,
+)
 from hyotan.estimators import ESTIMATORS, load
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.evaluation import Evaluation, evaluate
+from hyotan.lock import LOCK, held, not_writable
 from hyotan.parameters import check_settings
 from hyotan.training.callbacks import Callback, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
-HISTORY, METRICS, FIGURES, FRAMES, LOCK = "history.jsonl", "metrics.json", "figures", "frames.npz", ".lock"
+HISTORY, METRICS, FIGURES, FRAMES = "history.jsonl", "metrics.json", "figures", "frames.npz"
 
 TEST_FRACTION = 0.1
 TRACKED_ROWS = 10
@@ -74,8 +82,9 @@ class RunConfig:
     fingerprint: str | None = None
 
     def to_toml(self) -> str:
-        """As TOML; what is None is left out, since TOML has no word for it."""
-        return tomli_w.dumps(_without_none(asdict(self)))
+        """As TOML, which has no word for None: a parameter that is None reads ``"none"``, the rest is left out."""
+        parameters = {name: "none" if value is None else value for name, value in self.parameters.items()}
+        return tomli_w.dumps(_without_none({**asdict(self), "parameters": parameters}))
 
     @staticmethod
     def from_toml(text: str, where: str) -> RunConfig:
@@ -87,17 +96,19 @@ class RunConfig:
             Not TOML, an unknown key, or a value outside its domain; ``where`` names the file.
         """
         try:
-            config = msgspec.convert(tomllib.loads(text), RunConfig, strict=True)
+            content = tomllib.loads(text)
+            config = msgspec.convert(content, RunConfig, strict=True)
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise SettingsError(
                 f"{where} is not a configuration: {error}.", "Compare it with a run's config.toml."
             ) from error
+        _refuse_unknown(content, RunConfig, where)
+        _refuse_unknown(content.get("data", {}), DataOptions, where)
         if config.kind not in ESTIMATORS:
             raise SettingsError(
                 f"{where}: kind '{config.kind}' is not known.", f"Choose from: {', '.join(ESTIMATORS)}."
             )
-        check_settings(config.kind, config.parameters, where)
-        return config
+        return replace(config, parameters=check_settings(config.kind, config.parameters, where))
 
     def load_data(self) -> Dataset:
         """Read the source."""
@@ -115,6 +126,13 @@ class RunConfig:
     def make_estimator(self, **more: Any) -> LatentEstimator:
         """An unfitted estimator with these parameters."""
         return ESTIMATORS[self.kind](**{**self.parameters, **more})
+
+
+def _refuse_unknown(content: Mapping[str, Any], owner: type[RunConfig | DataOptions], where: str) -> None:
+    known = [member.name for member in fields(owner)]
+    for key in content:
+        if key not in known:
+            raise SettingsError(f"{where}: '{key}' is not a setting.", did_you_mean(key, known))
 
 
 def _without_none(value: Any) -> Any:
@@ -147,12 +165,7 @@ class RunFolder:
         RunFolderError
             Another process holds it; names its PID.
         """
-        with _open_lock(self.path / LOCK) as handle:
-            _lock(handle, self.path)
-            handle.seek(0)
-            handle.truncate()
-            handle.write(str(os.getpid()))
-            handle.flush()
+        with held(self.path):
             yield
 
     def load_model(self, device: str = "auto") -> LatentEstimator:
@@ -212,26 +225,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _open_lock(path: Path) -> IO[str]:
-    # Opened without truncating: the PID of the holder must stay readable for those who come too late.
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
-
-
-def _lock(handle: IO[str], folder: Path) -> None:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = handle.read().strip() or "unknown"
-        raise RunFolderError(f"{folder} is in use by process {holder}.", "Wait for it, or stop that process.") from None
-
-
 def create(
     config: RunConfig, name: str, out: str | os.PathLike[str] | None = None, overwrite: bool = False
 ) -> RunFolder:
@@ -246,33 +239,42 @@ def create(
     """
     try:
         path = _make_given(Path(out), overwrite) if out is not None else _make_next(Path("runs"), name)
+    except HyotanError:
+        raise
+    except OSError as error:
+        raise not_writable(error.filename, error) from error
+    with held(path):
+        if out is not None:
+            # Asked again: of two processes that came at once, the other may have made its run here by now.
+            _refuse_occupied(path, overwrite)
+            _empty(path)
         write_text_atomically(path / CONFIG, config.to_toml())
-    except PermissionError as error:
-        raise ResourceError(f"{error.filename} cannot be written to.", "Choose another folder with --out.") from error
     return RunFolder(path)
 
 
 def _make_given(path: Path, overwrite: bool) -> Path:
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
-    if path.is_dir() and any(path.iterdir()):
-        if not overwrite:
-            raise RunFolderError(
-                f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
-            )
-        _empty(path)
+    _refuse_occupied(path, overwrite)
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _empty(path: Path) -> None:
-    """Take away what a run wrote, and nothing else: a folder that is no run folder is left alone."""
-    if not (path / CONFIG).is_file():
+def _refuse_occupied(path: Path, overwrite: bool) -> None:
+    found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
+    if found and not overwrite:
+        raise RunFolderError(
+            f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
+        )
+    if found and CONFIG not in found:
         raise RunFolderError(f"{path} holds other files than a run's; it is not overwritten.", "Choose another --out.")
-    with RunFolder(path).locked():
-        for name in (CHECKPOINT, MODEL, HISTORY, METRICS, FRAMES):
-            (path / name).unlink(missing_ok=True)
-        shutil.rmtree(path / FIGURES, ignore_errors=True)
+
+
+def _empty(path: Path) -> None:
+    """Take away what a run wrote, and nothing else."""
+    for name in (CHECKPOINT, MODEL, HISTORY, METRICS, FRAMES):
+        (path / name).unlink(missing_ok=True)
+    shutil.rmtree(path / FIGURES, ignore_errors=True)
 
 
 def _make_next(parent: Path, name: str) -> Path:
@@ -357,16 +359,28 @@ def resume(
         The run is finished, or ``max_epochs`` is not later than its end.
     """
     snapshot = folder.read_snapshot()
+    if _is_planned(snapshot, max_epochs):
+        max_epochs = None  # The same words again, after a stop on the way: the run is told no more than it knows.
     if max_epochs is not None:
         _end_before(folder, snapshot, max_epochs)
     elif snapshot is not None and (folder.path / METRICS).is_file():
         end = snapshot.settings["cycles"][-1][1]
-        if snapshot.settings["stopped_early"] or snapshot.settings["epoch"] >= end:
+        if _is_finished(snapshot):
             raise SettingsError(
                 f"{folder.path} is finished (epoch {snapshot.settings['epoch']} of {end}).",
                 f"To train it longer, type: hyotan resume {folder.path} --max-epochs {2 * end}",
             )
     return _train(folder, max_epochs, callbacks, interval)
+
+
+def _is_finished(snapshot: Snapshot) -> bool:
+    state = snapshot.settings
+    return state["stopped_early"] or state["epoch"] >= state["cycles"][-1][1]
+
+
+def _is_planned(snapshot: Snapshot | None, max_epochs: int | None) -> bool:
+    """Whether the run is on its way to this very epoch."""
+    return snapshot is not None and max_epochs == snapshot.settings["cycles"][-1][1] and not _is_finished(snapshot)
 
 
 def _end_before(folder: RunFolder, snapshot: Snapshot | None, max_epochs: int) -> int:
@@ -392,7 +406,10 @@ def schedule_after(folder: RunFolder, max_epochs: int) -> str:
     SettingsError
         ``max_epochs`` is not later than the run's end, or the run has no checkpoint yet.
     """
-    end = _end_before(folder, folder.read_snapshot(), max_epochs)
+    snapshot = folder.read_snapshot()
+    if _is_planned(snapshot, max_epochs):
+        return f"The run goes on to its end, epoch {max_epochs}, as planned."
+    end = _end_before(folder, snapshot, max_epochs)
     schedule = folder.config.parameters.get("schedule", "one-cycle")
     if schedule == "constant":
         return f"Epochs {end + 1} to {max_epochs} are added at the same constant learning rate."

@@ -36,6 +36,11 @@ class Scaling:
         return (X / self.factor + self.offset).astype(np.float32)
 
     @property
+    def is_of_pixels(self) -> bool:
+        """Whether 0..255 becomes the model's range."""
+        return self.factor.ndim == 0 and float(self.factor) in (1 / 255, 2 / 255)
+
+    @property
     def is_identity(self) -> bool:
         """Whether nothing changes."""
         return bool(np.all(self.offset == 0) and np.all(self.factor == 1))

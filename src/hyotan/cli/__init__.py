@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from hyotan.__about__ import __version__
-from hyotan.cli.failures import answer
+from hyotan.cli.command import ShowsExamples
+from hyotan.cli.failures import answer, colour_wanted, plainly_warned
 from hyotan.errors import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("Look", "Say what a run, a model file or a SOURCE is."),
     "recipes": ("Look", "List the articles' settings, or show one."),
     "doctor": ("Look", "Say what this installation has: versions, device, disk, data."),
+    "completion": ("Look", "Print what a shell needs to complete commands and flags."),
     "encode": ("Use", "Turn rows into codes."),
     "decode": ("Use", "Turn codes into rows."),
     "reconstruct": ("Use", "Send rows through the code and back."),
@@ -30,8 +32,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Every sub-command: the group that help shows it in, and its line. The module of the same name holds it."""
 
+EXAMPLES = (
+    "hyotan demo                         a first look, in half a minute",
+    "hyotan fit photos/ --model vae      your own data",
+    "hyotan evaluate runs/photos-vae-1   is it any good?",
+)
 
-class LazyGroup(click.Group):
+
+class LazyGroup(ShowsExamples, click.Group):
     """A group whose commands are imported when they are called, so that help answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -69,21 +77,30 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND ...",
+    options_metavar="",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Each command has examples: hyotan COMMAND --help",
+    examples=EXAMPLES,
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Versions.")
-def cli() -> None:
-    r"""Hyotan trains autoencoders and tells you what they learned.
-
-    \b
-    hyotan demo                                  a first look, in under a minute
-    hyotan fit photos/ --model vae               your own data
-    hyotan evaluate runs/photos-vae-1            is it any good?
-    """
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Hyotan trains autoencoders and tells you what they learned."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run the command line; the process ends with the exit code that the outcome has."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(answer(lambda: cli.main(given, prog_name="hyotan", standalone_mode=False), given))
+    # The command takes from these words what only was the value of an option: `--label --json` asks for no JSON.
+    words = set(given)
+    colour = colour_wanted()
+
+    def run() -> Any:
+        return cli.main(given, prog_name="hyotan", standalone_mode=False, obj=words, color=colour)
+
+    with plainly_warned():
+        sys.exit(answer(run, words, colour))

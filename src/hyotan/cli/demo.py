@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import click
 
+from hyotan.cli.command import Command
 from hyotan.cli.output import Printer, output_options
 
+EPOCHS = 40
+"""Fewer than a fit of digits takes by itself: enough to see something, in half a minute."""
 
-@click.command(short_help="Fit two small models on digits.")
+
+@click.command(
+    cls=Command,
+    examples=["hyotan demo", "hyotan demo --out first-look"],
+)
 @click.option("--out", metavar="DIR", type=click.Path(), help="Where to put both run folders.  [runs/]")
 @output_options
 def demo(out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    r"""Fit two small models on scikit-learn's digits, evaluate them, draw what they learned.
-
-    \b
-    hyotan demo
-    """
+    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned."""
     from pathlib import Path
 
     from hyotan.cli.fit import choose
@@ -24,10 +27,11 @@ def demo(out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     printer = Printer(as_json, quiet)
     runs = []
     for model, latent_dim in (("ae", 10), ("vae", 2)):
-        printer.notice(click.style(f"$ hyotan fit digits --model {model} --latent-dim {latent_dim}", bold=True))
-        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim})
+        command = f"$ hyotan fit digits --model {model} --latent-dim {latent_dim} --max-epochs {EPOCHS}"
+        printer.notice(click.style(command, bold=True))
+        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": EPOCHS})
         place = None if out is None else str(Path(out) / f"digits-{model}")
-        runs.append(train_new(Printer(quiet=True) if as_json else printer, chosen, place, overwrite=False))
+        runs.append(train_new(Printer(mute=True) if as_json else printer, chosen, place, overwrite=False))
     first, second = (run.folder.path for run in runs)
     printer.notice(
         "\n".join(

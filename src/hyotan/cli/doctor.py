@@ -10,19 +10,20 @@ from pathlib import Path
 
 import click
 
+from hyotan.__about__ import __version__
+from hyotan.cli.command import Command
 from hyotan.cli.output import Printer, output_options, table
 
-PACKAGES = ("hyotan", "torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
+PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
 
 
-@click.command(short_help="Say what this installation has.")
+@click.command(
+    cls=Command,
+    examples=["hyotan doctor", "hyotan doctor --json"],
+)
 @output_options
 def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
-    r"""Say what this installation has: versions, device, disk, data.
-
-    \b
-    hyotan doctor
-    """
+    """Say what this installation has: versions, device, disk, data."""
     import torch
     from platformdirs import user_cache_path, user_config_path
 
@@ -34,7 +35,7 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
     device = torch.cuda.get_device_name(0) if cuda else "Apple GPU (mps)" if mps else "CPU"
     record = {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {"hyotan": __version__, **{name: _version(name) for name in PACKAGES}},
         "torch_build": build,
         "device": device,
         "threads": torch.get_num_threads(),

@@ -6,11 +6,18 @@ from typing import Any
 
 import click
 
+from hyotan.cli.command import Command
 from hyotan.cli.flags import data_options
 from hyotan.cli.output import Printer, output_options
 
 
-@click.command(short_help="Turn rows into codes.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan encode runs/mnist-ae-1",
+        "hyotan encode runs/table-vae-1 new.csv -o codes.csv",
+    ],
+)
 @click.argument("run", type=click.Path())
 @click.argument("source", required=False)
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv .tsv or .parquet  [RUN/codes.npy]")
@@ -19,18 +26,13 @@ from hyotan.cli.output import Printer, output_options
 def encode(
     run: str, source: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
 ) -> None:
-    r"""Write the code of each row of SOURCE (by default the run's own test rows), one row a row.
-
-    \b
-    hyotan encode runs/mnist-ae-1
-    hyotan encode runs/table-vae-1 new.csv -o codes.csv
-    """
+    """Write the code of each row of SOURCE (by default the run's own test rows), one row a row."""
     from hyotan.cli.rows import Used, code_names, write_rows
 
     used = Used(run)
     dataset = used.rows(source, options)
     codes = used.estimator.transform(dataset.X)
-    path = write_rows(used.output(out, "codes.npy"), codes, code_names(codes.shape[1]))
+    path = write_rows(used.output(out, "codes.npy", source), codes, code_names(codes.shape[1]))
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(codes):,} codes of size {codes.shape[1]}")
     printer.result({"file": path, "rows": len(codes), "latent_dim": codes.shape[1]}, [str(path)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hyotan.cli.command import Checked, Command
 from hyotan.cli.flags import (
     data_options,
     from_environment,
@@ -18,22 +20,30 @@ from hyotan.cli.flags import (
 )
 from hyotan.cli.output import Printer, output_options
 from hyotan.errors import SettingsError
-from hyotan.parameters import MODEL_NAMES, check_settings, parameters_of
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, Choice, check_settings, parameters_of
 
 
 @click.command(
-    short_help="Train a model on SOURCE.",
-    epilog="SOURCE: digits, mnist, fashion-mnist, kmnist; a file: .npy .npz .csv .tsv .parquet .idx[.gz]; or a folder "
-    "of images (sub-folders are labels).",
+    cls=Command,
+    examples=[
+        "hyotan fit mnist --latent-dim 20",
+        "hyotan fit table.csv --model vae --label species --ignore id",
+        "hyotan fit --recipe article-tied-20",
+    ],
 )
 @click.argument("source", required=False)
-@click.option("--model", type=click.Choice(list(MODEL_NAMES)), help="Autoencoder, denoising or variational.  [ae]")
+@click.option(
+    "--model",
+    metavar="|".join(MODEL_NAMES),
+    type=Checked(Choice(tuple(MODEL_NAMES))),
+    help="Autoencoder, denoising or variational.  [ae]",
+)
 @click.option("--recipe", metavar="NAME", help="An article's settings; see: hyotan recipes")
 @click.option("--out", metavar="DIR", type=click.Path(), help="The run folder.  [runs/<name>-<n>]")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
-@click.option("--config", metavar="FILE", type=click.Path(), help="Settings from a file, such as a run's config.toml.")
+@click.option("--config", metavar="FILE", type=click.Path(), help="Settings, such as a run's config.toml.")
 @click.option("--summary", is_flag=True, help="Print the network and stop.")
-@click.option("--tensorboard", metavar="DIR", type=click.Path(), help="Write TensorBoard logs there.")
+@click.option("--tensorboard", metavar="DIR", type=click.Path(), help="Write TensorBoard logs there.", hidden=True)
 @parameter_options
 @data_options
 @output_options
@@ -51,12 +61,10 @@ def fit(
     debug: bool,
     **options: Any,
 ) -> None:
-    r"""Train a model on SOURCE and write a run folder.
+    """Train a model on SOURCE and write a run folder.
 
-    \b
-    hyotan fit mnist --latent-dim 20
-    hyotan fit table.csv --model vae --label species --ignore id
-    hyotan fit --recipe article-tied-20
+    SOURCE: digits, mnist, fashion-mnist, kmnist; a file: .npy .npz .csv .tsv .parquet .idx[.gz]; or a folder of images
+    (sub-folders are labels).
     """
     printer = Printer(as_json, quiet)
     chosen = choose(source, model, recipe, config, options)
@@ -78,22 +86,28 @@ def choose(
 
     flags, data = split_options(options)
     files = settings_files(config)
+    typed = recipe is not None
     recipe = recipe or next((file["recipe"] for file in files if file.get("recipe")), None)
     written = read(recipe) if recipe is not None else None
-    tops: list[dict[str, Any]] = [{"source": written.source, "model": written.model}] if written else []
+    own: list[dict[str, Any]] = (
+        [{"source": written.source, "model": written.model, "parameters": written.parameters}] if written else []
+    )
+    # A recipe that was typed goes over the files; one that a file names is what that file's own settings change.
+    stronger, weaker = (own, files) if typed else ([], [*files, *own])
     top = resolve(
-        {key: value for key, value in {"source": source, "model": model}.items() if value is not None}, [*tops, *files]
+        {key: value for key, value in {"source": source, "model": model}.items() if value is not None},
+        [*stronger, *weaker],
     )
     name = top.get("model", "ae")
     if name not in MODEL_NAMES:
         raise SettingsError(f"model '{name}' is not known.", f"Choose from: {', '.join(MODEL_NAMES)}.")
     kind = MODEL_NAMES[name]
-    own = [written.parameters] if written else []
-    weaker = [from_environment(), *(file.get("parameters", {}) for file in files)]
+    _refuse_strange(flags, name)
     known = {parameter.name for parameter in parameters_of(kind)}
     # What was typed must fit the model; what lies in a file for all models may speak of others too.
-    weaker = [{key: value for key, value in layer.items() if key in known} for layer in weaker]
-    parameters = check_settings(kind, resolve(flags, [*own, *weaker]))
+    for_all = [from_environment(), *(layer.get("parameters", {}) for layer in weaker)]
+    fitting = [{key: value for key, value in layer.items() if key in known} for layer in for_all]
+    parameters = check_settings(kind, resolve(flags, [*(layer["parameters"] for layer in stronger), *fitting]))
     parameters.setdefault("random_state", 0)
     return {
         "source": top.get("source"),
@@ -103,6 +117,17 @@ def choose(
         "parameters": parameters,
         "data": resolve(data, [file.get("data", {}) for file in files]),
     }
+
+
+def _refuse_strange(flags: Mapping[str, Any], model: str) -> None:
+    """Refuse a flag that was typed and that this model does not have."""
+    for parameter in (PARAMETERS[name] for name in flags):
+        if MODEL_NAMES[model] not in parameter.kinds:
+            owners = " or ".join(name for name, kind in MODEL_NAMES.items() if kind in parameter.kinds)
+            raise SettingsError(
+                f"{parameter.flag} is not a setting of --model {model}.",
+                f"It belongs to --model {owners}: add that, or leave {parameter.flag} out.",
+            )
 
 
 def run_name(source: str, model: str) -> str:
@@ -120,8 +145,8 @@ def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
     from hyotan.estimators import ESTIMATORS
     from hyotan.runs import DataOptions, RunConfig
 
-    known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), None: (28, 28)}
-    shape = known.get(chosen["source"])
+    known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), "": (28, 28)}
+    shape = known.get((chosen["source"] or "").lower())
     if shape is None:
         config = RunConfig(chosen["source"], chosen["kind"], {}, DataOptions(**chosen["data"]))
         shape = config.load_data().X.shape[1:]

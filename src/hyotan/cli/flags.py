@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 
 import click
 
+from hyotan.cli.command import Checked
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Flag, Parameter
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Integers, Parameter, Real
 
 COMMON = (
     "latent_dim",
@@ -22,7 +25,6 @@ COMMON = (
     "max_epochs",
     "batch_size",
     "learning_rate",
-    "validation_fraction",
     "random_state",
     "device",
 )
@@ -30,20 +32,40 @@ COMMON = (
 
 SECTIONS = ("source", "model", "recipe", "parameters", "data")
 
+SET_HERE: Mapping[str, Any] = {"random_state": 0}
+"""Defaults of the command line: what it does can be done again."""
+
+MOST_NAMES = 4
+"""How many names help lists; --help-all lists all of them."""
+
+METAVARS = {Integer: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
+
 
 def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    for option in ctx.command.params:
-        if isinstance(option, click.Option):
-            option.hidden = False
-    click.echo(ctx.get_help())
+    everything = copy.copy(ctx.command)
+    everything.params = [_shown(option) for option in ctx.command.params]
+    click.echo(everything.get_help(ctx))
     ctx.exit()
+
+
+def _shown(option: click.Parameter) -> click.Parameter:
+    if not isinstance(option, click.Option):
+        return option
+    shown = copy.copy(option)
+    shown.hidden = False
+    if option.name in PARAMETERS:
+        shown.help = _help(PARAMETERS[option.name], most_names=sys.maxsize)
+    return shown
 
 
 def _reader(parameter: Parameter) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-        return parameter.parse(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        parsed = parameter.parse(value)
+        return "none" if parsed is None else parsed  # None itself says that the flag was not given
 
     return read
 
@@ -53,21 +75,25 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
     if isinstance(parameter.domain, Flag):
         name = parameter.flag.removeprefix("--")
         return click.option(f"--{name}/--no-{name}", parameter.name, default=None, help=parameter.help, hidden=hidden)
-    word = "|".join(getattr(parameter.domain, "options", ())) or type(parameter.domain).__name__.upper()
-    default = "" if parameter.default is None else f"  [{_spelled(parameter.default)}]"
     return click.option(
         parameter.flag,
         parameter.name,
-        metavar=word,
+        metavar=METAVARS[type(parameter.domain)],
         default=None,
         callback=_reader(parameter),
-        help=parameter.help + default,
+        help=_help(parameter),
         hidden=hidden,
     )
 
 
-def _spelled(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
+    """The parameter's sentence, the names that it can take, and its default."""
+    default = SET_HERE.get(parameter.name, parameter.default)
+    spelled = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    names = getattr(parameter.domain, "options", ())
+    some = names if len(names) <= most_names else (*names[:2], "…")
+    listing = f" Of: {', '.join(some)}." if names else ""
+    return parameter.help + listing + ("" if default is None else f"  [{spelled}]")
 
 
 def parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,14 +125,18 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How SOURCE is read."""
     options = (
-        click.option("--label", metavar="COLUMN", help="The column that holds labels."),
-        click.option("--ignore", metavar="COLUMNS", callback=_names, help="Columns to leave out: island,sex"),
-        click.option("--columns", metavar="COLUMNS", callback=_names, help="Columns to keep, in this order."),
+        click.option("--label", metavar="COLUMN", help="Column (of an archive: array) that holds labels."),
+        click.option("--ignore", metavar="A,B", callback=_names, help="Columns to leave out."),
+        click.option("--columns", metavar="A,B", callback=_names, help="Columns to keep, in this order."),
         click.option(
-            "--missing", type=click.Choice(["error", "drop", "mean"]), default="error", help="Gaps in a table."
+            "--missing",
+            metavar="WHAT",
+            type=Checked(Choice(("error", "drop", "mean"))),
+            default=None,
+            help="Gaps in a table: error, drop the row, or fill in the column's mean.  [error]",
         ),
-        click.option("--size", metavar="HxW", callback=_size, help="Bring images to this size: 64x64"),
-        click.option("--limit", type=click.IntRange(min=1), help="At most so many rows, drawn at random."),
+        click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),
+        click.option("--limit", metavar="N", type=Checked(Integer(1)), help="At most so many rows, drawn at random."),
     )
     for option in reversed(options):
         command = option(command)

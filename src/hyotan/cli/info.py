@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hyotan.cli.command import Command
 from hyotan.cli.flags import data_options
 from hyotan.cli.output import Printer, output_options, table
+from hyotan.errors import DivergenceError
 
 
-@click.command(short_help="Say what a run, a model file or a SOURCE is.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan info runs/mnist-ae-1",
+        "hyotan info model.hyotan",
+        "hyotan info photos/ --size 64x64",
+    ],
+)
 @click.argument("what")
 @data_options
 @output_options
 def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
-    r"""Say what a run folder, a model file or a SOURCE is.
-
-    \b
-    hyotan info runs/mnist-ae-1
-    hyotan info model.hyotan
-    hyotan info photos/ --size 64x64
-    """
+    """Say what a run folder, a model file or a SOURCE is."""
     printer = Printer(as_json, quiet)
     path = Path(what)
     if (path / "config.toml").is_file():
@@ -36,21 +40,33 @@ def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> 
 def _run(printer: Printer, path: Path) -> None:
     from dataclasses import asdict
 
+    from hyotan.data.words import counted
     from hyotan.runs import RunFolder
 
     folder = RunFolder(path)
     config, metrics = folder.config, folder.read_metrics()
-    snapshot = None if metrics else folder.read_snapshot()
-    reached = snapshot.settings["epoch"] if snapshot is not None else metrics.get("epochs")
-    state = "finished" if metrics.get("epochs") else "stopped" if reached is not None else "not started"
-    test = metrics.get("test", {})
+    snapshot = folder.read_snapshot()
+    reached = snapshot.settings["epoch"] if snapshot is not None else 0
+    state = _state(metrics, reached)
     rows = [["run", str(path)], ["model", config.kind], ["data", config.source], ["recipe", config.recipe or "none"]]
-    rows += [["state", f"{state}, {reached or 0} epochs"]]
-    rows += [[name, f"{value:.5g}"] for name, value in test.items()]
+    rows += [["state", f"{state}, {counted(reached, 'epoch')}"]]
+    rows += [
+        [name, f"{value:.5g} {'a feature' if name == 'mse' else 'nats a row'}"]
+        for name, value in metrics.get("test", {}).items()
+    ]
     rows += [[f"  {name}", str(value)] for name, value in config.parameters.items()]
     findings = [f"{finding['level']}: {finding['text']}" for finding in metrics.get("diagnosis", [])]
     record = {"run": path, "state": state, "epochs": reached, "config": asdict(config), "metrics": metrics}
     printer.result(record, [*table(rows), "", *findings])
+
+
+def _state(metrics: Mapping[str, Any], reached: int) -> str:
+    """Where a run stands: its metrics are written at its end, and by a training that diverged."""
+    if any(finding["code"] == DivergenceError.code for finding in metrics.get("diagnosis", [])):
+        return "diverged"
+    if reached == 0:
+        return "not started"
+    return "finished" if metrics.get("epochs") == reached else "stopped"
 
 
 def _file(printer: Printer, path: Path) -> None:
@@ -64,7 +80,7 @@ def _file(printer: Printer, path: Path) -> None:
     settings = contents.settings
     rows = [["file", str(path)], ["kind", contents.kind], ["format", str(contents.format_version)]]
     rows += [["made with", ", ".join(f"{name} {version}" for name, version in contents.versions.items())]]
-    rows += [["weights", f"{weights:,}"], ["sample", str(settings.get("feature_shape", ""))]]
+    rows += [["weights", f"{weights:,}"], ["row", f"shape {tuple(settings.get('feature_shape', ()))}"]]
     rows += [[f"  {name}", str(value)] for name, value in settings.get("parameters", {}).items()]
     record = {"file": path, "kind": contents.kind, "settings": settings, "weights": weights}
     printer.result(record, table(rows))

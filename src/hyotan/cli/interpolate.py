@@ -6,17 +6,26 @@ from typing import Any
 
 import click
 
+from hyotan.cli.command import Checked, Command
 from hyotan.cli.flags import data_options
 from hyotan.cli.output import Printer, output_options
 from hyotan.errors import DataError
+from hyotan.parameters import Integer
 
 
-@click.command(short_help="Walk from one row to another.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan interpolate runs/mnist-vae-1 --from 2 --to 18",
+    ],
+)
 @click.argument("run", type=click.Path())
 @click.argument("source", required=False)
-@click.option("--from", "start", metavar="ROW", type=click.IntRange(min=0), default=0, help="Row to start at.  [0]")
-@click.option("--to", "end", metavar="ROW", type=click.IntRange(min=0), default=1, help="Row to end at.  [1]")
-@click.option("--steps", type=click.IntRange(min=2), default=11, help="Rows on the way, both ends included.  [11]")
+@click.option("--from", "start", metavar="ROW", type=Checked(Integer(0)), default=0, help="Row to start at.  [0]")
+@click.option("--to", "end", metavar="ROW", type=Checked(Integer(0)), default=1, help="Row to end at.  [1]")
+@click.option(
+    "--steps", metavar="N", type=Checked(Integer(2)), default=11, help="Rows on the way, both ends included.  [11]"
+)
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv …  [RUN/interpolation.npy]")
 @data_options
 @output_options
@@ -32,11 +41,7 @@ def interpolate(
     debug: bool,
     **options: Any,
 ) -> None:
-    r"""Decode the straight line between the codes of two rows; of images, a strip and an animation too.
-
-    \b
-    hyotan interpolate runs/mnist-vae-1 --from 2 --to 18
-    """
+    """Decode the straight line between the codes of two rows; of images, a strip and an animation too."""
     from hyotan.cli.rows import Used, feature_names, write_rows
     from hyotan.gallery import interpolation_display
 
@@ -49,7 +54,7 @@ def interpolate(
             )
     a, b = dataset.X[start], dataset.X[end]
     walk = used.estimator.interpolate(a, b, steps)
-    files = [write_rows(used.output(out, "interpolation.npy"), walk, feature_names(used, dataset))]
+    files = [write_rows(used.output(out, "interpolation.npy", source), walk, feature_names(used, dataset))]
     if walk.ndim > 2:
         display = interpolation_display(used.estimator, a, b, steps)
         files += [display.save(files[0].with_suffix(".png")), display.save_gif(files[0].with_suffix(".gif"))]

@@ -25,14 +25,23 @@ class Printer:
 
     as_json: bool = False
     quiet: bool = False
+    mute: bool = False
+    """Say nothing at all: the one who asked prints the result."""
+
+    @property
+    def talks(self) -> bool:
+        """Whether there are notices and progress, beside the result."""
+        return not (self.quiet or self.as_json or self.mute)
 
     def notice(self, text: str) -> None:
         """A line for the person, on standard error."""
-        if not self.quiet and not self.as_json:
+        if self.talks:
             click.echo(text, err=True)
 
     def result(self, record: Mapping[str, Any], lines: Sequence[str]) -> None:
         """The result: the record as one JSON object, or the lines."""
+        if self.mute:
+            return
         if self.as_json:
             click.echo(json.dumps({"schema": 1, "ok": True, **plain(record)}, ensure_ascii=False, allow_nan=False))
             return

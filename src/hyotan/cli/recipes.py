@@ -6,20 +6,22 @@ from dataclasses import asdict
 
 import click
 
+from hyotan.cli.command import Command
 from hyotan.cli.output import Printer, output_options, table
 
 
-@click.command(short_help="List the articles' settings.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan recipes",
+        "hyotan recipes article-tied-20",
+        "hyotan fit --recipe article-tied-20",
+    ],
+)
 @click.argument("name", required=False)
 @output_options
 def recipes(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    r"""List the recipes, or show one: its settings, and the article's figures beside ours.
-
-    \b
-    hyotan recipes
-    hyotan recipes article-tied-20
-    hyotan fit --recipe article-tied-20
-    """
+    """List the recipes, or show one: its settings, and the article's figures beside ours."""
     from hyotan.recipes import Recipe, names, read
 
     printer = Printer(as_json, quiet)

@@ -6,33 +6,36 @@ from typing import Any
 
 import click
 
+from hyotan.cli.command import Checked, Command
 from hyotan.cli.flags import data_options
 from hyotan.cli.output import Printer, output_options
+from hyotan.parameters import Integer
 
 
-@click.command(short_help="Send rows through the code and back.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan reconstruct runs/mnist-ae-1",
+        "hyotan reconstruct runs/photos-ae-1 new-photos/ -o clean.npy",
+    ],
+)
 @click.argument("run", type=click.Path())
 @click.argument("source", required=False)
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv …  [RUN/reconstructed.npy]")
-@click.option("--show", metavar="N", type=click.IntRange(min=1), default=10, help="Rows in the picture.  [10]")
+@click.option("--show", metavar="N", type=Checked(Integer(1)), default=10, help="Rows in the picture.  [10]")
 @data_options
 @output_options
 def reconstruct(
     run: str, source: str | None, out: str | None, show: int, as_json: bool, quiet: bool, debug: bool, **options: Any
 ) -> None:
-    r"""Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture.
-
-    \b
-    hyotan reconstruct runs/mnist-ae-1
-    hyotan reconstruct runs/photos-ae-1 new-photos/ -o clean.npy
-    """
+    """Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture."""
     from hyotan.cli.rows import Used, feature_names, write_rows
     from hyotan.gallery import reconstructions_display
 
     used = Used(run)
     dataset = used.rows(source, options)
     rows = used.estimator.reconstruct(dataset.X)
-    path = write_rows(used.output(out, "reconstructed.npy"), rows, feature_names(used, dataset))
+    path = write_rows(used.output(out, "reconstructed.npy", source), rows, feature_names(used, dataset))
     picture = reconstructions_display(used.estimator, dataset, show).save(path.with_suffix(".png"))
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(rows):,} rows")

@@ -9,14 +9,48 @@ from typing import Any
 import numpy as np
 
 from hyotan.container import write_bytes_atomically
-from hyotan.data import Dataset
+from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
-from hyotan.errors import DataError, RunFolderError, SettingsError, did_you_mean
+from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
 from hyotan.estimators import load
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.runs import CONFIG, RunFolder
+from hyotan.runs import CONFIG, DataOptions, RunFolder
 
 TABLES = (".csv", ".tsv", ".parquet")
+RUNS_NAMED = 8
+"""How many runs an error names at most, the newest."""
+
+
+def open_run(place: str, command: str) -> RunFolder:
+    """The run folder that was typed.
+
+    Raises
+    ------
+    RunNotFoundError
+        There is none; says what lies there instead, or which run is meant.
+    """
+    path = Path(place)
+    if (path / CONFIG).is_file():
+        return RunFolder(path)
+    if path.is_file() and (path.parent / CONFIG).is_file():
+        fix = f"Name its run folder: hyotan {command} {path.parent}"
+        raise RunNotFoundError(f"{place} is a file of a run; hyotan {command} needs the whole run.", fix)
+    raise _no_run(place, f"hyotan {command} works on a run: train one with hyotan fit {place}")
+
+
+def _no_run(place: str, fix: str) -> RunNotFoundError:
+    path = Path(place)
+    if place.lower() in NAMES or is_data(path):
+        return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)
+    if path.is_dir():
+        return RunNotFoundError(f"{place} is not a run folder: it holds no {CONFIG}.", _nearest_run(path))
+    what = "is neither a run folder nor a model file" if path.is_file() else "does not exist"
+    return RunNotFoundError(f"The run {place} {what}.", _nearest_run(path))
+
+
+def is_data(path: Path) -> bool:
+    """Whether a path is that of a file that can be read as data."""
+    return path.is_file() and any(path.name.lower().endswith(ending) for ending in FORMATS)
 
 
 class Used:
@@ -28,43 +62,72 @@ class Used:
     """
 
     def __init__(self, place: str) -> None:
-        path = Path(place)
+        self.path = path = Path(place)
         self.run = RunFolder(path) if (path / CONFIG).is_file() else None
-        if self.run is None and not path.is_file():
-            raise RunFolderError(f"{place} is neither a run folder nor a model file.", _nearest_run(path))
+        if self.run is None and (is_data(path) or not path.is_file()):
+            raise _no_run(place, f"Name the run first, then the data: RUN {place}")
         self.estimator: LatentEstimator = self.run.load_model() if self.run else load(path)
         self.folder = path if self.run else path.parent
+        noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
+        self.columns = [str(name) for name in noted]
+        # Rows come in the order of these columns, as plain arrays: scikit-learn's word on missing names would mislead.
+        vars(self.estimator).pop("feature_names_in_", None)
 
     def rows(self, source: str | None, options: dict[str, Any]) -> Dataset:
         """The rows of a source, their columns put in the model's order; the run's own test rows where none is given."""
         if source is None:
             if self.run is None:
-                raise SettingsError("A model file alone has no rows.", "Name a SOURCE behind it.")
+                raise SettingsError("A model file alone has no rows.", f"Name the data behind it: {self.path} SOURCE")
             return self.run.split_data()[1]
         given = {name: value for name, value in options.items() if value not in (None, [], (), "error")}
-        return load_data(source, **{**self._known(source), **given})
+        known = {name: value for name, value in self._known(source).items() if name not in given}
+        dataset = self._read(source, known, given)
+        self._refuse_other_shape(source, dataset)
+        return dataset
+
+    def _read(self, source: str, known: dict[str, Any], given: dict[str, Any]) -> Dataset:
+        try:
+            return load_data(source, **known, **given)
+        except DataError as error:
+            if "columns" in known and error.message.endswith("(--columns)."):
+                message = error.message.replace(" (--columns)", ", which the model needs")
+                raise DataError(message, f"The model was fitted on: {', '.join(self.columns)}.") from error
+            raise
 
     def _known(self, source: str) -> dict[str, Any]:
         """What the run knows of how such a source is to be read: the columns in order, the size of images."""
-        if self.run is None:
-            return {}
-        data = self.run.config.data
+        data = self.run.config.data if self.run is not None else DataOptions()
         if Path(source).is_dir():
-            return {"size": data.size} if data.size is not None else {}
-        if Path(source).suffix not in TABLES:
+            return {} if data.size is None else {"size": data.size}
+        if Path(source).suffix.lower() not in TABLES or not self.columns:
             return {}
-        return {"columns": data.columns} | ({"missing": data.missing} if data.missing != "error" else {})
+        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "error" else {})
 
-    def output(self, out: str | None, default: str) -> Path:
-        """Where a result goes: the path given, else a file in the run folder."""
-        return Path(out) if out is not None else self.folder / default
+    def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
+        needed = tuple(self.estimator.feature_shape_)
+        if dataset.feature_shape != needed:
+            size = "x".join(map(str, needed[-2:]))
+            resize = Path(source).is_dir() and dataset.feature_shape[:-2] == needed[:-2]
+            fix = f"Bring them to its size: --size {size}" if resize else f"See what it needs: hyotan info {self.path}"
+            raise DataError(
+                f"{source} has rows of shape {dataset.feature_shape}; the model was fitted on rows of shape {needed}.",
+                fix,
+            )
+
+    def output(self, out: str | None, default: str, source: str | None = None) -> Path:
+        """Where a result goes: the path given, else a file in the run folder; never over the data themselves."""
+        path = Path(out) if out is not None else self.folder / default
+        if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
+            raise SettingsError(f"--out {out} is the file that is read.", "Choose another name for the result.")
+        return path
 
 
 def _nearest_run(path: Path) -> str:
-    runs = sorted(p.parent for p in Path("runs").glob(f"*/{CONFIG}")) if Path("runs").is_dir() else []
+    runs = [found.parent for found in Path("runs").glob(f"*/{CONFIG}")]
     if not runs:
         return "Train a model first: hyotan fit digits"
-    return did_you_mean(str(path), [str(run) for run in runs])
+    newest = sorted(runs, key=lambda run: run.stat().st_mtime)[-RUNS_NAMED:]
+    return did_you_mean(str(path), [str(run) for run in newest])
 
 
 def write_rows(path: Path, array: np.ndarray, names: Sequence[str]) -> Path:
@@ -139,4 +202,4 @@ def feature_names(used: Used, dataset: Dataset | None = None) -> list[str]:
     """Column names of rows, where they are known."""
     if dataset is not None and dataset.feature_names is not None:
         return list(dataset.feature_names)
-    return [str(name) for name in getattr(used.estimator, "feature_names_in_", ())]
+    return used.columns

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import click
 
+from hyotan.cli.command import Checked, Command
 from hyotan.cli.output import Printer, output_options
+from hyotan.parameters import Integer
 
 
-@click.command(short_help="Make new rows.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan sample runs/mnist-vae-1",
+        "hyotan sample runs/table-vae-1 -n 1000 -o synthetic.csv",
+    ],
+)
 @click.argument("run", type=click.Path())
-@click.option("-n", "n_samples", metavar="N", type=click.IntRange(min=1), default=64, help="How many.  [64]")
-@click.option("--random-state", type=click.IntRange(min=0), default=0, help="Seed.  [0]")
+@click.option("-n", "n_samples", metavar="N", type=Checked(Integer(1)), default=64, help="How many.  [64]")
+@click.option("--random-state", metavar="N", type=Checked(Integer(0)), default=0, help="Seed.  [0]")
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv …  [RUN/samples.npy]")
 @output_options
 def sample(
     run: str, n_samples: int, random_state: int, out: str | None, as_json: bool, quiet: bool, debug: bool
 ) -> None:
-    r"""Draw codes (a VAE's from its prior, an autoencoder's from a Gaussian on its codes) and decode them.
-
-    \b
-    hyotan sample runs/mnist-vae-1
-    hyotan sample runs/table-vae-1 -n 1000 -o synthetic.csv
-    """
+    """Draw codes (a VAE's from its prior, an autoencoder's from a Gaussian on its codes) and decode them."""
     from hyotan.cli.rows import Used, feature_names, write_rows
     from hyotan.gallery import samples_display
 

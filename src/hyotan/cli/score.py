@@ -6,13 +6,20 @@ from typing import Any
 
 import click
 
+from hyotan.cli.command import Command
 from hyotan.cli.flags import data_options
 from hyotan.cli.output import Printer, output_options, table
 
 SHOWN = 5
 
 
-@click.command(short_help="Score how likely each row is.")
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan score runs/mnist-vae-1",
+        "hyotan score runs/table-ae-1 new.csv -o scores.csv",
+    ],
+)
 @click.argument("run", type=click.Path())
 @click.argument("source", required=False)
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv .tsv or .parquet  [RUN/scores.csv]")
@@ -21,12 +28,7 @@ SHOWN = 5
 def score(
     run: str, source: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
 ) -> None:
-    r"""Score each row of SOURCE (by default the run's own test rows) in nats: higher is more like the training data.
-
-    \b
-    hyotan score runs/mnist-vae-1
-    hyotan score runs/table-ae-1 new.csv -o scores.csv
-    """
+    """Score each row of SOURCE (by default the run's own test rows) in nats: higher is more like the training data."""
     import numpy as np
 
     from hyotan.cli.rows import Used, write_rows
@@ -34,7 +36,7 @@ def score(
     used = Used(run)
     dataset = used.rows(source, options)
     scores = used.estimator.score_samples(dataset.X)
-    path = write_rows(used.output(out, "scores.csv"), scores[:, None], ["score"])
+    path = write_rows(used.output(out, "scores.csv", source), scores[:, None], ["score"])
     oddest = [int(row) for row in np.argsort(scores)[:SHOWN]]
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(scores):,} rows, mean {scores.mean():.2f} nats; the oddest:")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from hyotan.cli.fit import run_name
 from hyotan.cli.output import Printer, plain
+from hyotan.data import NAMES
+from hyotan.data.words import counted
 from hyotan.evaluation import Evaluation
 from hyotan.gallery import draw
-from hyotan.runs import DataOptions, FittedRun, RunConfig, RunFolder, create
+from hyotan.parameters import PARAMETERS
+from hyotan.runs import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
 from hyotan.runs import fit as fit_run
-from hyotan.training.callbacks import Callback, ProgressReporter, TensorBoardLogger
+from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 
 MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning": ("warning", "red")}
@@ -24,30 +29,85 @@ MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning
 def train_new(
     printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: bool, tensorboard: str | None = None
 ) -> FittedRun:
-    """Make a run folder for the settings chosen, train in it, and report."""
+    """Make a run folder for the settings chosen, train in it, and report; nothing is made where that is refused."""
     options = DataOptions(**{**chosen["data"]})
     config = RunConfig(chosen["source"], chosen["kind"], chosen["parameters"], options, chosen["recipe"])
     dataset = config.load_data()
     printer.notice(dataset.describe())
-    for note in dataset.notes:
+    train, _ = dataset.split(TEST_FRACTION)
+    for note in train.notes:
         printer.notice(f"  {note}")
-    source = str(Path(config.source).resolve()) if Path(config.source).exists() else config.source
+    is_name = config.source.lower() in NAMES
+    source = config.source if is_name else str(Path(config.source).expanduser().resolve())
     if dataset.feature_names is not None:
         # The columns are noted in their order, so that another table can be read as this one was.
         options = replace(options, columns=list(dataset.feature_names), ignore=[])
-    noted = replace(config, source=source, data=options, fingerprint=dataset.fingerprint())
-    # Settings that cannot work are refused before a folder is made for them.
-    noted.make_estimator().settings()
+    noted = replace(
+        config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
+    )
+    rehearse(noted, train.X)
+    more = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
-    printer.notice(f"run folder: {folder.path}")
-    return watched(printer, folder, lambda callbacks: fit_run(folder, callbacks), tensorboard)
+    return watched(
+        printer, folder, lambda callbacks: fit_run(folder, [*callbacks, *more]), [f"run folder: {folder.path}"]
+    )
 
 
-def watched(printer: Printer, folder: RunFolder, train: Any, tensorboard: str | None = None) -> FittedRun:
+def every_setting(config: RunConfig) -> dict[str, Any]:
+    """The parameters with all defaults written out, so that a run stays what it was when defaults change."""
+    settings = config.make_estimator().settings()
+    return {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line and name != "verbose"}
+
+
+class Ready(Exception):
+    """Training would begin now."""
+
+
+class Rehearsal(Callback):
+    """Ends a training where it would begin."""
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Stop."""
+        raise Ready
+
+
+def rehearse(config: RunConfig, X: np.ndarray) -> None:
+    """Refuse what training would refuse before its first step: before a folder is made, or an old run replaced.
+
+    Raises
+    ------
+    SettingsError, DataError : settings that cannot work, or not with these rows.
+    """
+    with suppress(Ready):
+        config.make_estimator(callbacks=[Rehearsal()]).fit(X)
+
+
+class Announcement(Callback):
+    """Says something when training begins, and not when it is refused.
+
+    Parameters
+    ----------
+    printer : who says it.
+    lines : what.
+    """
+
+    def __init__(self, printer: Printer, lines: Sequence[str]) -> None:
+        self.printer, self.lines = printer, lines
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Say it."""
+        for line in self.lines:
+            self.printer.notice(line)
+
+
+def watched(
+    printer: Printer,
+    folder: RunFolder,
+    train: Callable[[list[Callback]], FittedRun],
+    first: Sequence[str] = (),
+) -> FittedRun:
     """Train with progress shown, then draw and report; an interruption says how to go on."""
-    callbacks: list[Callback] = [] if printer.quiet or printer.as_json else [ProgressReporter()]
-    if tensorboard is not None:
-        callbacks.append(TensorBoardLogger(tensorboard))
+    callbacks: list[Callback] = [Announcement(printer, first), *([ProgressReporter()] if printer.talks else [])]
     try:
         run = train(callbacks)
     except TrainingInterrupted as stop:
@@ -61,18 +121,26 @@ def watched(printer: Printer, folder: RunFolder, train: Any, tensorboard: str | 
 
 def report(printer: Printer, run: FittedRun, figures: Sequence[Path]) -> None:
     """The verdict for a person, figures' paths, and the run folder as the last line of standard output."""
-    for line in verdict_lines(run.evaluation):
+    for line in verdict_lines(run.evaluation, run.train is run.test):
         printer.notice(line)
     record = {"run": run.folder.path, "figures": list(figures), "metrics": run.folder.read_metrics()}
     printer.result(plain(record), [*map(str, figures), str(run.folder.path)])
 
 
-def verdict_lines(evaluation: Evaluation) -> list[str]:
-    """The numbers with their units and directions, and the findings in words."""
+def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
+    """The numbers with their units and directions, and the findings in words.
+
+    Parameters
+    ----------
+    evaluation : the numbers.
+    seen : whether the rows evaluated are those trained on, for want of others.
+    """
     e = evaluation
+    rows = counted(e.n_rows, "row")
+    which = f"the {rows} trained on, too few to hold some out" if seen else f"{rows} not seen in training"
     lines = [
         "",
-        f"on {e.n_rows:,} rows not seen in training (lower is better, but for units):",
+        f"on {which} (lower is better):",
         f"  reconstruction error  {e.mse:.5f} ± {e.mse_standard_error:.5f} MSE a feature" + _beside(e),
         f"  loss                  {e.loss:.2f} nats a row ({e.bits_per_dimension:.3f} bits a feature), {e.loss_name}",
     ]

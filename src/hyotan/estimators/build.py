@@ -131,6 +131,8 @@ def build_networks(
         initialise(encoder, scheme)
     if decoder is None and settings.get("tied"):
         decoder = tied_decoder(encoder, out_shape, activation)
+        # Tying draws the shared weights anew: a scheme that was asked for has the last word.
+        initialise(nn.ModuleList([encoder, decoder]), scheme)
     elif decoder is None:
         if architecture == "conv":
             decoder = ConvDecoder(latent, channels, inwards, feature_shape, outputs, activation)

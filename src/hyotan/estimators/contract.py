@@ -29,22 +29,23 @@ from hyotan.estimators.build import (
     refuse_lone_rows,
     training_settings,
 )
-from hyotan.estimators.inputs import check_codes, check_count, check_rows
+from hyotan.estimators.inputs import check_codes, check_count, check_rows, refuse_other_range
 from hyotan.nn import Summary, summarise
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
 from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
-from hyotan.training.rows import Rows
+from hyotan.training.rows import Rows, as_tensor
 from hyotan.training.trainer import Trainer
 
 CHUNK = 4096
 """Rows computed at once outside training."""
 
-ROW_MULTIPLE = 16
-"""Batches outside training are padded to a multiple of this: matrix products of a few rows take other kernels, and a
-row's result would depend, in its last bits, on how many rows came with it."""
+ROW_MULTIPLE = 32
+"""Batches outside training are padded to a multiple of this: matrix products of a few rows take other kernels, and
+vector instructions, up to 32 values at once, leave a remainder to slower ones that round differently. A row's result
+would depend, in its last bits, on how many rows came with it."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         random = check_random_state(self.random_state)
         split = split_rows(len(X), settings["validation_fraction"], settings["validation_rows"], random)
         seed = int(random.randint(2**31))
+        if settings["early_stopping"] is not None and len(split.validation) == 0:
+            raise SettingsError(
+                f"early_stopping needs held-out rows; of {len(X)} rows none are held out.",
+                "Raise validation_fraction, or pass early_stopping=None.",
+            )
         self._resolve(X, split, settings)
         self._build(settings, seed)
         train, validation = self._rows(X, split, settings, seed)
@@ -252,9 +258,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _resident(self, X: np.ndarray) -> Rows:
         """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
         if is_pixels(X) and self.scaling_.factor.ndim == 0:
-            values = torch.from_numpy(np.ascontiguousarray(X)).to(self.device_)
+            values = as_tensor(X).to(self.device_)
             return Rows(values, float(self.scaling_.offset), float(self.scaling_.factor))
-        return Rows(torch.from_numpy(np.ascontiguousarray(self._to_model(X))).to(self.device_))
+        return Rows(as_tensor(self._to_model(X)).to(self.device_))
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
         own = settings["callbacks"] or []
@@ -364,7 +370,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X : (n, *features)
         random_state : seed of the objective's noise.
         """
-        rows = torch.from_numpy(self._to_model(self._checked(X)))
+        rows = as_tensor(self._to_model(self._checked(X)))
         parts: list[dict[str, np.ndarray]] = []
         with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(random_state)
@@ -446,7 +452,10 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        return check_rows(self, X, reset=False)
+        X = check_rows(self, X, reset=False)
+        if math.isfinite(LIKELIHOODS[self.likelihood_].low):
+            refuse_other_range(X, self.scaling_)
+        return X
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         return self._batched(self.model_.code, self._to_model(X))
@@ -485,7 +494,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 def padded_chunks(values: np.ndarray) -> Iterator[tuple[Tensor, int]]:
     """Chunks of rows, the last padded with zeros to a multiple of ROW_MULTIPLE, and how many rows of each are real."""
     for start in range(0, len(values), CHUNK):
-        chunk = torch.from_numpy(np.ascontiguousarray(values[start : start + CHUNK]))
+        chunk = as_tensor(values[start : start + CHUNK])
         missing = -len(chunk) % ROW_MULTIPLE
         yield (torch.cat([chunk, chunk.new_zeros(missing, *chunk.shape[1:])]) if missing else chunk), len(chunk)
 

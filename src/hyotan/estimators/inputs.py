@@ -9,10 +9,14 @@ from sklearn.utils.validation import check_array, validate_data  # pyrefly: igno
 
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
+from hyotan.scaling import Scaling
 
 CHANNEL_COUNTS = (1, 3, 4)
 
-LARGEST = float(np.finfo(np.float32).max)
+RANGE_SLACK = 0.5
+"""How far new rows may leave [0, 1]: noise does, pixels of 0..255 go further."""
+
+LARGEST = np.float64(np.finfo(np.float32).max)
 """The largest value that float32 holds."""
 
 
@@ -48,7 +52,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
 def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if getattr(X, "ndim", 2) <= 2:
         return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-    X = check_array(X, allow_nd=True, dtype="numeric", ensure_all_finite=False, estimator=estimator)
+    options: dict[str, Any] = {"dtype": "numeric", "ensure_all_finite": False, "estimator": estimator}
+    X = check_array(X, allow_nd=True, **options)
     refuse_channels_last(X)
     if 0 in X.shape:
         raise DataError(f"X has shape {X.shape}: there are no values in it.", "Pass images of at least 1 × 1 pixel.")
@@ -137,6 +142,23 @@ def refuse_not_finite(X: np.ndarray, name: str = "X") -> None:
         f"the first is {value} in {place}.",
         "Leave such rows out, or fill the gaps first.",
     )
+
+
+def refuse_other_range(X: np.ndarray, scaling: Scaling) -> None:
+    """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
+    answer either with numbers that mean nothing.
+    """
+    low, high = float(X.min()), float(X.max())
+    if scaling.is_identity and (low < -RANGE_SLACK or high > 1 + RANGE_SLACK):
+        raise DataError(
+            f"X has values in [{low:g}, {high:g}]; the model was fitted on values in [0, 1].",
+            "Scale X as it was for fit: pixels of 0..255 by X / 255.",
+        )
+    if scaling.is_of_pixels and high <= 1 and X.dtype.kind == "f" and bool((X % 1 != 0).any()):
+        raise DataError(
+            f"X has fractions in [{low:g}, {high:g}]; the model was fitted on pixels of 0..255.",
+            "Pass the pixels as they were for fit: X * 255, or as uint8.",
+        )
 
 
 def _check_shape(estimator: Any, X: np.ndarray) -> None:

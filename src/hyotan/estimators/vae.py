@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
-from hyotan.estimators.contract import CHUNK, LatentEstimator, padded_chunks
+from hyotan.estimators.contract import CHUNK, ROW_MULTIPLE, LatentEstimator, padded_chunks
 from hyotan.estimators.inputs import check_count
 from hyotan.losses import iwae_bound
 from hyotan.models.vae import VARIANCES, VAEModel
@@ -189,7 +189,7 @@ class VAE(LatentEstimator):
     def _importance(self, rows: np.ndarray, draw: Any, n_samples: int) -> np.ndarray:
         """log p(x) of rows in the model's range, in blocks that bound the memory."""
         features, n_samples = int(np.prod(self.feature_shape_)), check_count("n_samples", n_samples)
-        size = max(16, min(CHUNK, FEATURES_AT_ONCE // (features * n_samples)) // 16 * 16)
+        size = max(1, min(CHUNK, FEATURES_AT_ONCE // (features * n_samples)) // ROW_MULTIPLE) * ROW_MULTIPLE
         per_pass = max(1, FEATURES_AT_ONCE // (features * size))
         parts = []
         with torch.no_grad():

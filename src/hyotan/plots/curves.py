@@ -148,7 +148,7 @@ class LossCurvesDisplay(FigureDisplay):
         epoch, loss = self.epochs[index], self.curves["val_loss"][index]
         ax.axvline(epoch, color=QUIET, linewidth=0.7, linestyle=":", zorder=0)
         ax.plot([epoch], [loss], marker="o", markersize=7, markerfacecolor="none", markeredgecolor="#222222", zorder=5)
-        late = index > len(self.epochs) / 2
+        late = index >= len(self.epochs) / 2
         ax.annotate(
             f"best: epoch {epoch:g}\n{loss:.4g}",
             (epoch, loss),

@@ -93,13 +93,18 @@ class ReconstructionTracker(Callback):
 
     def on_epoch_end(self, fitting: Fitting) -> None:
         """Reconstruct the rows with the weights as they are now."""
-        is_last = fitting.epoch == fitting.max_epochs
-        if (fitting.epoch - 1) % self.stride and not is_last:
+        if not self._is_wanted(fitting):
             return
-        self.epochs.append(fitting.epoch)
-        self.frames.append(fitting.reconstruct(self.X))
-        if len(self.frames) > 2 and len(self.frames) * self.frames[0].nbytes > self.max_bytes:
+        frame = fitting.reconstruct(self.X)
+        if len(self.frames) > 1 and (len(self.frames) + 1) * frame.nbytes > self.max_bytes:
             self.epochs, self.frames = self.epochs[::2], self.frames[::2]
+        # Asked again, since fewer frames mean a longer stride; the last epoch is noted in any case.
+        if self._is_wanted(fitting):
+            self.epochs.append(fitting.epoch)
+            self.frames.append(frame)
+
+    def _is_wanted(self, fitting: Fitting) -> bool:
+        return (fitting.epoch - 1) % self.stride == 0 or fitting.epoch == fitting.max_epochs
 
     def state(self) -> dict[str, np.ndarray]:
         """The frames so far."""

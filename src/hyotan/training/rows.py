@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,6 +38,17 @@ class Rows:
                 picked = picked.sub_(self.offset)
             picked = picked.mul_(self.factor)
         return torch.bernoulli(picked) if self.binarise else picked
+
+
+def as_tensor(values: np.ndarray) -> Tensor:
+    """An array as a tensor on the CPU that shares its memory where it can; it may be read only, as memory maps are."""
+    values = np.ascontiguousarray(values)
+    if values.flags.writeable:
+        return torch.from_numpy(values)
+    with warnings.catch_warnings():
+        # torch warns of writing to such a tensor; rows are only ever read.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
 
 
 def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:

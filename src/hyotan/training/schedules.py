@@ -9,15 +9,20 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from hyotan.distributions import Likelihood
+
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 
 def _decayed_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Two groups: matrices decay; biases, gains and scales do not."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    # A scale for each pixel has the shape of a matrix and is none.
+    scales = {id(p) for part in model.modules() if isinstance(part, Likelihood) for p in part.parameters()}
+    decays = {id(p): p.ndim >= 2 and id(p) not in scales for p in parameters}
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if decays[id(p)]], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if not decays[id(p)]], "weight_decay": 0.0},
     ]
 
 

@@ -31,7 +31,7 @@ from hyotan.training.checkpoint import (
     to_arrays,
 )
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
-from hyotan.training.rows import Rows, batch_bounds, epoch_order
+from hyotan.training.rows import Rows, as_tensor, batch_bounds, epoch_order
 from hyotan.training.schedules import OptimizerMaker, Schedule
 
 ACTIVE_VARIANCE = 0.01
@@ -96,6 +96,11 @@ class Sums:
         return row
 
 
+def as_float32(x: np.ndarray) -> np.ndarray:
+    """The rows as they are, in float32."""
+    return x.astype(np.float32)
+
+
 class Trainer:
     """Train a model on rows, and keep the best and the last state apart.
 
@@ -123,7 +128,7 @@ class Trainer:
         settings: TrainingSettings,
         callbacks: Sequence[Callback] = (),
         store: CheckpointStore | None = None,
-        to_model: Callable[[np.ndarray], np.ndarray] = np.float32,
+        to_model: Callable[[np.ndarray], np.ndarray] = as_float32,
     ) -> None:
         self.model, self.train, self.validation, self.settings = model, train, validation, settings
         self.callbacks, self.store, self.to_model = list(callbacks), store, to_model
@@ -138,7 +143,7 @@ class Trainer:
         self.best_state: dict[str, Tensor] = {}
         self._start_state: dict[str, Tensor] = {}
         self.train_seconds = self._epoch_seconds = 0.0
-        self.stopped_early = False
+        self.stopped_early, self.patient_since = False, 0
         self._resumed = False
         self._random_state: Arrays = {}
 
@@ -175,7 +180,8 @@ class Trainer:
         """Go on to a later last epoch: the epochs added form a new cycle of the schedule."""
         if max_epochs > self.max_epochs:
             self.cycles.append((self.max_epochs, max_epochs))
-            self.stopped_early = False
+            # Who goes on after an early stop has new patience.
+            self.stopped_early, self.patient_since = False, self.epoch
 
     # -- the ladder --------------------------------------------------------------------------------------------------
 
@@ -317,7 +323,7 @@ class Trainer:
             self.best_state = self._state()
         self.history.append(row)
         patience = self.settings.early_stopping
-        self.stopped_early = patience is not None and self.epoch - self.best_epoch >= patience
+        self.stopped_early = patience is not None and self.epoch - max(self.best_epoch, self.patient_since) >= patience
         self._tell("on_epoch_end")
 
     def _load_best(self) -> None:
@@ -350,6 +356,7 @@ class Trainer:
             "train_seconds": self.train_seconds,
             "epoch_seconds": self._epoch_seconds,
             "stopped_early": self.stopped_early,
+            "patient_since": self.patient_since,
         }
         arrays: Arrays = to_arrays(self.model.state_dict(), "model") | to_arrays(self.best_state, "best")
         arrays["history"] = json_array(self.history)
@@ -370,6 +377,7 @@ class Trainer:
         self.history = from_json_array(arrays["history"])
         self.best_loss = math.inf if s["best_loss"] is None else s["best_loss"]
         self.best_epoch, self.stopped_early = s["best_epoch"], s["stopped_early"]
+        self.patient_since = s["patient_since"]
         self.train_seconds, self._epoch_seconds = s["train_seconds"], s["epoch_seconds"]
         self._random_state = {name: array for name, array in arrays.items() if name.startswith("random/")}
         self._resumed = True
@@ -378,7 +386,7 @@ class Trainer:
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstruct rows given as the data were, (n, *features), in the model's range; for callbacks."""
-        rows = torch.from_numpy(np.ascontiguousarray(self.to_model(x))).to(self.device)
+        rows = as_tensor(self.to_model(x)).to(self.device)
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():

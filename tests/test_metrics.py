@@ -1,0 +1,150 @@
+"""Metrics against NumPy, SciPy and scikit-learn; baselines against a singular value decomposition of one's own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.datasets import load_digits
+from sklearn.metrics import mean_squared_error
+
+from hyotan import VAE, Autoencoder, metrics
+from hyotan.evaluation import evaluate
+
+RNG = np.random.default_rng(0)
+IMAGES = (load_digits().images / 16).astype(np.float32)
+TRAIN, TEST = IMAGES[:1200], IMAGES[1200:]
+
+
+def svd_errors(train: np.ndarray, test: np.ndarray, size: int) -> np.ndarray:
+    """Errors of the projection on the first right singular vectors, in float64."""
+    a, b = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (train, test))
+    mean = a.mean(0)
+    basis = np.linalg.svd(a - mean, full_matrices=False)[2][:size]
+    projected = (b - mean) @ basis.T @ basis + mean
+    return np.square(projected - b).mean(1)
+
+
+class TestErrors:
+    """Mean squared errors a feature."""
+
+    @pytest.mark.parametrize("shape", [(7, 5), (7, 3, 4), (7, 3, 4, 2)], ids=str)
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_agree_with_scikit_learn(self, shape: tuple[int, ...], dtype: type) -> None:
+        a, b = (RNG.normal(size=shape).astype(dtype) for _ in range(2))
+        flat_a, flat_b = a.reshape(7, -1), b.reshape(7, -1)
+        assert metrics.mse(a, b) == pytest.approx(mean_squared_error(flat_a, flat_b), rel=1e-6)
+        by_row = [mean_squared_error(x, y) for x, y in zip(flat_a, flat_b, strict=True)]
+        np.testing.assert_allclose(metrics.row_errors(a, b), by_row, rtol=1e-5)
+
+    def test_of_the_rows_average_to_that_of_all(self) -> None:
+        a, b = RNG.normal(size=(2, 50, 3, 4))
+        assert metrics.row_errors(a, b).mean() == pytest.approx(metrics.mse(a, b), rel=1e-6)
+
+    @given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30))
+    def test_standard_error_is_scipys(self, values: list[float]) -> None:
+        array = np.array(values)
+        assert metrics.standard_error(array) == pytest.approx(stats.sem(array), abs=1e-12)
+
+    def test_standard_error_of_a_single_value_is_zero(self) -> None:
+        assert metrics.standard_error(np.array([3.0])) == 0
+
+
+class TestInformation:
+    """Bits, and units that carry any."""
+
+    def test_bits_of_bytes_drawn_evenly_are_eight(self) -> None:
+        assert metrics.bits_per_dimension(784 * math.log(256), 784) == pytest.approx(8)
+
+    def test_a_unit_is_active_above_a_variance_of_a_hundredth(self) -> None:
+        # Two values at ± d have the variance d².
+        codes = np.outer([1, -1], np.sqrt([0.0, 0.0099, 0.0101, 4.0])) + 100
+        assert metrics.active_units(codes) == 2
+
+    def test_other_thresholds_can_be_asked_for(self) -> None:
+        codes = np.outer([1, -1], np.sqrt([0.0, 0.0099, 0.0101, 4.0]))
+        assert metrics.active_units(codes, threshold=1.0) == 1
+
+
+class TestBaselines:
+    """What no network is needed for: fitted on training rows, measured on others."""
+
+    def test_mean_image_is_numpys(self) -> None:
+        expected = np.square(TEST.astype(np.float64) - TRAIN.mean(0, dtype=np.float64)).mean((1, 2))
+        np.testing.assert_allclose(metrics.mean_image_errors(TRAIN, TEST), expected, rtol=1e-5)
+
+    @pytest.mark.parametrize("size", [1, 4, 16, 64])
+    def test_pca_is_the_singular_value_decomposition(self, size: int) -> None:
+        np.testing.assert_allclose(
+            metrics.pca_errors(TRAIN, TEST, size), svd_errors(TRAIN, TEST, size), rtol=1e-3, atol=1e-9
+        )
+
+    def test_pca_of_wide_rows_is_the_singular_value_decomposition(self) -> None:
+        basis = RNG.normal(size=(40, 900)) * np.linspace(1, 0.2, 40)[:, None]
+        rows = (RNG.normal(size=(700, 40)) @ basis + RNG.normal(size=(700, 900))).astype(np.float32)
+        ours, exact = (errors(rows[:600], rows[600:], 20).mean() for errors in (metrics.pca_errors, svd_errors))
+        assert ours == pytest.approx(exact, rel=0.01)
+
+    def test_pca_gets_better_with_its_size_down_to_nothing(self) -> None:
+        errors = [metrics.pca_errors(TRAIN, TEST, size).mean() for size in (1, 4, 16, 64)]
+        assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-10
+
+    def test_pca_of_more_components_than_there_are_takes_all(self) -> None:
+        assert metrics.pca_errors(TRAIN, TEST, 500).max() < 1e-9
+        assert np.isfinite(metrics.pca_errors(TRAIN[:5], TEST, 16)).all()
+
+
+@pytest.fixture(scope="module")
+def vae() -> VAE:
+    """A small one, briefly trained."""
+    return VAE(3, hidden_dims=(16,), max_epochs=3, beta=0.5, random_state=0).fit(TRAIN)
+
+
+class TestAnEvaluation:
+    """The frozen record holds what NumPy computes from the estimator's own answers."""
+
+    def test_errors_are_those_of_the_reconstruction(self, vae: VAE) -> None:
+        record = evaluate(vae, TEST, nll_rows=0)
+        errors = np.square(vae.reconstruct(TEST).astype(np.float64) - TEST).mean((1, 2))
+        assert record.mse == pytest.approx(errors.mean(), rel=1e-5)
+        assert record.mse_standard_error == pytest.approx(stats.sem(errors), rel=1e-4)
+        assert record.n_rows == len(TEST)
+
+    def test_baselines_are_fitted_on_the_training_rows(self, vae: VAE) -> None:
+        record = evaluate(vae, TEST, TRAIN, nll_rows=0)
+        assert record.mse_pca == pytest.approx(svd_errors(TRAIN, TEST, 3).mean(), rel=1e-4)
+        assert record.mse_mean_image == pytest.approx(np.square(TEST - TRAIN.mean(0)).mean(), rel=1e-4)
+        errors = np.square(vae.reconstruct(TEST) - TEST).mean((1, 2))
+        assert record.pca_difference_error == pytest.approx(stats.sem(errors - svd_errors(TRAIN, TEST, 3)), rel=1e-3)
+
+    def test_loss_is_reconstruction_plus_beta_kl(self, vae: VAE) -> None:
+        record = evaluate(vae, TEST, nll_rows=0)
+        assert record.loss == pytest.approx(record.reconstruction + 0.5 * record.kl, rel=1e-5)
+        assert record.kl == pytest.approx(sum(record.kl_per_dimension), rel=1e-5)
+        assert record.bits_per_dimension == pytest.approx(record.loss / 64 / np.log(2))
+
+    def test_kl_is_the_closed_form_at_the_encoders_output(self, vae: VAE) -> None:
+        codes = vae.posterior_sample(TEST, 3000, random_state=0).astype(np.float64)
+        variance, mean = codes.var(0), vae.transform(TEST)
+        expected = 0.5 * (np.square(mean) + variance - 1 - np.log(variance)).mean(0)
+        np.testing.assert_allclose(evaluate(vae, TEST, nll_rows=0).kl_per_dimension, expected, atol=0.01)
+
+    def test_active_units_are_counted_on_the_codes(self, vae: VAE) -> None:
+        expected = int((np.var(vae.transform(TEST), axis=0) > 0.01).sum())
+        assert evaluate(vae, TEST, nll_rows=0).active_units == expected
+
+    def test_likelihood_is_the_estimators_own(self, vae: VAE) -> None:
+        record = evaluate(vae, TEST[:40], nll_rows=40, nll_samples=50).likelihood
+        scores = -vae.log_likelihood(TEST[:40], 50, 0)
+        assert record.nll == pytest.approx(scores.mean(), rel=1e-5)
+        assert record.standard_error == pytest.approx(stats.sem(scores), rel=1e-4)
+        assert (record.rows, record.samples) == (40, 50) and record.elbo_gap > 0
+
+    def test_an_autoencoder_has_neither_kl_nor_likelihood(self) -> None:
+        record = evaluate(Autoencoder(3, hidden_dims=(16,), max_epochs=1, random_state=0).fit(TRAIN), TEST)
+        assert record.kl is None and record.likelihood is None and record.kl_per_dimension == ()
+        assert record.mse_pca is None and record.mse_mean_image is None

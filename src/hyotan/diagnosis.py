@@ -94,6 +94,17 @@ def _why_collapsed(facts: Facts) -> str:
     )
 
 
+def no_bottleneck(facts: Facts) -> Iterator[Finding]:
+    """A code that is as large as what it codes."""
+    if facts.latent_dim >= facts.n_features:
+        yield Finding(
+            "NO_BOTTLENECK",
+            NOTICE,
+            f"The code ({facts.latent_dim} numbers) is no smaller than a row ({facts.n_features}): nothing has to be "
+            "left out, and PCA of that size is exact. Lower --latent-dim.",
+        )
+
+
 def against_baselines(facts: Facts) -> Iterator[Finding]:
     """The reconstruction beside the mean image and PCA of the same size."""
     if facts.mse_mean_image is None or facts.mse_pca is None:
@@ -109,12 +120,7 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
             f"({facts.mse_mean_image:.4g}): nothing was learned. Train longer, or lower the learning rate.",
         )
     elif facts.latent_dim >= facts.n_features:
-        yield Finding(
-            "NO_BOTTLENECK",
-            NOTICE,
-            f"The code ({facts.latent_dim} numbers) is no smaller than a row ({facts.n_features}): nothing has to be "
-            "left out, and PCA of that size is exact. Lower --latent-dim.",
-        )
+        return  # PCA of that size is exact: there is nothing to compare with.
     elif unclear:
         yield Finding(
             "LIKE_PCA",
@@ -216,6 +222,7 @@ def few_rows(facts: Facts) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     data_range,
     posterior_collapse,
+    no_bottleneck,
     against_baselines,
     overfitting,
     not_converged,

@@ -38,7 +38,7 @@ SET_HERE: Mapping[str, Any] = {"random_state": 0}
 MOST_NAMES = 4
 """How many names help lists; --help-all lists all of them."""
 
-METAVARS = {Integer: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
+METAVARS: Mapping[type, str] = {Integer: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
 
 
 def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:

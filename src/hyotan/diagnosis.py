@@ -111,7 +111,6 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
         return
     if facts.beta is not None and facts.active_units == 0:
         return  # Collapse says it all.
-    unclear = abs(facts.mse - facts.mse_pca) < 2 * facts.pca_difference_error
     if facts.mse >= 0.97 * facts.mse_mean_image:
         yield Finding(
             "NO_BETTER_THAN_MEAN",
@@ -119,32 +118,33 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
             f"The reconstruction (MSE {facts.mse:.4g}) is no better than showing the mean of the data for every row "
             f"({facts.mse_mean_image:.4g}): nothing was learned. Train longer, or lower the learning rate.",
         )
-    elif facts.latent_dim >= facts.n_features:
-        return  # PCA of that size is exact: there is nothing to compare with.
-    elif unclear:
-        yield Finding(
+    elif facts.latent_dim < facts.n_features and facts.mse_pca > 0:  # else PCA is exact: nothing to compare with
+        yield _beside_pca(facts, facts.mse_pca)
+
+
+def _beside_pca(facts: Facts, pca: float) -> Finding:
+    pair = f"MSE {facts.mse:.4g} against {pca:.4g}"
+    if abs(facts.mse - pca) < 2 * facts.pca_difference_error:
+        return Finding(
             "LIKE_PCA",
             NOTICE,
-            f"Reconstructs about as well as PCA with {facts.latent_dim} components: MSE {facts.mse:.4g} against "
-            f"{facts.mse_pca:.4g}, a difference within twice its standard error of {facts.pca_difference_error:.2g}. "
-            "PCA is simpler; more rows would tell them apart.",
+            f"Reconstructs about as well as PCA with {facts.latent_dim} components: {pair}, a difference within twice "
+            f"its standard error of {facts.pca_difference_error:.2g}. PCA is simpler; more rows would tell them apart.",
         )
-    elif facts.mse_pca > 0 and facts.mse > facts.mse_pca:
-        worse = 100 * (facts.mse / facts.mse_pca - 1)
-        yield Finding(
+    share = 100 * (facts.mse / pca - 1)
+    if share > 0:
+        return Finding(
             "WORSE_THAN_PCA",
             WARNING,
-            f"PCA with {facts.latent_dim} components reconstructs better: MSE {facts.mse_pca:.4g} against "
-            f"{facts.mse:.4g} ({worse:.0f} % worse). {_why_worse_than_pca(facts)}",
+            f"Reconstructs {share:.0f} % worse than PCA with {facts.latent_dim} components ({pair}). "
+            f"{_why_worse_than_pca(facts)}",
         )
-    elif facts.mse_pca > 0:
-        better = 100 * (1 - facts.mse / facts.mse_pca)
-        yield Finding(
-            "BETTER_THAN_PCA",
-            GOOD,
-            f"Reconstructs {better:.0f} % better than PCA with {facts.latent_dim} components "
-            f"(MSE {facts.mse:.4g} against {facts.mse_pca:.4g}; the mean image: {facts.mse_mean_image:.4g}).",
-        )
+    return Finding(
+        "BETTER_THAN_PCA",
+        GOOD,
+        f"Reconstructs {-share:.0f} % better than PCA with {facts.latent_dim} components ({pair}; the mean image: "
+        f"{facts.mse_mean_image:.4g}).",
+    )
 
 
 def _why_worse_than_pca(facts: Facts) -> str:
@@ -211,11 +211,13 @@ def data_range(facts: Facts) -> Iterator[Finding]:
 def few_rows(facts: Facts) -> Iterator[Finding]:
     """Too few rows for what is asked."""
     if facts.n_train < 10 * facts.latent_dim:
+        smaller = max(1, facts.n_train // 20)
+        advice = f"Try --latent-dim {smaller}, or gather" if smaller < facts.latent_dim else "Gather"
         yield Finding(
             "FEW_ROWS",
             NOTICE,
             f"{facts.n_train} rows for a code of size {facts.latent_dim} are few: every figure here is uncertain. "
-            f"Try --latent-dim {max(1, facts.n_train // 20)}.",
+            f"{advice} more rows.",
         )
 
 

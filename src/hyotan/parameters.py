@@ -52,6 +52,19 @@ class Integer:
 
 
 @dataclass(frozen=True)
+class Seed(Integer):
+    """A whole number, or a NumPy RandomState that a Python caller passes."""
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return f"{super().describe()} or a RandomState"
+
+    def check(self, value: Any) -> Any:
+        """Refuse what is neither."""
+        return value if type(value).__name__ == "RandomState" else super().check(value)
+
+
+@dataclass(frozen=True)
 class Real:
     """A finite number from ``low`` to ``high``; ``above`` excludes ``low`` itself, ``below`` excludes ``high``."""
 
@@ -370,7 +383,7 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Parameter("device", "auto", Choice(("cpu", "cuda", "mps")), "Where to compute.", _TRAINING, words=("auto",)),
     Parameter("precision", "fp32", Choice(("fp32", "bf16")), "Number format of the matrix products.", _TRAINING),
-    Parameter("random_state", None, Integer(0), "Seed.", _TRAINING, words=(None,)),
+    Parameter("random_state", None, Seed(), "Seed.", _TRAINING, words=(None,)),
     Parameter("callbacks", None, Anything("a list of callbacks or None"), "Called after steps and epochs.", _TRAINING),
     Parameter("verbose", 0, Integer(0), "0: silent; 1: progress.", _TRAINING),
 )

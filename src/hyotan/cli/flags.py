@@ -14,7 +14,7 @@ import click
 
 from hyotan.cli.command import Checked
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Integers, Parameter, Real
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Integers, Parameter, Real, Seed
 
 COMMON = (
     "latent_dim",
@@ -38,7 +38,7 @@ SET_HERE: Mapping[str, Any] = {"random_state": 0}
 MOST_NAMES = 4
 """How many names help lists; --help-all lists all of them."""
 
-METAVARS: Mapping[type, str] = {Integer: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
+METAVARS: Mapping[type, str] = {Integer: "N", Seed: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
 
 
 def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:

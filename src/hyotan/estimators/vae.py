@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
-from hyotan.estimators.contract import CHUNK, ROW_MULTIPLE, LatentEstimator, padded_chunks
+from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count
+from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, padded_chunks
 from hyotan.losses import iwae_bound
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.parameters import VAE as KIND

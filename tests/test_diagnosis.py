@@ -1,0 +1,234 @@
+"""Findings: each is made where it should be and nowhere else, and says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hyotan.diagnosis import GOOD, NOTICE, WARNING, Facts, Finding, diagnose
+from hyotan.recipes import read
+
+
+def epochs(*held_out: float) -> list[dict[str, Any]]:
+    return [{"epoch": number + 1, "loss": loss, "val_loss": loss} for number, loss in enumerate(held_out)]
+
+
+AUTOENCODER = Facts(
+    kind="autoencoder",
+    likelihood="bernoulli",
+    latent_dim=10,
+    active_units=10,
+    n_features=784,
+    n_train=54_000,
+    mse=0.01,
+    low=0.0,
+    high=1.0,
+    mse_mean_image=0.067,
+    mse_pca=0.02,
+    pca_difference_error=0.0001,
+    history=epochs(100.0, 90.0, 89.9),
+)
+VAE = replace(AUTOENCODER, kind="vae", beta=1.0, kl_per_dimension=(2.0,) * 10)
+
+
+def found(facts: Facts) -> dict[str, Finding]:
+    findings = diagnose(facts)
+    assert len({finding.code for finding in findings}) == len(findings)
+    return {finding.code: finding for finding in findings}
+
+
+class TestAGoodFit:
+    def test_of_an_autoencoder_has_only_good_to_be_said(self) -> None:
+        assert [(f.code, f.level) for f in diagnose(AUTOENCODER)] == [("BETTER_THAN_PCA", GOOD)]
+
+    def test_of_a_vae_has_only_good_to_be_said(self) -> None:
+        assert {f.code: f.level for f in diagnose(VAE)} == {"ALL_UNITS_ACTIVE": GOOD, "BETTER_THAN_PCA": GOOD}
+
+    def test_without_baselines_is_not_compared(self) -> None:
+        assert diagnose(replace(AUTOENCODER, mse_pca=None, mse_mean_image=None)) == []
+        assert diagnose(replace(AUTOENCODER, mse_pca=None)) == []
+
+    def test_says_by_how_much(self) -> None:
+        text = found(AUTOENCODER)["BETTER_THAN_PCA"].text
+        assert (
+            text
+            == "Reconstructs 50 % better than PCA with 10 components (MSE 0.01 against 0.02; the mean image: 0.067)."
+        )
+
+
+# What is changed in the good facts above, the finding that this must add, its level, and words that its text holds.
+CASES: dict[str, tuple[Facts, str, str, tuple[str, ...]]] = {
+    "collapse as an averaged reconstruction makes it": (
+        replace(VAE, active_units=0, beta=784.0),
+        "POSTERIOR_COLLAPSE",
+        WARNING,
+        (
+            "0 of 10 latent units",
+            "beta is 784, about the number of features (784)",
+            "averaged over the features",
+            "--beta 1.",
+        ),
+    ),
+    "collapse by a large beta": (
+        replace(VAE, active_units=0, beta=20.0),
+        "POSTERIOR_COLLAPSE",
+        WARNING,
+        ("the KL weighs 20 times what the bound asks for", "Set --beta 1."),
+    ),
+    "collapse at beta 1": (
+        replace(VAE, active_units=0),
+        "POSTERIOR_COLLAPSE",
+        WARNING,
+        ("The effective beta is 1, as the bound asks for", "--beta-warmup 10", "--free-bits 0.2", "gaussian-shared"),
+    ),
+    "collapse of a table of two columns at beta 1": (
+        replace(VAE, active_units=0, n_features=2, latent_dim=1),
+        "POSTERIOR_COLLAPSE",
+        WARNING,
+        ("0 of 1 latent units", "as the bound asks for"),
+    ),
+    "some units unused": (
+        replace(VAE, active_units=7, kl_per_dimension=(2.0,) * 7 + (0.004,) * 3, beta=4.0),
+        "UNUSED_UNITS",
+        NOTICE,
+        ("7 of 10 latent units", "0.004 nats", "--latent-dim 7", "--beta (now 4)", "--free-bits 0.1"),
+    ),
+    "no better than the mean": (
+        replace(AUTOENCODER, mse=0.066),
+        "NO_BETTER_THAN_MEAN",
+        WARNING,
+        ("MSE 0.066", "0.067", "nothing was learned", "Train longer, or lower the learning rate"),
+    ),
+    "worse than PCA": (
+        replace(AUTOENCODER, mse=0.03),
+        "WORSE_THAN_PCA",
+        WARNING,
+        (
+            "PCA with 10 components",
+            "50 % worse than PCA with 10 components (MSE 0.03 against 0.02)",
+            "widen --hidden-dims",
+        ),
+    ),
+    "worse than PCA for want of units": (
+        replace(VAE, mse=0.03, active_units=4),
+        "WORSE_THAN_PCA",
+        WARNING,
+        ("pays for each unit it uses, and uses 4 of 10", "--model ae", "lower --beta"),
+    ),
+    "like PCA": (
+        replace(AUTOENCODER, mse=0.0205, pca_difference_error=0.0004),
+        "LIKE_PCA",
+        NOTICE,
+        ("about as well as PCA with 10", "0.0205 against 0.02", "standard error of 0.0004", "more rows"),
+    ),
+    "no bottleneck": (
+        replace(AUTOENCODER, latent_dim=784),
+        "NO_BOTTLENECK",
+        NOTICE,
+        ("The code (784 numbers) is no smaller than a row (784)", "Lower --latent-dim"),
+    ),
+    "nothing held out": (
+        replace(AUTOENCODER, history=[{"epoch": 1, "loss": 100.0}]),
+        "NO_VALIDATION",
+        NOTICE,
+        ("No rows were held out", "--validation-fraction 0.1"),
+    ),
+    "overfitting": (
+        replace(AUTOENCODER, history=epochs(100.0, 90.0, 95.0)),
+        "OVERFITTING",
+        NOTICE,
+        ("lowest in epoch 2 (90.00)", "risen to 95.00", "weights of epoch 2 were kept", "--weight-decay"),
+    ),
+    "overfitting of a density, whose loss is negative": (
+        replace(AUTOENCODER, history=epochs(-10.0, -90.0, -80.0)),
+        "OVERFITTING",
+        NOTICE,
+        ("lowest in epoch 2 (-90.00)", "risen to -80.00"),
+    ),
+    "not converged": (
+        replace(AUTOENCODER, history=epochs(100.0, 90.0, 80.0), schedule="constant"),
+        "NOT_CONVERGED",
+        NOTICE,
+        ("still fell by 25.0 % over the last two epochs", "--max-epochs 6"),
+    ),
+    "divided by 255 twice": (
+        replace(AUTOENCODER, high=1 / 255),
+        "DATA_RANGE",
+        WARNING,
+        ("[0, 0.00392]", "divided by 255 twice", "--scaling unit"),
+    ),
+    "constant": (replace(AUTOENCODER, low=0.5, high=0.5), "CONSTANT_DATA", WARNING, ("Every value is 0.5",)),
+    "few rows": (
+        replace(AUTOENCODER, n_train=99),
+        "FEW_ROWS",
+        NOTICE,
+        ("99 rows for a code of size 10 are few", "--latent-dim 4"),
+    ),
+}
+
+
+class TestFindings:
+    @pytest.mark.parametrize("case", CASES)
+    def test_are_made_with_what_to_do(self, case: str) -> None:
+        facts, code, level, words = CASES[case]
+        finding = found(facts)[code]
+        assert finding.level == level
+        for word in words:
+            assert word in finding.text
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_come_alone_but_for_the_good_ones(self, case: str) -> None:
+        facts, code, *_ = CASES[case]
+        known_to_go_together = {"UNUSED_UNITS"} if "want of units" in case else set()
+        worse = {finding.code for finding in diagnose(facts) if finding.level != GOOD}
+        assert worse == {code} | known_to_go_together
+
+    def test_are_ordered_by_gravity(self) -> None:
+        facts = replace(VAE, active_units=4, mse=0.03, n_train=50, history=epochs(100.0, 90.0, 95.0), high=0.05)
+        levels = [finding.level for finding in diagnose(facts)]
+        assert levels == sorted(levels, key=[WARNING, NOTICE, GOOD].index)
+        assert set(levels) == {WARNING, NOTICE}
+
+    def test_end_in_a_full_stop(self) -> None:
+        assert all(finding.text.endswith(".") for facts, *_ in CASES.values() for finding in diagnose(facts))
+
+
+class TestSilence:
+    @pytest.mark.parametrize(
+        ("facts", "code"),
+        [
+            (replace(AUTOENCODER, active_units=3), "UNUSED_UNITS"),  # a deterministic code pays nothing for a unit
+            (replace(AUTOENCODER, active_units=0), "POSTERIOR_COLLAPSE"),
+            (replace(AUTOENCODER, active_units=10), "ALL_UNITS_ACTIVE"),
+            (replace(VAE, active_units=0, mse=0.067), "NO_BETTER_THAN_MEAN"),  # collapse says it already
+            (replace(AUTOENCODER, mse=0.0201, pca_difference_error=0.0001), "WORSE_THAN_PCA"),
+            (replace(AUTOENCODER, mse=0.0203, pca_difference_error=0.0001), "LIKE_PCA"),
+            (replace(AUTOENCODER, latent_dim=784, mse=0.03), "WORSE_THAN_PCA"),
+            (replace(AUTOENCODER, history=epochs(100.0, 90.0, 90.5)), "OVERFITTING"),
+            (replace(AUTOENCODER, history=epochs(100.0, 90.0, 80.0), schedule="one-cycle"), "NOT_CONVERGED"),
+            (replace(AUTOENCODER, history=epochs(100.0, 80.0, 80.1), schedule="constant"), "NOT_CONVERGED"),
+            (replace(AUTOENCODER, history=epochs(100.0, 80.0), schedule="constant"), "NOT_CONVERGED"),
+            (replace(AUTOENCODER, history=epochs(80.2, 80.1, 80.0), schedule="constant"), "NOT_CONVERGED"),
+            (replace(AUTOENCODER, high=0.05, likelihood="gaussian"), "DATA_RANGE"),
+            (replace(AUTOENCODER, high=0.2), "DATA_RANGE"),
+            (replace(AUTOENCODER, n_train=100), "FEW_ROWS"),
+        ],
+    )
+    def test_is_kept_where_there_is_nothing_to_say(self, facts: Facts, code: str) -> None:
+        assert code not in found(facts)
+
+
+class TestTheArticles:
+    def test_printed_loss_is_named_as_the_cause_of_its_collapse(self) -> None:
+        recipe = read("article-vae-10")
+        facts = replace(VAE, latent_dim=recipe.parameters["latent_dim"], active_units=0, beta=recipe.parameters["beta"])
+        text = found(facts)["POSTERIOR_COLLAPSE"].text
+        assert "beta is 784, about the number of features (784)" in text
+        assert "Set --beta 1." in text
+
+    def test_corrected_loss_is_not(self) -> None:
+        recipe = read("article-vae-10-fixed")
+        facts = replace(VAE, beta=recipe.parameters["beta"], active_units=0)
+        assert "Set --beta 1" not in found(facts)["POSTERIOR_COLLAPSE"].text

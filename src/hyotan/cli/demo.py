@@ -7,8 +7,8 @@ import click
 from hyotan.cli.command import Command
 from hyotan.cli.output import Printer, output_options
 
-EPOCHS = 40
-"""Fewer than a fit of digits takes by itself: enough to see something, in half a minute."""
+MODELS = (("ae", 10, 40), ("vae", 2, 100))
+"""Model, latent size and epochs of each fit: fewer epochs than digits get by themselves, so that nobody waits long."""
 
 
 @click.command(
@@ -26,10 +26,10 @@ def demo(out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
 
     printer = Printer(as_json, quiet)
     runs = []
-    for model, latent_dim in (("ae", 10), ("vae", 2)):
-        command = f"$ hyotan fit digits --model {model} --latent-dim {latent_dim} --max-epochs {EPOCHS}"
+    for model, latent_dim, epochs in MODELS:
+        command = f"$ hyotan fit digits --model {model} --latent-dim {latent_dim} --max-epochs {epochs}"
         printer.notice(click.style(command, bold=True))
-        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": EPOCHS})
+        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": epochs})
         place = None if out is None else str(Path(out) / f"digits-{model}")
         runs.append(train_new(Printer(mute=True) if as_json else printer, chosen, place, overwrite=False))
     first, second = (run.folder.path for run in runs)

@@ -40,31 +40,31 @@ class GaussianNoise:
         return torch.randn_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
 
 
-def check_share(level: float) -> None:
-    """Refuse a share of the values above 1.
+@dataclass(frozen=True)
+class HittingNoise:
+    """What the noises share that hit a share ``level`` of the values; [low, high] is the data's own range.
 
     Raises
     ------
     SettingsError
-        Names the level.
+        The share is above 1.
     """
-    if not 0 <= level <= 1:
-        raise SettingsError(
-            f"noise_level cannot be {level:g}: for this noise it is the share of values hit, from 0 to 1.",
-            "For example: noise_level=0.3",
-        )
-
-
-@dataclass(frozen=True)
-class MaskingNoise:
-    """Set a share ``level`` of the values to 0."""
 
     level: float
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        check_share(self.level)
+        if not 0 <= self.level <= 1:
+            raise SettingsError(
+                f"noise_level cannot be {self.level:g}: for this noise it is the share of values hit, from 0 to 1.",
+                "For example: noise_level=0.3",
+            )
+
+
+@dataclass(frozen=True)
+class MaskingNoise(HittingNoise):
+    """Set a share ``level`` of the values to 0."""
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
@@ -72,15 +72,8 @@ class MaskingNoise:
 
 
 @dataclass(frozen=True)
-class SaltAndPepperNoise:
+class SaltAndPepperNoise(HittingNoise):
     """Set a share ``level`` of the values to the lowest or the highest value, half each."""
-
-    level: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        check_share(self.level)
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
@@ -90,15 +83,8 @@ class SaltAndPepperNoise:
 
 
 @dataclass(frozen=True)
-class SwapNoise:
+class SwapNoise(HittingNoise):
     """Replace a share ``level`` of the values by the same feature of a random other row of the batch."""
-
-    level: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        check_share(self.level)
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""

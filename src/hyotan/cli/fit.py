@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -128,14 +126,6 @@ def _refuse_strange(flags: Mapping[str, Any], model: str) -> None:
                 f"{parameter.flag} is not a setting of --model {model}.",
                 f"It belongs to --model {owners}: add that, or leave {parameter.flag} out.",
             )
-
-
-def run_name(source: str, model: str) -> str:
-    """``<data>-<model>``: the name's or path's last part, in any script, without what a folder's name cannot hold."""
-    stem = Path(source).name if Path(source).is_dir() else Path(source).name.split(".")[0]
-    stem = stem or Path(source).resolve().name
-    safe = "".join(c if unicodedata.category(c)[0] in "LNM" or c in "-_" else "-" for c in stem).strip("-")
-    return f"{safe or 'data'}-{model}"
 
 
 def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,6 @@ from typing import Any
 import click
 import numpy as np
 
-from hyotan.cli.fit import run_name
 from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES
 from hyotan.data.words import counted
@@ -57,6 +57,14 @@ def every_setting(config: RunConfig) -> dict[str, Any]:
     """The parameters with all defaults written out, so that a run stays what it was when defaults change."""
     settings = config.make_estimator().settings()
     return {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line and name != "verbose"}
+
+
+def run_name(source: str, model: str) -> str:
+    """``<data>-<model>``: the name's or path's last part, in any script, without what a folder's name cannot hold."""
+    stem = Path(source).name if Path(source).is_dir() else Path(source).name.split(".")[0]
+    stem = stem or Path(source).resolve().name
+    safe = "".join(c if unicodedata.category(c)[0] in "LNM" or c in "-_" else "-" for c in stem).strip("-")
+    return f"{safe or 'data'}-{model}"
 
 
 class Ready(Exception):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import unicodedata
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 
+from ..atomic import write_bytes_atomically
 from ..errors import DataError, ResourceError, SettingsError, did_you_mean
 from .fonts import dress, font_families
 
@@ -141,18 +141,14 @@ def tidy(text: object, limit: int = 28) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
-    """Put ``content`` at ``path`` whole or not at all; raises ResourceError where that cannot be done."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    """Put ``content`` at ``path`` whole or not at all, making its folder; raises ResourceError where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise ResourceError(
             f"Could not write '{path}': {error.strerror or error}.", "Choose another place, or free some space."
         ) from error
+    write_bytes_atomically(path, content)
     return path
 
 

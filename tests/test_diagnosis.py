@@ -31,6 +31,7 @@ AUTOENCODER = Facts(
     history=epochs(100.0, 90.0, 89.9),
 )
 VAE = replace(AUTOENCODER, kind="vae", beta=1.0, kl_per_dimension=(2.0,) * 10)
+COLLAPSED = replace(VAE, active_units=0, kl_per_dimension=(0.001,) * 10)
 
 
 def found(facts: Facts) -> dict[str, Finding]:
@@ -61,7 +62,7 @@ class TestAGoodFit:
 # What is changed in the good facts above, the finding that this must add, its level, and words that its text holds.
 CASES: dict[str, tuple[Facts, str, str, tuple[str, ...]]] = {
     "collapse as an averaged reconstruction makes it": (
-        replace(VAE, active_units=0, beta=784.0),
+        replace(COLLAPSED, beta=784.0),
         "POSTERIOR_COLLAPSE",
         WARNING,
         (
@@ -72,19 +73,19 @@ CASES: dict[str, tuple[Facts, str, str, tuple[str, ...]]] = {
         ),
     ),
     "collapse by a large beta": (
-        replace(VAE, active_units=0, beta=20.0),
+        replace(COLLAPSED, beta=20.0),
         "POSTERIOR_COLLAPSE",
         WARNING,
         ("the KL weighs 20 times what the bound asks for", "Set --beta 1."),
     ),
     "collapse at beta 1": (
-        replace(VAE, active_units=0),
+        COLLAPSED,
         "POSTERIOR_COLLAPSE",
         WARNING,
         ("The effective beta is 1, as the bound asks for", "--beta-warmup 10", "--free-bits 0.2", "gaussian-shared"),
     ),
     "collapse of a table of two columns at beta 1": (
-        replace(VAE, active_units=0, n_features=2, latent_dim=1),
+        replace(COLLAPSED, n_features=2, latent_dim=1),
         "POSTERIOR_COLLAPSE",
         WARNING,
         ("0 of 1 latent units", "as the bound asks for"),
@@ -202,7 +203,7 @@ class TestSilence:
             (replace(AUTOENCODER, active_units=3), "UNUSED_UNITS"),  # a deterministic code pays nothing for a unit
             (replace(AUTOENCODER, active_units=0), "POSTERIOR_COLLAPSE"),
             (replace(AUTOENCODER, active_units=10), "ALL_UNITS_ACTIVE"),
-            (replace(VAE, active_units=0, mse=0.067), "NO_BETTER_THAN_MEAN"),  # collapse says it already
+            (replace(COLLAPSED, mse=0.067), "NO_BETTER_THAN_MEAN"),  # collapse says it already
             (replace(AUTOENCODER, mse=0.0201, pca_difference_error=0.0001), "WORSE_THAN_PCA"),
             (replace(AUTOENCODER, mse=0.0203, pca_difference_error=0.0001), "LIKE_PCA"),
             (replace(AUTOENCODER, latent_dim=784, mse=0.03), "WORSE_THAN_PCA"),
@@ -223,12 +224,20 @@ class TestSilence:
 class TestTheArticles:
     def test_printed_loss_is_named_as_the_cause_of_its_collapse(self) -> None:
         recipe = read("article-vae-10")
-        facts = replace(VAE, latent_dim=recipe.parameters["latent_dim"], active_units=0, beta=recipe.parameters["beta"])
+        facts = replace(COLLAPSED, latent_dim=recipe.parameters["latent_dim"], beta=recipe.parameters["beta"])
         text = found(facts)["POSTERIOR_COLLAPSE"].text
         assert "beta is 784, about the number of features (784)" in text
         assert "Set --beta 1." in text
 
     def test_corrected_loss_is_not(self) -> None:
         recipe = read("article-vae-10-fixed")
-        facts = replace(VAE, beta=recipe.parameters["beta"], active_units=0)
+        facts = replace(COLLAPSED, beta=recipe.parameters["beta"])
         assert "Set --beta 1" not in found(facts)["POSTERIOR_COLLAPSE"].text
+
+
+def test_a_posterior_far_from_the_prior_that_is_the_same_for_every_row_has_not_collapsed_but_not_learned() -> None:
+    facts = replace(VAE, active_units=0, kl_per_dimension=(6.0, 7.0), history=[{"epoch": 1, "loss": 1.0}] * 30)
+    codes = {finding.code: finding.text for finding in diagnose(facts)}
+    assert "POSTERIOR_COLLAPSE" not in codes
+    assert "the KL is 13.0 nats" in codes["CODE_NOT_LEARNED"]
+    assert "--max-epochs 120" in codes["CODE_NOT_LEARNED"]

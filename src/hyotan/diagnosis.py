@@ -54,6 +54,10 @@ class Facts:
     schedule: str = "one-cycle"
 
 
+STARTED = 0.5
+"""KL in nats above which a posterior has left the prior."""
+
+
 def posterior_collapse(facts: Facts) -> Iterator[Finding]:
     """Units of a VAE that carry nothing."""
     if facts.beta is None:
@@ -61,6 +65,14 @@ def posterior_collapse(facts: Facts) -> Iterator[Finding]:
     active, total = facts.active_units, facts.latent_dim
     if active == total:
         yield Finding("ALL_UNITS_ACTIVE", GOOD, f"All {total} latent units are active.")
+    elif active == 0 and sum(facts.kl_per_dimension) > STARTED:
+        yield Finding(
+            "CODE_NOT_LEARNED",
+            WARNING,
+            f"0 of {total} latent units vary over the rows, though the KL is {sum(facts.kl_per_dimension):.1f} nats: "
+            "the posterior has left the prior, but is the same for every row, as early in training. Train longer "
+            f"(--max-epochs {4 * max(1, len(facts.history))}).",
+        )
     elif active == 0:
         yield Finding(
             "POSTERIOR_COLLAPSE",

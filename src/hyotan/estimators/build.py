@@ -32,7 +32,7 @@ CONV_FROM = 4096
 
 DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
 
-AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 150)
+AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 400)
 """Steps that a default training takes, within these numbers of epochs."""
 
 RATE_PER_ROW = 1e-3 / 32
@@ -80,7 +80,7 @@ def choose_learning_rate(settings: Settings, batch_size: int) -> float:
 
 
 def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
-    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 150."""
+    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 400."""
     if settings["max_epochs"] != "auto":
         return settings["max_epochs"]
     steps = max(1, n // batch_size)

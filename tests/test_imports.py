@@ -29,8 +29,8 @@ ROAD = """
     nn
     losses
     models
-    training
     metrics
+    training
     diagnosis
     latent
     estimators

@@ -10,6 +10,7 @@ import numpy as np
 from hyotan.data import Dataset
 from hyotan.estimators import VAE
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.metrics import are_active
 from hyotan.plots import (
     Display,
     InterpolationDisplay,
@@ -142,7 +143,7 @@ def manifold_steps(side: int) -> int:
 def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """KL of each latent dimension."""
     if run.evaluation.kl_per_dimension:
-        active = run.estimator.transform(run.test.X).var(axis=0) > 0.01
+        active = are_active(run.estimator.transform(run.test.X).var(axis=0))
         yield "kl.png", KLPerDimensionDisplay.from_kl(run.evaluation.kl_per_dimension, active)
 
 

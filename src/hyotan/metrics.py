@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray as Array
+
+ACTIVE_VARIANCE = 0.01
+"""A unit is active when the variance of its code over the rows is above this."""
 
 
 def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float:
@@ -24,9 +27,14 @@ def bits_per_dimension(nats: float, features: int) -> float:
     return nats / (features * math.log(2))
 
 
-def active_units(codes: Float[Array, "n latent"], threshold: float = 0.01) -> int:
-    """How many dimensions of the code have a variance over the rows above 0.01.  Burda et al. 2016, section 4."""
-    return int((codes.var(axis=0) > threshold).sum())
+def are_active(variance: Float[Array, " latent"], threshold: float = ACTIVE_VARIANCE) -> Bool[Array, " latent"]:
+    """Which dimensions of the code are active, by their variance over the rows.  Burda et al. 2016, section 4."""
+    return variance > threshold
+
+
+def active_units(codes: Float[Array, "n latent"], threshold: float = ACTIVE_VARIANCE) -> int:
+    """How many dimensions of the code are active."""
+    return int(are_active(codes.var(axis=0), threshold).sum())
 
 
 def row_errors(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> Float[Array, " n"]:

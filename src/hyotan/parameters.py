@@ -9,13 +9,16 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from hyotan.errors import SettingsError, did_you_mean
 
 
 class Domain(Protocol):
     """What values a parameter can take, in words, from text, and checked."""
+
+    metavar: ClassVar[str]
+    """What help shows in the place of a value."""
 
     def describe(self) -> str:
         """Say what is expected, to follow "expected "."""
@@ -34,6 +37,7 @@ class Domain(Protocol):
 class Integer:
     """A whole number of at least ``low``."""
 
+    metavar: ClassVar[str] = "N"
     low: int = 0
 
     def describe(self) -> str:
@@ -68,6 +72,7 @@ class Seed(Integer):
 class Real:
     """A finite number from ``low`` to ``high``; ``above`` excludes ``low`` itself, ``below`` excludes ``high``."""
 
+    metavar: ClassVar[str] = "NUMBER"
     low: float = 0.0
     high: float = math.inf
     above: bool = False
@@ -100,6 +105,7 @@ class Real:
 class Choice:
     """One of a few names."""
 
+    metavar: ClassVar[str] = "NAME"
     options: tuple[str, ...]
 
     def describe(self) -> str:
@@ -120,6 +126,8 @@ class Choice:
 @dataclass(frozen=True)
 class Flag:
     """True or false."""
+
+    metavar: ClassVar[str] = ""
 
     def describe(self) -> str:
         """Say what is expected."""
@@ -143,6 +151,8 @@ class Flag:
 class Integers:
     """A list of whole numbers, each of at least 1; may be empty."""
 
+    metavar: ClassVar[str] = "N,N"
+
     def describe(self) -> str:
         """Say what is expected."""
         return "integers of at least 1, such as 512,256 (an empty list, '-' on the command line, is allowed)"
@@ -162,6 +172,7 @@ class Integers:
 class Anything:
     """A Python object that only a Python caller can pass (a module, callbacks)."""
 
+    metavar: ClassVar[str] = ""
     words: str
 
     def describe(self) -> str:

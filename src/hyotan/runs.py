@@ -41,7 +41,7 @@ from hyotan.training.callbacks import Callback, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
-HISTORY, METRICS, FIGURES, FRAMES = "history.jsonl", "metrics.json", "figures", "frames.npz"
+HISTORY, METRICS, FIGURES = "history.jsonl", "metrics.json", "figures"
 
 TEST_FRACTION = 0.1
 TRACKED_ROWS = 10
@@ -272,7 +272,7 @@ def _refuse_occupied(path: Path, overwrite: bool) -> None:
 
 def _empty(path: Path) -> None:
     """Take away what a run wrote, and nothing else."""
-    for name in (CHECKPOINT, MODEL, HISTORY, METRICS, FRAMES):
+    for name in (CHECKPOINT, MODEL, HISTORY, METRICS):
         (path / name).unlink(missing_ok=True)
     shutil.rmtree(path / FIGURES, ignore_errors=True)
 
@@ -336,7 +336,12 @@ class FittedRun:
     """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
 
 
-def fit(folder: RunFolder, callbacks: list[Callback] | None = None, interval: float = 5.0) -> FittedRun:
+def fit(
+    folder: RunFolder,
+    callbacks: list[Callback] | None = None,
+    interval: float = 5.0,
+    data: tuple[Dataset, Dataset] | None = None,
+) -> FittedRun:
     """Train a run from the start, or on from its checkpoint, to its end; then evaluate it.
 
     Parameters
@@ -344,8 +349,9 @@ def fit(folder: RunFolder, callbacks: list[Callback] | None = None, interval: fl
     folder : as :func:`create` made it.
     callbacks : watch the training.
     interval : least time between two checkpoints, in seconds.
+    data : training and test rows, where the caller has read and split them already.
     """
-    return _train(folder, None, callbacks, interval)
+    return _train(folder, None, callbacks, interval, data)
 
 
 def resume(
@@ -419,9 +425,15 @@ def schedule_after(folder: RunFolder, max_epochs: int) -> str:
     )
 
 
-def _train(folder: RunFolder, max_epochs: int | None, callbacks: list[Callback] | None, interval: float) -> FittedRun:
+def _train(
+    folder: RunFolder,
+    max_epochs: int | None,
+    callbacks: list[Callback] | None,
+    interval: float,
+    data: tuple[Dataset, Dataset] | None = None,
+) -> FittedRun:
     with folder.locked():
-        train, test = folder.split_data()
+        train, test = folder.split_data() if data is None else data
         tracker = ReconstructionTracker(test.X[tracked_rows(test)], max_bytes=MAX_FRAME_BYTES)
         estimator = folder.config.make_estimator(callbacks=[tracker, *(callbacks or [])])
         store = FolderStore(folder.path, interval)

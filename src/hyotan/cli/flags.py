@@ -14,7 +14,7 @@ import click
 
 from hyotan.cli.command import Checked
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Integers, Parameter, Real, Seed
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
 
 COMMON = (
     "latent_dim",
@@ -37,8 +37,6 @@ SET_HERE: Mapping[str, Any] = {"random_state": 0}
 
 MOST_NAMES = 4
 """How many names help lists; --help-all lists all of them."""
-
-METAVARS: Mapping[type, str] = {Integer: "N", Seed: "N", Real: "NUMBER", Integers: "N,N", Choice: "NAME"}
 
 
 def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -78,7 +76,7 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
     return click.option(
         parameter.flag,
         parameter.name,
-        metavar=METAVARS[type(parameter.domain)],
+        metavar=parameter.domain.metavar,
         default=None,
         callback=_reader(parameter),
         help=_help(parameter),
@@ -149,8 +147,12 @@ DATA_NAMES = ("label", "ignore", "columns", "missing", "size", "limit")
 def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was given: parameters by name, and data options by name."""
     given = {name: values[name] for name in PARAMETERS if values.get(name) is not None}
-    data = {name: values[name] for name in DATA_NAMES if values.get(name) not in (None, [], ())}
-    return given, data
+    return given, given_data(values)
+
+
+def given_data(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The data options that were given, by name."""
+    return {name: values[name] for name in DATA_NAMES if values.get(name) not in (None, [], ())}
 
 
 def from_environment() -> dict[str, Any]:

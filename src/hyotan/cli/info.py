@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hyotan.cli.command import Command
-from hyotan.cli.flags import data_options
+from hyotan.cli.flags import data_options, given_data
 from hyotan.cli.output import Printer, output_options, table
 from hyotan.errors import DivergenceError
 
@@ -89,7 +89,7 @@ def _file(printer: Printer, path: Path) -> None:
 def _source(printer: Printer, what: str, options: dict[str, Any]) -> None:
     from hyotan.data import load as load_data
 
-    given = {name: value for name, value in options.items() if value not in (None, [], (), "error")}
+    given = given_data(options)
     dataset = load_data(what, **given)
     record = {
         "source": what,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hyotan.cli.flags import given_data
 from hyotan.container import write_bytes_atomically
 from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
@@ -79,7 +80,7 @@ class Used:
             if self.run is None:
                 raise SettingsError("A model file alone has no rows.", f"Name the data behind it: {self.path} SOURCE")
             return self.run.split_data()[1]
-        given = {name: value for name, value in options.items() if value not in (None, [], (), "error")}
+        given = given_data(options)
         known = {name: value for name, value in self._known(source).items() if name not in given}
         dataset = self._read(source, known, given)
         self._refuse_other_shape(source, dataset)

@@ -34,7 +34,7 @@ def train_new(
     config = RunConfig(chosen["source"], chosen["kind"], chosen["parameters"], options, chosen["recipe"])
     dataset = config.load_data()
     printer.notice(dataset.describe())
-    train, _ = dataset.split(TEST_FRACTION)
+    train, test = dataset.split(TEST_FRACTION)
     for note in train.notes:
         printer.notice(f"  {note}")
     is_name = config.source.lower() in NAMES
@@ -49,7 +49,10 @@ def train_new(
     more = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
     return watched(
-        printer, folder, lambda callbacks: fit_run(folder, [*callbacks, *more]), [f"run folder: {folder.path}"]
+        printer,
+        folder,
+        lambda callbacks: fit_run(folder, [*callbacks, *more], data=(train, test)),
+        [f"run folder: {folder.path}"],
     )
 
 

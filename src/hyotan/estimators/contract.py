@@ -163,7 +163,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             unit = settings["scaling"] == "unit" or (low >= 0 and high <= 1 and kept)
             name = "bernoulli" if unit and suits_bernoulli(X) else self.gaussian_default
         self.likelihood_ = name
-        bounded = math.isfinite(LIKELIHOODS[name].low)
+        bounded = self._is_bounded
         scaling = settings["scaling"]
         make = automatic(X, low, high, bounded) if scaling == "auto" else SCALINGS[scaling]
         self.scaling_: Scaling = make(X[split.train])
@@ -179,6 +179,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
             )
 
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether the likelihood takes values of an interval alone."""
+        return math.isfinite(LIKELIHOODS[self.likelihood_].low)
+
     def _range(self, X: np.ndarray) -> tuple[float, float]:
         # Before any clipping: a bounded likelihood has to see what would be cut off. One factor needs the ends alone.
         ends = np.array([X.min(), X.max()]) if self.scaling_.factor.ndim == 0 else X
@@ -188,8 +193,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _to_model(self, X: np.ndarray) -> np.ndarray:
         """Rows in the model's range, float32; a bounded likelihood with ``unit`` clips what lies outside."""
         scaled = self.scaling_.to_model(X)
-        bounded = math.isfinite(LIKELIHOODS[self.likelihood_].low)
-        return scaled.clip(0.0, 1.0) if bounded and not self.scaling_.is_identity else scaled
+        return scaled.clip(0.0, 1.0) if self._is_bounded and not self.scaling_.is_identity else scaled
 
     def _build(self, settings: dict[str, Any], seed: int = 0) -> None:
         """Make the model, its weights drawn from the seed; torch's global generator is left as it was."""
@@ -418,7 +422,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        if math.isfinite(LIKELIHOODS[self.likelihood_].low):
+        if self._is_bounded:
             refuse_other_range(X, self.scaling_)
         return X
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
+from hyotan.metrics import are_active
 from hyotan.objective import LatentModel, Progress, Terms
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
@@ -33,9 +34,6 @@ from hyotan.training.checkpoint import (
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.rows import Rows, as_tensor, batch_bounds, epoch_order
 from hyotan.training.schedules import OptimizerMaker, Schedule
-
-ACTIVE_VARIANCE = 0.01
-"""A unit is active when the variance of its code over the data is above this (Burda et al. 2016, section 4)."""
 
 VALIDATION_ROWS = 2048
 """Rows evaluated at once: large enough to keep the products busy, small enough to stay in the cache."""
@@ -89,7 +87,7 @@ class Sums:
             name: float(host[name] / count) for name in ("loss", "reconstruction", "mse") if name in host
         }
         variance = host["code_squares"] / count - (host["code"] / count) ** 2
-        row["active_units"] = int((variance > ACTIVE_VARIANCE).sum())
+        row["active_units"] = int(are_active(variance).sum())
         if "kl" in host:
             row["kl"] = float(host["kl"].sum() / count)
             row["kl_per_dimension"] = (host["kl"] / count).tolist()

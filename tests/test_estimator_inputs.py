@@ -29,6 +29,12 @@ PIXELS = (IMAGES * 255).astype(np.uint8)
 TABLE = np.random.default_rng(0).normal(3, 2, (60, 5))
 SMALL: dict[str, Any] = {"latent_dim": 2, "hidden_dims": (8,), "max_epochs": 2, "random_state": 0}
 
+
+def labels(n: int) -> np.ndarray:
+    """Labels for n rows, for models that need them."""
+    return np.arange(n) % 4
+
+
 EVERY = pytest.mark.parametrize("family", ESTIMATORS.values(), ids=ESTIMATORS.keys())
 USES = ["transform", "reconstruct", "score_samples", "score", "in_range", "loss_samples"]
 
@@ -116,19 +122,19 @@ class TestBadInput:
     def test_is_refused_when_fitting(self, family: type[LatentEstimator], case: str) -> None:
         X, match = BAD[case]
         with pytest.raises(DataError, match=match):
-            family(**SMALL).fit(X)
+            family(**SMALL).fit(X, labels(60))
 
     @pytest.mark.parametrize("case", BAD)
     def test_is_refused_by_every_method_of_a_fitted_one(self, family: type[LatentEstimator], case: str) -> None:
         X, match = BAD[case]
         is_image = case in ("nan-in-image", "complex-image", "no-images")
-        estimator = family(**SMALL).fit(IMAGES if is_image else TABLE)
+        estimator = family(**SMALL).fit(IMAGES if is_image else TABLE, labels(60))
         for name in USES:
             with pytest.raises(DataError, match=match):
                 getattr(estimator, name)(X)
 
     def test_of_another_shape_is_refused_naming_both(self, family: type[LatentEstimator]) -> None:
-        table, images = family(**SMALL).fit(TABLE), family(**SMALL).fit(IMAGES)
+        table, images = family(**SMALL).fit(TABLE, labels(60)), family(**SMALL).fit(IMAGES, labels(60))
         for name in USES:
             with pytest.raises(DataError, match=r"X has 4 features, but \w+ is expecting 5 features"):
                 getattr(table, name)(TABLE[:, :4])
@@ -161,13 +167,13 @@ class TestBadInput:
     )
     def test_as_codes_is_refused(self, family: type[LatentEstimator], Z: object, match: str) -> None:
         with pytest.raises(DataError, match=match):
-            family(**SMALL).fit(TABLE).inverse_transform(Z)
+            family(**SMALL).fit(TABLE, labels(60)).inverse_transform(Z)
 
     def test_leaves_a_fitted_estimator_usable(self, family: type[LatentEstimator]) -> None:
-        estimator = family(**SMALL).fit(TABLE)
+        estimator = family(**SMALL).fit(TABLE, labels(60))
         before = estimator.transform(TABLE)
         with pytest.raises(DataError, match="NaN"):
-            estimator.fit(with_value(np.nan))
+            estimator.fit(with_value(np.nan), labels(60))
         assert np.array_equal(estimator.transform(TABLE), before)
 
 
@@ -178,7 +184,7 @@ class TestOddButLegalData:
         X = LEGAL[case]()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            estimator = family(**SMALL).fit(X)
+            estimator = family(**SMALL).fit(X, labels(60))
             codes, back, scores = estimator.transform(X), estimator.reconstruct(X), estimator.score_samples(X)
             drawn = estimator.sample(3, random_state=0)
         assert codes.shape == (len(X), 2)
@@ -195,21 +201,21 @@ class TestOddButLegalData:
         mapped = np.load(tmp_path / "X.npy", mmap_mode=mode)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            estimator = family(**SMALL).fit(mapped)
-            assert np.array_equal(estimator.reconstruct(mapped), family(**SMALL).fit(X).reconstruct(X))
+            estimator = family(**SMALL).fit(mapped, labels(len(X)))
+            assert np.array_equal(estimator.reconstruct(mapped), family(**SMALL).fit(X, labels(len(X))).reconstruct(X))
         assert np.array_equal(mapped, X)
 
     def test_is_never_changed(self, family: type[LatentEstimator]) -> None:
         for X in (TABLE.copy(), IMAGES.copy(), PIXELS.copy()):
             before = X.copy()
-            estimator = family(**SMALL, scaling="unit", validation_fraction=0).fit(X)
+            estimator = family(**SMALL, scaling="unit", validation_fraction=0).fit(X, labels(len(X)))
             estimator.reconstruct(X)
-            estimator.set_params(binarise="dynamic").fit(X)
+            estimator.set_params(binarise="dynamic").fit(X, labels(len(X)))
             assert np.array_equal(X, before)
 
     def test_of_one_value_is_given_back(self, family: type[LatentEstimator]) -> None:
         X = np.full((60, 4), 7.5)
-        estimator = family(**{**SMALL, "max_epochs": 150}, learning_rate=0.02).fit(X)
+        estimator = family(**{**SMALL, "max_epochs": 150}, learning_rate=0.02).fit(X, labels(len(X)))
         np.testing.assert_allclose(estimator.reconstruct(X), X, atol=0.1)
 
 
@@ -217,9 +223,9 @@ class TestOddButLegalData:
 class TestColumnNames:
     def test_are_kept_and_compared(self, family: type[LatentEstimator]) -> None:
         frame = pd.DataFrame(TABLE, columns=["瓢箪", "駒", "重み", "高さ", "年"])
-        estimator = family(**SMALL).fit(frame)
+        estimator = family(**SMALL).fit(frame, labels(60))
         assert list(estimator.feature_names_in_) == list(frame.columns)
-        assert np.array_equal(estimator.transform(frame), family(**SMALL).fit(TABLE).transform(TABLE))
+        assert np.array_equal(estimator.transform(frame), family(**SMALL).fit(TABLE, labels(60)).transform(TABLE))
         with pytest.raises(DataError, match=r"(?s)feature names should match.*unseen.*- horse.*seen at fit time.*- 駒"):
             estimator.transform(frame.rename(columns={"駒": "horse"}))
         with pytest.raises(DataError, match=r"(?s)feature names should match.*same order"):
@@ -227,15 +233,15 @@ class TestColumnNames:
 
     def test_come_back_from_a_file(self, family: type[LatentEstimator], tmp_path: Path) -> None:
         frame = pd.DataFrame(TABLE, columns=["瓢箪", "駒", "重み", "高さ", "年"])
-        family(**SMALL).fit(frame).save(tmp_path / "m.hyotan")
+        family(**SMALL).fit(frame, labels(60)).save(tmp_path / "m.hyotan")
         loaded = load(tmp_path / "m.hyotan")
         assert list(loaded.feature_names_in_) == list(frame.columns)
         with pytest.raises(DataError, match="(?s)feature names should match.*- horse"):
             loaded.transform(frame.rename(columns={"駒": "horse"}))
 
     def test_of_an_earlier_fit_are_forgotten(self, family: type[LatentEstimator]) -> None:
-        estimator = family(**SMALL).fit(pd.DataFrame(TABLE, columns=list("abcde")))
-        assert not hasattr(estimator.fit(IMAGES), "feature_names_in_")
+        estimator = family(**SMALL).fit(pd.DataFrame(TABLE, columns=list("abcde")), labels(60))
+        assert not hasattr(estimator.fit(IMAGES, labels(60)), "feature_names_in_")
 
 
 class TestFewRows:
@@ -243,7 +249,7 @@ class TestFewRows:
     @pytest.mark.parametrize("n", [1, 2, 3, 8, 9])
     @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.9])
     def test_are_enough(self, family: type[LatentEstimator], n: int, fraction: float) -> None:
-        estimator = family(**SMALL, batch_size=8, validation_fraction=fraction).fit(TABLE[:n])
+        estimator = family(**SMALL, batch_size=8, validation_fraction=fraction).fit(TABLE[:n], labels(n))
         assert estimator.reconstruct(TABLE).shape == TABLE.shape
         assert np.isfinite(estimator.score_samples(TABLE)).all()
         assert ("val_loss" in estimator.history_[-1]) == (int(n * fraction) > 0)
@@ -254,7 +260,7 @@ class TestFewRows:
         self, family: type[LatentEstimator], n: int
     ) -> None:
         encoder = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Linear(6, 4 if family is VAE else 2))
-        estimator = family(**SMALL, batch_size=8, validation_fraction=0, encoder=encoder).fit(TABLE[:n])
+        estimator = family(**SMALL, batch_size=8, validation_fraction=0, encoder=encoder).fit(TABLE[:n], labels(n))
         assert np.isfinite(estimator.transform(TABLE)).all()
 
     @pytest.mark.parametrize(("n", "size"), [(1, 8), (7, 8), (8, 8), (9, 8), (10, 8), (17, 8), (16, 8), (3, 1), (2, 2)])
@@ -388,10 +394,10 @@ class TestSettingsThatDoNotFit:
 
     def test_convolutions_need_images(self) -> None:
         with pytest.raises(SettingsError, match=r"A convolutional network expects images; got samples of shape \(5,\)"):
-            VAE(**SMALL, architecture="conv").fit(TABLE)
+            VAE(**SMALL, architecture="conv").fit(TABLE, labels(60))
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
     @EVERY
     def test_a_device_that_is_not_there_is_named(self, family: type[LatentEstimator]) -> None:
         with pytest.raises(SettingsError, match=re.escape("device 'cuda' is not available here. Choose device='cpu'")):
-            family(device="cuda").fit(IMAGES)
+            family(device="cuda").fit(IMAGES, labels(60))

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-from hyotan import VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.errors import DataError, DivergenceError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.contract import LatentEstimator
@@ -45,12 +45,22 @@ VAES_AND_AES = pytest.mark.parametrize("family", [Autoencoder, VAE], ids=["ae", 
 _fitted: dict[tuple[type, str], LatentEstimator] = {}
 
 
+def labels(X: np.ndarray) -> np.ndarray:
+    """Labels for rows, every third of them unknown; models without labels make nothing of them."""
+    return np.where(np.arange(len(X)) % 3 == 0, -1, np.resize(DIGITS.target, len(X)))
+
+
 def fitted(family: type[LatentEstimator], data: str = "images") -> LatentEstimator:
     """A small estimator fitted on one of DATA; made once, so tests must not change it."""
     if (family, data) not in _fitted:
         X, settings = DATA[data]
-        _fitted[family, data] = family(**{**SMALL, **settings}).fit(X)
+        _fitted[family, data] = family(**{**SMALL, **settings}).fit(X, labels(X))
     return _fitted[family, data]
+
+
+def named(estimator: LatentEstimator, X: np.ndarray) -> dict[str, np.ndarray]:
+    """The labels by which a model that needs them decodes rows: those that it predicts."""
+    return {"y": estimator.predict(X)} if isinstance(estimator, CVAE) else {}
 
 
 def weights(estimator: LatentEstimator) -> dict[str, torch.Tensor]:
@@ -78,7 +88,9 @@ class TestScikitLearn:
         check_all(family())
 
     def test_clones_and_sets_parameters(self, family: type[LatentEstimator]) -> None:
-        copy = clone(family(latent_dim=5, hidden_dims=[8]).set_params(beta=2.0) if family is VAE else family(5))
+        copy = clone(
+            family(latent_dim=5, hidden_dims=[8]).set_params(beta=2.0) if issubclass(family, VAE) else family(5)
+        )
         assert copy.latent_dim == 5
         assert not hasattr(copy, "model_")
         assert copy.set_params(latent_dim=2, activation="relu").get_params()["activation"] == "relu"
@@ -87,19 +99,19 @@ class TestScikitLearn:
 
     def test_runs_it_in_a_pipeline_there_and_back(self, family: type[LatentEstimator]) -> None:
         pipeline = make_pipeline(StandardScaler(), family(**SMALL))
-        codes = pipeline.fit_transform(TABLE)
+        codes = pipeline.fit_transform(TABLE, labels(TABLE))
         assert codes.shape == (200, 3)
         assert np.array_equal(codes, pipeline.transform(TABLE))
         assert pipeline.inverse_transform(codes).shape == TABLE.shape
         assert pipeline.score(TABLE) == pipeline[-1].score(pipeline[:-1].transform(TABLE))
 
     def test_searches_over_it(self, family: type[LatentEstimator]) -> None:
-        search = GridSearchCV(family(**SMALL), {"latent_dim": [1, 4]}, cv=2).fit(TABLE)
+        search = GridSearchCV(family(**SMALL), {"latent_dim": [1, 4]}, cv=2).fit(TABLE, labels(TABLE))
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert search.best_params_["latent_dim"] == 4
 
     def test_takes_its_codes_as_a_frame(self, family: type[LatentEstimator]) -> None:
-        estimator = clone(fitted(family)).set_output(transform="pandas").fit(IMAGES)
+        estimator = clone(fitted(family)).set_output(transform="pandas").fit(IMAGES, labels(IMAGES))
         name = family.__name__.lower()
         frame = estimator.transform(IMAGES)
         assert list(frame.columns) == [f"{name}0", f"{name}1", f"{name}2"] == list(estimator.get_feature_names_out())
@@ -153,7 +165,7 @@ class TestEveryRow:
         self, family: type[LatentEstimator], data: str, hidden: tuple[int, ...]
     ) -> None:
         X, settings = DATA[data]
-        estimator = family(**{**SMALL, **settings, "hidden_dims": hidden}).fit(X)
+        estimator = family(**{**SMALL, **settings, "hidden_dims": hidden}).fit(X, labels(X))
         X = np.resize(X, (300, *X.shape[1:]))
         windows = [slice(start, start + size) for size in (1, 2, 16, 33, 100) for start in range(0, 300, 67)]
         for call in (estimator.transform, estimator.score_samples, estimator.reconstruct):
@@ -177,14 +189,17 @@ class TestTheCode:
     def test_is_decoded_to_the_reconstruction(self, family: type[LatentEstimator], data: str) -> None:
         X, estimator = DATA[data][0], fitted(family, data)
         assert np.array_equal(estimator.transform(X), estimator.transform(X))
-        assert np.array_equal(estimator.inverse_transform(estimator.transform(X)), estimator.reconstruct(X))
+        known = named(estimator, X)
+        codes = estimator.transform(X, **known)
+        assert np.array_equal(estimator.inverse_transform(codes, **known), estimator.reconstruct(X))
 
     def test_is_walked_from_one_reconstruction_to_the_other(self, family: type[LatentEstimator]) -> None:
         estimator = fitted(family)
-        walk = estimator.interpolate(IMAGES[0], IMAGES[1], steps=5)
-        ends = estimator.reconstruct(IMAGES[:2])
-        assert np.array_equal(walk[[0, -1]], ends)
-        middle = estimator.inverse_transform(estimator.transform(IMAGES[:2]).mean(axis=0, keepdims=True))
+        assert np.array_equal(estimator.interpolate(*IMAGES[:2], steps=5)[[0, -1]], estimator.reconstruct(IMAGES[:2]))
+        known = {"y": 3} if isinstance(estimator, CVAE) else {}
+        walk = estimator.interpolate(IMAGES[0], IMAGES[1], steps=5, **known)
+        codes = estimator.transform(IMAGES[:2], **known)
+        middle = estimator.inverse_transform(codes.mean(axis=0, keepdims=True), **known)
         np.testing.assert_allclose(walk[2], middle[0], atol=1e-6)
         assert len(estimator.interpolate(IMAGES[0], IMAGES[1])) == 11
 
@@ -204,13 +219,16 @@ class TestTheCode:
         assert np.array_equal(first, estimator.sample(4, random_state=1))
         assert np.array_equal(first, estimator.sample(4, random_state=np.random.RandomState(1)))
         assert not np.array_equal(first, estimator.sample(4, random_state=2))
-        assert np.array_equal(first, estimator.inverse_transform(estimator.sample_codes(4, random_state=1)))
+        known = {"y": 3} if isinstance(estimator, CVAE) else {}
+        codes = estimator.sample_codes(4, random_state=1)
+        drawn = estimator.sample(4, random_state=1, **known)
+        assert np.array_equal(drawn, estimator.inverse_transform(codes, **known))
 
     def test_is_drawn_where_codes_are_expected(self, family: type[LatentEstimator]) -> None:
         estimator = fitted(family)
         drawn = estimator.sample_codes(20_000, random_state=0)
         mean, covariance = np.zeros(3), np.eye(3)
-        if family is not VAE:  # no prior: a Gaussian fitted to the codes of the training rows
+        if not issubclass(family, VAE):  # no prior: a Gaussian fitted to the codes of the training rows
             codes = estimator.transform(IMAGES)
             mean, covariance = codes.mean(axis=0), np.cov(codes.T)
         deviation = np.sqrt(np.diag(covariance))
@@ -228,13 +246,16 @@ class TestTheCode:
 @EVERY
 class TestTheSeed:
     def test_gives_the_same_bits_twice_and_others_for_another(self, family: type[LatentEstimator]) -> None:
-        again, other = clone(fitted(family)).fit(IMAGES), clone(fitted(family)).set_params(random_state=1).fit(IMAGES)
+        again, other = (
+            clone(fitted(family)).fit(IMAGES, labels(IMAGES)),
+            clone(fitted(family)).set_params(random_state=1).fit(IMAGES, labels(IMAGES)),
+        )
         assert same_weights(again, fitted(family))
         assert [row["loss"] for row in again.history_] == [row["loss"] for row in fitted(family).history_]
         assert not same_weights(other, again)
 
     def test_gives_the_same_bits_when_one_object_is_fitted_again(self, family: type[LatentEstimator]) -> None:
-        estimator = clone(fitted(family)).fit(IMAGES[:50]).fit(IMAGES)
+        estimator = clone(fitted(family)).fit(IMAGES[:50], labels(IMAGES[:50])).fit(IMAGES, labels(IMAGES))
         assert same_weights(estimator, fitted(family))
 
     def test_leaves_the_global_generators_alone(self, family: type[LatentEstimator]) -> None:
@@ -243,7 +264,7 @@ class TestTheSeed:
             return [torch.get_rng_state().tolist(), numpy["key"].tolist(), numpy["pos"]]
 
         before = states()
-        estimator = clone(fitted(family)).set_params(binarise="dynamic").fit(IMAGES[:60])
+        estimator = clone(fitted(family)).set_params(binarise="dynamic").fit(IMAGES[:60], labels(IMAGES[:60]))
         estimator.sample(3, random_state=0)
         estimator.score_samples(IMAGES)
         estimator.loss_samples(IMAGES)
@@ -252,7 +273,7 @@ class TestTheSeed:
     def test_none_draws_from_numpys_as_scikit_learn_does(self, family: type[LatentEstimator]) -> None:
         def fit() -> LatentEstimator:
             np.random.seed(5)
-            return family(**{**SMALL, "max_epochs": 1, "random_state": None}).fit(IMAGES[:40])
+            return family(**{**SMALL, "max_epochs": 1, "random_state": None}).fit(IMAGES[:40], labels(IMAGES[:40]))
 
         assert same_weights(fit(), fit())
 
@@ -452,7 +473,7 @@ class TestNoWarnings:
     def test_come_from_fitting_and_using(self, family: type[LatentEstimator]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            estimator = family(**SMALL).fit(IMAGES)
+            estimator = family(**SMALL).fit(IMAGES, labels(IMAGES))
             estimator.reconstruct(IMAGES)
             estimator.score(IMAGES)
             estimator.sample(2, random_state=0)
@@ -466,9 +487,11 @@ class TestNoWarnings:
 
 def test_a_random_state_can_be_a_generator_as_scikit_learn_allows(tmp_path: Path) -> None:
     one, two = (
-        Autoencoder(2, max_epochs=1, random_state=np.random.RandomState(3)).fit(TABLE).transform(TABLE)
+        Autoencoder(2, max_epochs=1, random_state=np.random.RandomState(3)).fit(TABLE, labels(TABLE)).transform(TABLE)
         for _ in range(2)
     )
     assert (one == two).all()
-    Autoencoder(2, max_epochs=1, random_state=np.random.RandomState(3)).fit(TABLE).save(tmp_path / "model.hyotan")
+    Autoencoder(2, max_epochs=1, random_state=np.random.RandomState(3)).fit(TABLE, labels(TABLE)).save(
+        tmp_path / "model.hyotan"
+    )
     assert load(tmp_path / "model.hyotan").random_state is None

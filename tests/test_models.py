@@ -14,12 +14,13 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError
 
-from hyotan import VAE, Autoencoder, DenoisingAutoencoder
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.distributions import LIKELIHOODS, GaussianLikelihood
 from hyotan.errors import DataError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.losses import contractive_penalty, iwae_bound
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.models.cvae import CVAEModel
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.noise import NOISES
 from hyotan.objective import Progress
@@ -41,7 +42,7 @@ class Case:
 
     def fit(self) -> LatentEstimator:
         """One epoch, so that nothing stands where it started."""
-        return self.family(latent_dim=2, **SMALL | self.settings).fit(self.X)
+        return self.family(latent_dim=2, **SMALL | self.settings).fit(self.X, np.arange(24) % 3)
 
 
 CASES: dict[str, Case] = {
@@ -63,9 +64,12 @@ CASES: dict[str, Case] = {
     "vae iwae conv": Case(VAE, IMAGES, CONV | {"objective": "iwae", "n_samples": 5}),
     **{f"ae {name}": Case(Autoencoder, TABLE, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
     **{f"vae {name}": Case(VAE, IMAGES, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
+    "cvae": Case(CVAE, TABLE),
+    "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7}),
     "vae conv, two outputs": Case(VAE, COLOUR, CONV | {"likelihood": "gaussian-heteroscedastic"}),
 }
-VAES = [name for name, case in CASES.items() if case.family is VAE]
+VAES = [name for name, case in CASES.items() if issubclass(case.family, VAE)]
+LABELLED = [name for name, case in CASES.items() if case.family is CVAE]
 BATCH_WISE = ["dae swap", "vae free bits"]
 DRAWING = [*VAES, *(name for name, case in CASES.items() if case.family is DenoisingAutoencoder)]
 
@@ -80,6 +84,15 @@ def batch(name: str) -> tuple[AutoencoderModel | VAEModel, Tensor]:
     """A copy of a fitted model, and its rows in the model's range."""
     estimator = fitted(name)
     return copy.deepcopy(estimator.model_), torch.from_numpy(estimator.in_range(CASES[name].X))
+
+
+def each_label(model: VAEModel, x: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
+    """Every label that rows may have, with its probability in each row: a sum over them is what the model must give."""
+    if not isinstance(model, CVAEModel):
+        return [(torch.ones(len(x)), [])]
+    probabilities = model.classifier(x).softmax(-1).T
+    labels = torch.eye(model.n_classes)
+    return [(p, [label.expand(len(x), -1)]) for p, label in zip(probabilities, labels, strict=True)]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -133,9 +146,11 @@ class TestEveryModel:
         else:
             model.n_samples = 4000
             torch.manual_seed(4)
-            q = model.posterior(x)
-            z = q.mean + q.stddev * torch.randn(4000, 24, 2)
-            errors = -model.decode(z).log_prob(x)
+            errors = torch.zeros(4000, 24)
+            for weight, given in each_label(model, x):  # once, without a label, where the model knows none
+                q = model.posterior(x, *given)
+                z = q.mean + q.stddev * torch.randn(4000, 24, 2)
+                errors -= weight * model.decode(z, *given).log_prob(x)
             bound = 6 * errors.std(0) / 4000**0.5 + 1e-4
             assert ((model.objective(x).reconstruction - errors.mean(0)).abs() < bound).all()
 
@@ -149,7 +164,7 @@ def test_loss_of_a_sample_does_not_depend_on_its_company(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in VAES if name not in BATCH_WISE])
 def test_importance_weights_of_a_sample_do_not_depend_on_its_company(name: str) -> None:
     model, x = batch(name)
-    noise = torch.randn(3, 24, 2)
+    noise = torch.randn(3, 24, 3 if name in LABELLED else 2)
     torch.testing.assert_close(
         model.log_weights(x, noise)[:, 2:3], model.log_weights(x[2:3], noise[:, 2:3]), rtol=1e-5, atol=1e-4
     )

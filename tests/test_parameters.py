@@ -39,6 +39,7 @@ WRONG: dict[str, list[Any]] = {
     "Choice": ["no-such-name", 3, ["relu"], b"relu"],
     "Flag": [1, "True", 0.0],
     "Integers": ["64", 64, [0], [2.5], [True], ["64"], [[8]]],
+    "Marker": [2.5, None, True, [3]],
 }
 RIGHT: dict[str, list[tuple[Any, Any]]] = {
     "Integer": [(3, 3), (np.int64(3), 3)],
@@ -46,6 +47,7 @@ RIGHT: dict[str, list[tuple[Any, Any]]] = {
     "Real": [(0.5, 0.5), (np.float32(0.5), 0.5), (np.float64(0.25), 0.25)],
     "Flag": [(True, True), (np.bool_(False), False)],
     "Integers": [((8, 4), (8, 4)), ([8], (8,)), ([], ()), (np.array([8, 4]), (8, 4))],
+    "Marker": [(-1, -1), (np.int64(-1), -1), ("none", "none"), ("欠", "欠")],
 }
 
 
@@ -210,7 +212,7 @@ class TestCheckSettings:
         [
             ("vae", {"latent_dmi": 2}, r"'latent_dmi' is not a parameter of vae\. Did you mean 'latent_dim'\?"),
             ("vae", {"tied": True}, r"'tied' is not a parameter of vae\. It belongs to: autoencoder, denoising-auto"),
-            ("autoencoder", {"beta": 4.0}, r"'beta' is not a parameter of autoencoder\. It belongs to: vae\."),
+            ("autoencoder", {"beta": 4.0}, r"'beta' is not a parameter of autoencoder\. It belongs to: vae, cvae\."),
             ("denoising-autoencoder", {"noise": "salt"}, r"noise cannot be 'salt'"),
         ],
     )

@@ -158,9 +158,9 @@ class TestALoopWrittenOutByHand:
         seen: list[list[float]] = []
 
         class Watching(AutoencoderModel):
-            def objective(self, x: Tensor, progress: Any = None) -> Any:
+            def objective(self, x: Tensor, progress: Any = None, labels: Any = None) -> Any:
                 seen.append(x[:, 0].tolist())
-                return super().objective(x, progress)
+                return super().objective(x, progress, labels)
 
         model = linear_model()
         data = Rows(torch.arange(7.0)[:, None].repeat(1, 6))

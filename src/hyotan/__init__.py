@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
-    from hyotan.estimators import VAE, Autoencoder, DenoisingAutoencoder, load
+    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
     from hyotan.evaluation import evaluate
 
 _HOMES = {
     "Autoencoder": "hyotan.estimators",
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
+    "CVAE": "hyotan.estimators",
     "load": "hyotan.estimators",
     "evaluate": "hyotan.evaluation",
 }
 
-__all__ = ["VAE", "Autoencoder", "DenoisingAutoencoder", "__version__", "evaluate", "load"]
+__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "__version__", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:

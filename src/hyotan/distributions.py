@@ -23,10 +23,15 @@ MIN_LOG_SCALE = -6.0
 """Floor of a learned log standard deviation: a density on a constant feature is unbounded and would run away."""
 
 
+def normal(mean: Tensor, deviation: Tensor) -> Independent:
+    """N(mean, diag(deviation²)) over the last dimension: the posteriors over codes."""
+    return Independent(Normal(mean, deviation, validate_args=False), 1, validate_args=False)
+
+
 def standard_normal(latent_dim: int, like: Tensor) -> Distribution:
     """The prior N(0, I) over codes of size ``latent_dim``, on the device and in the dtype of ``like``."""
     zero = like.new_zeros(latent_dim)
-    return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1, validate_args=False)
+    return normal(zero, torch.ones_like(zero))
 
 
 class DiagonalGaussian(Distribution):
@@ -158,6 +163,7 @@ class Likelihood(nn.Module):
         super().__init__()
         self.feature_shape = tuple(feature_shape)
         self.event_dims = len(self.feature_shape)
+        self.parameter_shape = (self.outputs, *self.feature_shape) if self.outputs > 1 else self.feature_shape
 
     def forward(self, raw: Tensor) -> Distribution:
         """p(x|z) from the decoder's output, (..., *features)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -20,6 +20,20 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What is known of a batch's classes, for models that use labels.
+
+    Attributes
+    ----------
+    classes : (batch,), int64, -1 where the class is unknown.
+    companions : (m, *features) and (m,), rows with known classes beside a batch that has too few of its own.
+    """
+
+    classes: Int[Tensor, " batch"]
+    companions: tuple[Float[Tensor, "m *features"], Int[Tensor, " m"]] | None = None
+
+
+@dataclass(frozen=True)
 class Terms:
     """What an objective gives back for a batch: one number a sample, in nats.
 
@@ -29,12 +43,14 @@ class Terms:
     reconstruction : (batch,), -log p(x|z), summed over features, averaged over latent samples.
     code : (batch, latent), the deterministic code (the posterior mean).
     kl : (batch, latent) or None, KL of each dimension to the prior.
+    label : (batch,) or None, what the class costs: -log p(y) where it is known, KL(q(y|x) || p(y)) where it is not.
     """
 
     loss: Float[Tensor, " batch"]
     reconstruction: Float[Tensor, " batch"]
     code: Float[Tensor, "batch latent"]
     kl: Float[Tensor, "batch latent"] | None = None
+    label: Float[Tensor, " batch"] | None = None
 
 
 class LatentModel(nn.Module):
@@ -61,6 +77,17 @@ class LatentModel(nn.Module):
         # Under autocast the networks give bfloat16; sums over hundreds of features need more digits.
         return self.likelihood(self.decoder(z).float())
 
-    def objective(self, x: Tensor, progress: Progress | None = None) -> Terms:
-        """The loss and its parts, per sample; with the objective's final weights where no progress is given."""
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """x through the deterministic code and back, (batch, *features): the likelihood's mean."""
+        return self.decode(self.code(x)).mean
+
+    def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
+        """The loss and its parts, per sample; with the objective's final weights where no progress is given.
+
+        Parameters
+        ----------
+        x : (batch, *features)
+        progress : where training stands.
+        labels : what is known of the rows' classes; models without labels make nothing of them.
+        """
         raise NotImplementedError

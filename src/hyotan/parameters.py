@@ -169,6 +169,28 @@ class Integers:
 
 
 @dataclass(frozen=True)
+class Marker:
+    """A label that stands for something: a whole number or a text."""
+
+    metavar: ClassVar[str] = "LABEL"
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return "an integer or a text"
+
+    def parse(self, text: str) -> int | str:
+        """Read an integer; what is none stays text."""
+        try:
+            return int(text)
+        except ValueError:
+            return text
+
+    def check(self, value: Any) -> int | str:
+        """Refuse what is neither."""
+        return value if isinstance(value, str) else Integer(-(2**63)).check(value)
+
+
+@dataclass(frozen=True)
 class Anything:
     """A Python object that only a Python caller can pass (a module, callbacks)."""
 
@@ -188,11 +210,13 @@ class Anything:
         return value
 
 
-AUTOENCODER, DENOISING, VAE = "autoencoder", "denoising-autoencoder", "vae"
-EVERY = (AUTOENCODER, DENOISING, VAE)
+AUTOENCODER, DENOISING, VAE, CVAE = "autoencoder", "denoising-autoencoder", "vae", "cvae"
+EVERY = (AUTOENCODER, DENOISING, VAE, CVAE)
 DETERMINISTIC = (AUTOENCODER, DENOISING)
+VARIATIONAL = (VAE, CVAE)
+WITHOUT_LABELS = (AUTOENCODER, DENOISING, VAE)
 
-MODEL_NAMES = {"ae": AUTOENCODER, "dae": DENOISING, "vae": VAE}
+MODEL_NAMES = {"ae": AUTOENCODER, "dae": DENOISING, "vae": VAE, "cvae": CVAE}
 """What ``--model`` accepts, and the kind that each stands for."""
 
 
@@ -282,8 +306,8 @@ TABLE: tuple[Parameter, ...] = (
         words=("auto",),
     ),
     Parameter("channels", (32, 64), Integers(), "Channels of the convolutions; each halves the image.", _MODEL),
-    Parameter("encoder", None, Anything("an nn.Module or None"), "Your own encoder.", _MODEL),
-    Parameter("decoder", None, Anything("an nn.Module or None"), "Your own decoder.", _MODEL),
+    Parameter("encoder", None, Anything("an nn.Module or None"), "Your own encoder.", _MODEL, kinds=WITHOUT_LABELS),
+    Parameter("decoder", None, Anything("an nn.Module or None"), "Your own decoder.", _MODEL, kinds=WITHOUT_LABELS),
     Parameter(
         "latent_activation",
         None,
@@ -321,12 +345,40 @@ TABLE: tuple[Parameter, ...] = (
         words=(None,),
     ),
     Parameter("penalty_weight", 0.1, Real(0), "Weight of the penalty.", _MODEL, kinds=DETERMINISTIC),
-    Parameter("variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, (VAE,)),
-    Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, kinds=(VAE,)),
-    Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, kinds=(VAE,)),
-    Parameter("free_bits", 0.0, Real(0), "KL per dimension that costs nothing, in nats.", _MODEL, kinds=(VAE,)),
-    Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", _MODEL, kinds=(VAE,)),
+    Parameter(
+        "variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, VARIATIONAL
+    ),
+    Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, kinds=VARIATIONAL),
+    Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, kinds=VARIATIONAL),
+    Parameter("free_bits", 0.0, Real(0), "KL per dimension that costs nothing, in nats.", _MODEL, kinds=VARIATIONAL),
+    Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", _MODEL, kinds=VARIATIONAL),
     Parameter("objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", _MODEL, kinds=(VAE,)),
+    Parameter("label_dim", 64, Integer(1), "Size of the labels' embedding.", _MODEL, kinds=(CVAE,)),
+    Parameter(
+        "unlabelled_rows",
+        "marginalise",
+        Choice(("marginalise", "zero")),
+        "Rows without a label: sum over the classes, or a zero embedding.",
+        _MODEL,
+        kinds=(CVAE,),
+    ),
+    Parameter(
+        "classifier_weight",
+        1.0,
+        Real(0),
+        "Weight of the classifier's cross-entropy, in nats against nats.",
+        _MODEL,
+        kinds=(CVAE,),
+    ),
+    Parameter("unlabelled", -1, Marker(), "The label that says: none. None and NaN always do.", _DATA, kinds=(CVAE,)),
+    Parameter(
+        "labelled_fraction",
+        1.0,
+        Real(0, 1, above=True),
+        "Share of each class's labels that training sees; the others are hidden.",
+        _DATA,
+        kinds=(CVAE,),
+    ),
     Parameter(
         "likelihood",
         "auto",

@@ -438,7 +438,9 @@ def _train(
         estimator = folder.config.make_estimator(callbacks=[tracker, *(callbacks or [])])
         store = FolderStore(folder.path, interval)
         try:
-            estimator.fit_resumable(train.X, store, folder.read_snapshot(), max_epochs)
+            estimator.fit_resumable(
+                train.X, train.y, store=store, snapshot=folder.read_snapshot(), max_epochs=max_epochs
+            )
         except DivergenceError as error:
             _note_divergence(folder, error)
             raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,10 @@ from hyotan.nn import (
     INITIALISATIONS,
     ConvDecoder,
     ConvEncoder,
+    LabelEmbedding,
+    LabelledDecoder,
+    LabelledEncoder,
+    Linear,
     append_activation,
     initialise,
     mlp_decoder,
@@ -112,39 +117,88 @@ def build_networks(
     """
     for name in ("encoder", "decoder"):
         _refuse_other_than_modules(name, settings[name])
-    activation = ACTIVATIONS[settings["activation"]]
-    architecture = choose_architecture(settings, feature_shape)
-    hidden = DEFAULT_HIDDEN[architecture] if settings["hidden_dims"] == "auto" else settings["hidden_dims"]
-    latent, n_code = settings["latent_dim"], settings["latent_dim"] * code_outputs
-    out_shape = (likelihood.outputs, *feature_shape) if likelihood.outputs > 1 else feature_shape
-    inwards, channels, outputs = hidden[::-1], settings["channels"], likelihood.outputs
-    scheme = INITIALISATIONS[settings["initialisation"]]
+    hidden, latent = choose_hidden(settings, feature_shape), settings["latent_dim"]
     # The user's own modules are copied: fitting must leave the estimator's parameters as they were.
     encoder, decoder = copy.deepcopy(settings["encoder"]), copy.deepcopy(settings["decoder"])
     if settings.get("tied"):
-        _refuse_untieable(settings, architecture, likelihood)
+        _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood)
     if encoder is None:
-        if architecture == "conv":
-            encoder = ConvEncoder(feature_shape, channels, hidden, n_code, activation)
-        else:
-            encoder = mlp_encoder(feature_shape, hidden, n_code, activation)
-        initialise(encoder, scheme)
+        encoder = _encoder(settings, feature_shape, hidden, latent * code_outputs)
     if decoder is None and settings.get("tied"):
-        decoder = tied_decoder(encoder, out_shape, activation)
+        decoder = tied_decoder(encoder, likelihood.parameter_shape, ACTIVATIONS[settings["activation"]])
         # Tying draws the shared weights anew: a scheme that was asked for has the last word.
-        initialise(nn.ModuleList([encoder, decoder]), scheme)
+        initialise(nn.ModuleList([encoder, decoder]), INITIALISATIONS[settings["initialisation"]])
+        decoder = append_activation(decoder, _output_activation(settings, likelihood))
     elif decoder is None:
-        if architecture == "conv":
-            decoder = ConvDecoder(latent, channels, inwards, feature_shape, outputs, activation)
-        else:
-            decoder = mlp_decoder(latent, inwards, out_shape, activation)
-        initialise(decoder, scheme)
+        decoder = _decoder(settings, latent, hidden[::-1], likelihood)
+    else:
+        decoder = append_activation(decoder, _output_activation(settings, likelihood))
+    return append_activation(encoder, _activation(settings.get("latent_activation"))), decoder
+
+
+def build_labelled_networks(
+    settings: Settings, feature_shape: tuple[int, ...], n_classes: int, likelihood: Likelihood
+) -> tuple[LabelledEncoder, LabelledDecoder]:
+    """Encoder and decoder of a VAE with labels, which join the last hidden layer of the one, the first of the other.
+
+    Parameters
+    ----------
+    settings : the estimator's parameters.
+    feature_shape : shape of one sample.
+    n_classes : how many labels there are.
+    likelihood : says how many numbers a feature the decoder puts out.
+    """
+    activation, scheme = ACTIVATIONS[settings["activation"]], INITIALISATIONS[settings["initialisation"]]
+    hidden, latent, size = choose_hidden(settings, feature_shape), settings["latent_dim"], settings["label_dim"]
+    trunk, inner, joined = nn.Flatten(), nn.Identity(), (math.prod(feature_shape), latent)
+    if hidden:
+        *wide, last = hidden
+        trunk = append_activation(_encoder(settings, feature_shape, wide, last), activation)
+        inner, joined = nn.Sequential(Linear(latent, last), activation()), (last, last)
+    head = Linear(joined[0] + size, 2 * latent)
+    embeddings = [LabelEmbedding(n_classes, size, activation) for _ in range(2)]
+    initialise(nn.ModuleList([inner, head, *embeddings]), scheme)
+    outer = _decoder(settings, joined[1] + size, hidden[::-1][1:], likelihood)
+    return LabelledEncoder(trunk, embeddings[0], head), LabelledDecoder(inner, embeddings[1], outer)
+
+
+def build_classifier(settings: Settings, feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """A network of the encoder's hidden layers from samples to logits, (batch, classes)."""
+    return _encoder(settings, feature_shape, choose_hidden(settings, feature_shape), n_classes)
+
+
+def choose_hidden(settings: Settings, feature_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Widths of the hidden layers, encoder side."""
+    given = settings["hidden_dims"]
+    return DEFAULT_HIDDEN[choose_architecture(settings, feature_shape)] if given == "auto" else tuple(given)
+
+
+def _encoder(settings: Settings, feature_shape: tuple[int, ...], hidden: Sequence[int], n_out: int) -> nn.Module:
+    """From samples to n_out numbers, through hidden layers of these widths."""
+    activation = ACTIVATIONS[settings["activation"]]
+    if choose_architecture(settings, feature_shape) == "conv":
+        encoder = ConvEncoder(feature_shape, settings["channels"], hidden, n_out, activation)
+    else:
+        encoder = mlp_encoder(feature_shape, hidden, n_out, activation)
+    initialise(encoder, INITIALISATIONS[settings["initialisation"]])
+    return encoder
+
+
+def _decoder(settings: Settings, n_in: int, hidden: Sequence[int], likelihood: Likelihood) -> nn.Module:
+    """From n_in numbers to the likelihood's parameters, through hidden layers of these widths."""
+    activation, feature_shape = ACTIVATIONS[settings["activation"]], likelihood.feature_shape
+    if choose_architecture(settings, feature_shape) == "conv":
+        outputs = likelihood.outputs
+        decoder = ConvDecoder(n_in, settings["channels"], hidden, feature_shape, outputs, activation)
+    else:
+        decoder = mlp_decoder(n_in, hidden, likelihood.parameter_shape, activation)
+    initialise(decoder, INITIALISATIONS[settings["initialisation"]])
+    return append_activation(decoder, _output_activation(settings, likelihood))
+
+
+def _output_activation(settings: Settings, likelihood: Likelihood) -> Callable[[], nn.Module] | None:
     # A likelihood with a link of its own (Bernoulli's sigmoid) takes logits: the activation is in the link already.
-    output = settings["output_activation"] if likelihood.link is None else None
-    return (
-        append_activation(encoder, _activation(settings.get("latent_activation"))),
-        append_activation(decoder, _activation(output)),
-    )
+    return _activation(settings["output_activation"] if likelihood.link is None else None)
 
 
 def _activation(name: str | None) -> Callable[[], nn.Module] | None:

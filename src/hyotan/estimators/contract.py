@@ -75,6 +75,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     device: str
     random_state: Any
     callbacks: Sequence[Callback] | None
+    classes_: np.ndarray
 
     model_: LatentModel
     n_features_in_: int
@@ -88,18 +89,20 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : (n, features), (n, height, width) or (n, channels, height, width)
-        y : ignored.
+        y : (n,), labels, for models that use them; the others make nothing of it.
 
         Raises
         ------
         SettingsError, DataError : before the first step.
         DivergenceError : with the best state before that kept in ``model_``.
         """
-        return self.fit_resumable(X)
+        return self.fit_resumable(X, y)
 
     def fit_resumable(
         self,
         X: ArrayLike,
+        y: Any = None,
+        *,
         store: CheckpointStore | None = None,
         snapshot: Snapshot | None = None,
         max_epochs: int | None = None,
@@ -108,7 +111,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        X : as in ``fit``; to go on with the same bits, the same data.
+        X, y : as in ``fit``; to go on with the same bits, the same data.
         store : where checkpoints go.
         snapshot : where to go on from.
         max_epochs : a later last epoch than the snapshot's.
@@ -123,11 +126,14 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"early_stopping needs held-out rows; of {len(X)} rows none are held out.",
                 "Raise validation_fraction, or pass early_stopping=None.",
             )
+        classes = self._read_labels(y, len(X), settings, seed)
         self._resolve(X, split, settings)
         self._build(settings, seed)
         train, validation = self._rows(X, split, settings, seed)
         how = training_settings(settings, len(train), seed)
         refuse_lone_rows(self.model_, len(train), how.batch_size)
+        if classes is not None:
+            train, validation = self._with_classes(X, classes, split, train, validation, how.batch_size)
         trainer = Trainer(self.model_, train, validation, how, self._callbacks(settings), store, self._to_model)
         if snapshot is not None:
             trainer.restore(snapshot)
@@ -152,6 +158,22 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Names the parameter, what arrived and what was expected.
         """
         return check_settings(self.kind, {p.name: getattr(self, p.name) for p in parameters_of(self.kind)})
+
+    def _read_labels(self, y: Any, n: int, settings: dict[str, Any], seed: int) -> np.ndarray | None:
+        """The classes of the rows, (n,), -1 where unknown; None for a model that uses no labels."""
+        return None
+
+    def _with_classes(
+        self,
+        X: np.ndarray,
+        classes: np.ndarray,
+        split: Split,
+        train: Rows,
+        validation: Rows | None,
+        batch_size: int,
+    ) -> tuple[Rows, Rows | None]:
+        """The rows with what is known of their classes, for a model that uses them."""
+        raise NotImplementedError
 
     def _resolve(self, X: np.ndarray, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
@@ -201,12 +223,14 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.device_ = choose_device(settings["device"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder, decoder = build_networks(settings, self.feature_shape_, self.code_outputs, likelihood)
-            if settings["encoder"] is not None or settings["decoder"] is not None:
-                check_networks(
-                    encoder, decoder, self.feature_shape_, settings["latent_dim"], self.code_outputs, likelihood.outputs
-                )
-            self.model_ = self._make_model(encoder, decoder, likelihood, settings).to(self.device_)
+            self.model_ = self._assemble(likelihood, settings, self.feature_shape_).to(self.device_)
+
+    def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
+        """The model with new networks, for samples of a shape."""
+        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood)
+        if settings["encoder"] is not None or settings["decoder"] is not None:
+            check_networks(encoder, decoder, shape, settings["latent_dim"], self.code_outputs, likelihood.outputs)
+        return self._make_model(encoder, decoder, likelihood, settings)
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
@@ -275,7 +299,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """X and its reconstruction, both in the model's range, (n, *features) each."""
         scaled = self.in_range(X)
-        return scaled, self._batched(lambda x: self._mean_at(self.model_.code(x)), scaled)
+        return scaled, self._batched(self.model_.reconstruct, scaled)
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 11) -> np.ndarray:
         """Decode the straight line between the codes of two samples.
@@ -289,13 +313,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         (steps, *features)
         """
-        ends = np.asarray(a), np.asarray(b)
-        if ends[0].shape != ends[1].shape:
-            raise DataError(
-                f"a has shape {ends[0].shape}, b {ends[1].shape}; expected two samples of one shape.",
-                "Pass single rows, such as X[0] and X[1].",
-            )
-        start, end = self._encode(self._checked(np.stack(ends)))
+        start, end = self._encode(self._checked(self._pair(a, b)))
         share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
         return self.inverse_transform((1 - share) * start + share * end)
 
@@ -330,7 +348,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
-        """What training minimises, at its final weights, a row: ``loss``, ``reconstruction`` (n,), ``kl`` (n, latent).
+        """What training minimises, at its final weights, a row: ``loss``, ``reconstruction``, ``kl``, ``label``.
+
+        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.objective.Terms`.
 
         Parameters
         ----------
@@ -343,7 +363,12 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             torch.manual_seed(random_state)
             for x in rows.split(CHUNK):
                 terms = self.model_.objective(x.to(self.device_))
-                named = {"loss": terms.loss, "reconstruction": terms.reconstruction, "kl": terms.kl}
+                named = {
+                    "loss": terms.loss,
+                    "reconstruction": terms.reconstruction,
+                    "kl": terms.kl,
+                    "label": terms.label,
+                }
                 parts.append({name: value.float().cpu().numpy() for name, value in named.items() if value is not None})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -374,7 +399,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             settings["random_state"] = None  # a generator's state is past: what it drew is in the weights
         return {
             "parameters": {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line},
-            "own_modules": [name for name in ("encoder", "decoder") if settings[name] is not None],
+            "own_modules": [name for name in ("encoder", "decoder") if settings.get(name) is not None],
             "feature_shape": list(self.feature_shape_),
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
             "likelihood": self.likelihood_,
@@ -412,8 +437,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         settings = self.settings()
         name = "bernoulli" if settings["likelihood"] == "auto" else settings["likelihood"]
         likelihood = build_likelihood(name, settings, feature_shape)
-        encoder, decoder = build_networks(settings, feature_shape, self.code_outputs, likelihood)
-        return self._make_model(encoder, decoder, likelihood, settings), feature_shape
+        return self._assemble(likelihood, settings, feature_shape), feature_shape
 
     def _code_of(self) -> list[nn.Module]:
         """What turns the encoder's output into a code, as a layer; nothing where it is one."""
@@ -425,6 +449,16 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if self._is_bounded:
             refuse_other_range(X, self.scaling_)
         return X
+
+    @staticmethod
+    def _pair(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+        ends = np.asarray(a), np.asarray(b)
+        if ends[0].shape != ends[1].shape:
+            raise DataError(
+                f"a has shape {ends[0].shape}, b {ends[1].shape}; expected two samples of one shape.",
+                "Pass single rows, such as X[0] and X[1].",
+            )
+        return np.stack(ends)
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         return self._batched(self.model_.code, self._to_model(X))
@@ -438,10 +472,16 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _log_likelihood(self, x: Tensor) -> Tensor:
         return self._decoded(self.model_.code(x)).log_prob(x)
 
-    def _batched(self, compute: Callable[[Tensor], Tensor], values: np.ndarray) -> np.ndarray:
-        """Apply a row-wise function to float32 rows, chunk by chunk, each row's bits independent of its company."""
+    def _batched(self, compute: Callable[..., Tensor], *values: np.ndarray) -> np.ndarray:
+        """Apply a row-wise function to float32 rows, chunk by chunk, each row's bits independent of its company.
+
+        Several arrays of as many rows become several arguments.
+        """
+        parts = []
         with torch.no_grad():
-            parts = [compute(x.to(self.device_))[:n].float().cpu().numpy() for x, n in padded_chunks(values)]
+            for chunks in zip(*map(padded_chunks, values), strict=True):
+                n = chunks[0][1]
+                parts.append(compute(*(x.to(self.device_) for x, _ in chunks))[:n].float().cpu().numpy())
         return np.concatenate(parts)
 
     def __sklearn_is_fitted__(self) -> bool:

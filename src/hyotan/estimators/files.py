@@ -18,15 +18,16 @@ from hyotan.container import Contents, read
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
-from hyotan.estimators.build import build_likelihood, build_networks
+from hyotan.estimators.build import build_likelihood
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.vae import VAE
 from hyotan.parameters import PARAMETERS
 from hyotan.scaling import Scaling
 from hyotan.training.checkpoint import below, check_weights, from_json_array, load_weights
 
 ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
-    family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE)
+    family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE, CVAE)
 }
 """The closed list of kinds that a model file can name."""
 
@@ -44,6 +45,7 @@ class Saved:
     n_iter: int
     best_epoch: int
     train_seconds: float
+    classes: list[str | int | float | bool] | None = None
 
 
 def load(
@@ -83,7 +85,8 @@ def from_contents(
     try:
         saved = msgspec.convert(contents.settings, Saved, strict=True)
         own = {"encoder": encoder, "decoder": decoder}
-        estimator = ESTIMATORS[contents.kind](**saved.parameters, **own)  # pyrefly: ignore[unexpected-keyword]
+        given = {name: network for name, network in own.items() if network is not None}
+        estimator = ESTIMATORS[contents.kind](**saved.parameters, **given)  # pyrefly: ignore[unexpected-keyword]
         estimator.device = device
         settings = estimator.settings()
         _check_saved(saved, own)
@@ -96,6 +99,8 @@ def from_contents(
     arrays = contents.tensors
     estimator.feature_shape_ = tuple(saved.feature_shape)
     estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
+    if saved.classes is not None:
+        estimator.classes_ = np.array(saved.classes)
     if saved.feature_names:
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     estimator.n_features_in_ = math.prod(saved.feature_shape)
@@ -137,8 +142,7 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             likelihood = build_likelihood(estimator.likelihood_, settings, estimator.feature_shape_)
-            networks = build_networks(settings, estimator.feature_shape_, estimator.code_outputs, likelihood)
-            return estimator._make_model(*networks, likelihood, settings)
+            return estimator._assemble(likelihood, settings, estimator.feature_shape_)
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:

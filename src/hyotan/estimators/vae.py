@@ -159,6 +159,10 @@ class VAE(LatentEstimator):
         rows = self._to_model(self._checked(X))
         mean = self._batched(self.model_.code, rows)
         deviation = self._batched(lambda x: self.model_.posterior(x).base_dist.scale, rows)
+        return self._drawn(mean, deviation, n_samples, random_state)
+
+    @staticmethod
+    def _drawn(mean: np.ndarray, deviation: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
         shape = (check_count("n_samples", n_samples), *mean.shape)
         noise = check_random_state(random_state).standard_normal(shape)
         return (mean + deviation * noise).astype(np.float32)
@@ -170,7 +174,7 @@ class VAE(LatentEstimator):
         """
         rows = self._to_model(self._checked(X))
         generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(n_samples, 1, self.model_code_size, generator=generator).to(self.device_)
+        noise = torch.randn(n_samples, 1, self._noise_size, generator=generator).to(self.device_)
         return self._importance(rows, lambda start, n, size: noise.expand(-1, size, -1), n_samples)
 
     def log_likelihood(self, X: ArrayLike, n_samples: int = 500, random_state: int = 0) -> np.ndarray:
@@ -183,9 +187,14 @@ class VAE(LatentEstimator):
         generator = torch.Generator(device=self.device_).manual_seed(random_state)
 
         def draw(start: int, n: int, size: int) -> Tensor:
-            return torch.randn(n, size, self.model_code_size, generator=generator, device=self.device_)
+            return torch.randn(n, size, self._noise_size, generator=generator, device=self.device_)
 
         return self._importance(rows, draw, n_samples)
+
+    @property
+    def _noise_size(self) -> int:
+        """Normal numbers that one importance sample takes."""
+        return self.model_code_size
 
     def _importance(self, rows: np.ndarray, draw: Any, n_samples: int) -> np.ndarray:
         """log p(x) of rows in the model's range, in blocks that bound the memory."""

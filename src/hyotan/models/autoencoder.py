@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from hyotan.distributions import Likelihood
 from hyotan.losses import Penalty
 from hyotan.noise import Noise
-from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.objective import Labels, LatentModel, Progress, Terms
 
 
 class AutoencoderModel(LatentModel):
@@ -39,7 +39,7 @@ class AutoencoderModel(LatentModel):
         """The code, (batch, latent)."""
         return self.encoder(x).float()
 
-    def objective(self, x: Tensor, progress: Progress | None = None) -> Terms:
+    def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """-log p(x | code of the corrupted x), plus the penalty: per sample, in nats."""
         seen = x if self.noise is None else self.noise(x)
         code = self.code(seen)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent
 from torch.nn import functional as F
 
-from hyotan.distributions import Likelihood, standard_normal
+from hyotan.distributions import Likelihood, normal, standard_normal
 from hyotan.losses import (
     free_bits,
     iwae_bound,
@@ -18,7 +18,7 @@ from hyotan.losses import (
     negative_elbo,
     warmed_beta,
 )
-from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.objective import Labels, LatentModel, Progress, Terms
 
 
 def from_log_variance(raw: Tensor) -> Tensor:
@@ -67,14 +67,18 @@ class VAEModel(LatentModel):
 
     def posterior(self, x: Tensor) -> Independent:
         """q(z|x), a diagonal Gaussian with batch shape (batch,) and event shape (latent,)."""
-        mean, raw = self.encoder(x).float().chunk(2, dim=-1)
-        return Independent(Normal(mean, self.standard_deviation(raw), validate_args=False), 1, validate_args=False)
+        return self._posterior(self.encoder(x))
+
+    def _posterior(self, encoded: Tensor) -> Independent:
+        """q(z|x) from what the encoder put out, (..., 2 * latent)."""
+        mean, raw = encoded.float().chunk(2, dim=-1)
+        return normal(mean, self.standard_deviation(raw))
 
     def code(self, x: Tensor) -> Tensor:
         """The posterior mean, (batch, latent)."""
         return self.posterior(x).mean
 
-    def objective(self, x: Tensor, progress: Progress | None = None) -> Terms:
+    def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The negative bound, per sample, in nats."""
         posterior = self.posterior(x)
         z = posterior.rsample(torch.Size([self.n_samples]))

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyotan.objective import Labels
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -19,12 +21,18 @@ class Rows:
     values : (n, *features), uint8 as it arrived, or float32 in the model's range already.
     offset, factor : for uint8, ``(values - offset) * factor`` is the model's range.
     binarise : whether each batch is drawn anew from Bernoulli(values).
+    classes : (n,), int64, -1 where unknown; None where the model uses no labels.
+    companions : rows whose classes are known, of which some join each batch; None where each batch has enough.
+    companions_a_batch : how many.
     """
 
     values: Tensor
     offset: float = 0.0
     factor: float = 1.0
     binarise: bool = False
+    classes: Tensor | None = None
+    companions: Rows | None = None
+    companions_a_batch: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -38,6 +46,22 @@ class Rows:
                 picked = picked.sub_(self.offset)
             picked = picked.mul_(self.factor)
         return torch.bernoulli(picked) if self.binarise else picked
+
+    def labels(self, index: Tensor | slice, step: int | None = None, seed: int = 0) -> Labels | None:
+        """What is known of the classes of some rows.
+
+        Parameters
+        ----------
+        index : the rows.
+        step, seed : say which companions join them; none without a step.
+        """
+        if self.classes is None:
+            return None
+        classes = self.classes[index]
+        if self.companions is None or self.companions.classes is None or step is None:
+            return Labels(classes)
+        chosen = cycled(len(self.companions), self.companions_a_batch, step, seed).to(classes.device)
+        return Labels(classes, (self.companions.take(chosen), self.companions.classes[chosen]))
 
 
 def as_tensor(values: np.ndarray) -> Tensor:
@@ -69,3 +93,14 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """The order of the rows in one epoch, (n,): a function of seed and epoch alone, so that it need not be saved."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     return torch.randperm(n, generator=generator)
+
+
+def cycled(n: int, count: int, step: int, seed: int) -> Tensor:
+    """Which of n rows take part in a step, (count,), when ``count`` at a time go round and round, shuffled each time.
+
+    A function of seed and step alone, so that it need not be saved.
+    """
+    first, last = step * count // n, (step * count + count - 1) // n
+    rounds = torch.cat([epoch_order(n, seed, number) for number in range(first, last + 1)])
+    start = step * count - first * n
+    return rounds[start : start + count]

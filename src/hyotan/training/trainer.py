@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
 from hyotan.metrics import are_active
-from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.objective import Labels, LatentModel, Progress, Terms
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
     Arrays,
@@ -75,6 +75,8 @@ class Sums:
         }
         if terms.kl is not None:
             parts["kl"] = terms.kl.detach().sum(0)
+        if terms.label is not None:
+            parts["label"] = terms.label.detach().sum()
         wide = torch.float32 if code.device.type == "mps" else torch.float64
         for name, part in parts.items():
             self.values[name] = self.values[name] + part if name in self.values else part.to(wide)
@@ -84,7 +86,7 @@ class Sums:
         host = {name: value.cpu().double().numpy() for name, value in self.values.items()}
         count = float(host["count"])
         row: dict[str, Any] = {
-            name: float(host[name] / count) for name in ("loss", "reconstruction", "mse") if name in host
+            name: float(host[name] / count) for name in ("loss", "reconstruction", "label", "mse") if name in host
         }
         variance = host["code_squares"] / count - (host["code"] / count) ** 2
         row["active_units"] = int(are_active(variance).sum())
@@ -216,7 +218,8 @@ class Trainer:
         order = epoch_order(n, self.settings.seed, self.epoch).to(self.device) if self.settings.shuffle else None
         for start, end in self.batches[self.step_in_epoch :]:
             index = slice(start, end) if order is None else order[start:end]
-            self.train_step(self.train.take(index))
+            labels = self.train.labels(index, self.step, self.settings.seed)
+            self.train_step(self.train.take(index), labels)
             self.step_in_epoch += 1
             self._tell("on_step_end")
             if requests.received is not None or (self.store is not None and self.store.is_due()):
@@ -227,12 +230,12 @@ class Trainer:
         self._epoch_seconds += time.perf_counter() - started
         self._end_epoch(validation)
 
-    def train_step(self, x: Tensor) -> None:
-        """One step of the optimizer on one batch, (batch, *features)."""
+    def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
+        """One step of the optimizer on one batch, (batch, *features), and what is known of its classes."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self.loss(x, self._progress())
+        terms = self.loss(x, self._progress(), labels)
         loss = terms.loss.mean()
         self._refuse_divergence(loss, len(x))
         loss.backward()
@@ -241,10 +244,10 @@ class Trainer:
         self.optimizer.step()
         self.sums.add(terms)
 
-    def loss(self, x: Tensor, progress: Progress | None = None) -> Terms:
+    def loss(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The objective, under autocast where bf16 was asked for."""
         with self._autocast():
-            return self.model.objective(x, progress)
+            return self.model.objective(x, progress, labels)
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
@@ -257,10 +260,11 @@ class Trainer:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self.settings.seed)
             for start in range(0, len(self.validation), VALIDATION_ROWS):
-                x = self.validation.take(slice(start, start + VALIDATION_ROWS))
-                terms = self.loss(x)
+                index = slice(start, start + VALIDATION_ROWS)
+                x = self.validation.take(index)
+                terms = self.loss(x, labels=self.validation.labels(index))
                 with self._autocast():
-                    mean = self.model.decode(self.model.code(x)).mean
+                    mean = self.model.reconstruct(x)
                 sums.add(terms, mse=(mean - x).square().flatten(1).mean(1).sum())
         return sums.means()
 
@@ -388,6 +392,6 @@ class Trainer:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            mean = self.model.decode(self.model.code(rows)).mean
+            mean = self.model.reconstruct(rows)
         self.model.train(was_training)
         return mean.float().cpu().numpy()

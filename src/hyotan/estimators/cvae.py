@@ -1,0 +1,380 @@
+"""The conditional variational autoencoder: a VAE that knows the label of some rows, or of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-module-attribute]
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from hyotan.distributions import Likelihood
+from hyotan.errors import DataError
+from hyotan.estimators.build import build_classifier, build_labelled_networks
+from hyotan.estimators.inputs import check_codes, check_count
+from hyotan.estimators.labels import UNKNOWN, find_classes, hide_labels, read_labels
+from hyotan.estimators.rows import Split, dynamically_binarised
+from hyotan.estimators.vae import VAE
+from hyotan.models.cvae import CVAEModel
+from hyotan.models.vae import VARIANCES
+from hyotan.parameters import CVAE as KIND
+from hyotan.training.callbacks import Callback
+from hyotan.training.rows import Rows
+
+COMPANIONS = 64
+"""Labelled rows that each batch has at least for the classifier's term: its own ones, or else others beside it."""
+
+
+class CVAE(VAE):
+    """A VAE given the label (Sohn et al. 2015), of which some rows, or most, may have none (Kingma et al. 2014, M2).
+
+    The code is what the label does not say, such as a digit's style: ``sample(n, y=3)`` draws threes,
+    ``exchange_labels(X)`` shows each row's style under every label, ``predict(X)`` names the label.
+
+    Parameters
+    ----------
+    latent_dim : size of the code.
+    label_dim : size of the labels' embedding, which joins the encoder's last hidden layer and the decoder's first.
+    unlabelled_rows : ``marginalise`` sums the bound over the classes that a row may have, by a classifier trained
+        along; ``zero`` gives such rows a zero embedding: "no label" is one label more.
+    classifier_weight : of the classifier's cross-entropy on labelled rows, in nats against nats.
+    unlabelled : the label that says none; None and NaN always do.
+    labelled_fraction : share of each class's labels that training sees, the others hidden: for experiments.
+    others : as for :class:`hyotan.VAE`.
+
+    Attributes
+    ----------
+    classes_ : (classes,), the labels, sorted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits().images / 16, load_digits().target.copy()
+    >>> y[200:] = -1
+    >>> cvae = CVAE(latent_dim=4, max_epochs=1, random_state=0).fit(X, y)
+    >>> cvae.sample(8, y=3).shape, cvae.predict(X).shape
+    ((8, 8, 8), (1797,))
+    """
+
+    kind = KIND
+    model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
+    unlabelled: int | str
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        hidden_dims: Sequence[int] | str = "auto",
+        activation: str = "gelu",
+        architecture: str = "auto",
+        channels: Sequence[int] = (32, 64),
+        output_activation: str | None = None,
+        variance: str = "exp",
+        beta: float = 1.0,
+        beta_warmup: float = 0.0,
+        free_bits: float = 0.0,
+        n_samples: int = 1,
+        label_dim: int = 64,
+        unlabelled_rows: str = "marginalise",
+        classifier_weight: float = 1.0,
+        unlabelled: int | str = -1,
+        labelled_fraction: float = 1.0,
+        likelihood: str = "auto",
+        likelihood_scale: float = 1.0,
+        scaling: str = "auto",
+        binarise: str | None = None,
+        validation_fraction: float = 0.1,
+        validation_rows: str = "random",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        optimizer: str = "adamw",
+        learning_rate: float | str = "auto",
+        weight_decay: float = 1e-3,
+        schedule: str = "one-cycle",
+        grad_clip: float | None = None,
+        initialisation: str = "default",
+        shuffle: bool = True,
+        early_stopping: int | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        random_state: Any = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden_dims = hidden_dims
+        self.activation = activation
+        self.architecture = architecture
+        self.channels = channels
+        self.output_activation = output_activation
+        self.variance = variance
+        self.beta = beta
+        self.beta_warmup = beta_warmup
+        self.free_bits = free_bits
+        self.n_samples = n_samples
+        self.label_dim = label_dim
+        self.unlabelled_rows = unlabelled_rows
+        self.classifier_weight = classifier_weight
+        self.unlabelled = unlabelled
+        self.labelled_fraction = labelled_fraction
+        self.likelihood = likelihood
+        self.likelihood_scale = likelihood_scale
+        self.scaling = scaling
+        self.binarise = binarise
+        self.validation_fraction = validation_fraction
+        self.validation_rows = validation_rows
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.grad_clip = grad_clip
+        self.initialisation = initialisation
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train on X, and on the labels that are known.
+
+        Parameters
+        ----------
+        X : (n, features), (n, height, width) or (n, channels, height, width)
+        y : (n,), numbers or texts; ``unlabelled``, None and NaN stand for rows without a label.
+
+        Raises
+        ------
+        SettingsError, DataError : before the first step; no row with a label is one of them.
+        DivergenceError : with the best state before that kept in ``model_``.
+        """
+        return super().fit(X, y)
+
+    # -- labels ------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The most probable label of each row, (n,), of ``classes_``."""
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[most_probable]
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """The probability of each label, (n, classes), float32, in the order of ``classes_``.
+
+        Of the classifier q(y|x); with ``unlabelled_rows="zero"``, by Bayes' rule from the bound of each label.
+        """
+        rows = self._to_model(self._checked(X))
+        return self._batched(lambda x: self.model_.class_log_probabilities(x).exp(), rows)
+
+    # -- codes and back, given labels ----------------------------------------------------------------------------------
+
+    def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """Codes, (n, latent_dim), float32: the posterior mean given the label.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        y : (n,) labels, or one for all; rows without one get the mean over the labels that they may have
+            (with ``unlabelled_rows="zero"``, the code of a zero embedding).
+        """
+        rows = self._to_model(self._checked(X))
+        if y is None:
+            return self._batched(self.model_.code, rows)
+        return self._batched(self.model_.code, rows, self._classes(y, len(rows)))
+
+    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
+        """Decode codes to the likelihood's mean, (n, *features), float32, in the data's own units.
+
+        Parameters
+        ----------
+        Z : (n, latent_dim)
+        y : (n,) labels, or one for all; without, the mean over all labels by their frequency
+            (with ``unlabelled_rows="zero"``, a zero embedding).
+        """
+        check_is_fitted(self)
+        codes = check_codes(Z, self.model_code_size)
+        if y is None:
+            return self.scaling_.to_data(self._batched(self.model_.mean_without_label, codes))
+        return self._decode(codes, self._labels(y, len(codes)))
+
+    def reconstruct(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        y : (n,) labels for both ends, or one for all: other ones than the rows' own pull the picture their way. Rows
+            without one get the predicted label (with ``unlabelled_rows="zero"``, a zero embedding).
+        """
+        rows = self._to_model(self._checked(X))
+        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
+        return self.scaling_.to_data(self._batched(self.model_.reconstruct, rows, given))
+
+    def posterior_sample(self, X: ArrayLike, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
+        """Codes drawn from q(z|x, y), (n_samples, n, latent_dim).
+
+        Parameters
+        ----------
+        X : (n, *features)
+        n_samples : draws a row.
+        random_state : int, RandomState or None.
+        y : (n,) labels, or one for all; the predicted ones where not given.
+        """
+        rows = self._to_model(self._checked(X))
+        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
+
+        def of(part: str) -> np.ndarray:
+            def compute(x: Tensor, classes: Tensor) -> Tensor:
+                posterior = self.model_.posterior(x, self.model_.label_of(x, classes))
+                return getattr(posterior.base_dist, part)
+
+            return self._batched(compute, rows, given)
+
+        return self._drawn(of("loc"), of("scale"), n_samples, random_state)
+
+    def exchange_labels(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """Each row's code under every label, (n, classes, *features), in the data's own units: style without label.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        y : (n,), the rows' own labels, for their codes; the predicted ones where not given.
+        """
+        rows = self._to_model(self._checked(X))
+        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
+        codes = self._batched(lambda x, c: self.model_.posterior(x, self.model_.label_of(x, c)).mean, rows, given)
+        n_classes = len(self.classes_)
+        labels = np.tile(np.eye(n_classes, dtype=np.float32), (len(rows), 1))
+        decoded = self._decode(np.repeat(codes, n_classes, axis=0), labels)
+        return decoded.reshape(len(rows), n_classes, *self.feature_shape_)
+
+    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 11, y: Any = None) -> np.ndarray:
+        """Decode the straight line between the codes of two samples, (steps, *features).
+
+        Parameters
+        ----------
+        a, b : (*features)
+        steps : samples on the way, both ends included.
+        y : a label for the whole way; by default the label goes over from that of one end to that of the other.
+        """
+        rows = self._to_model(self._checked(self._pair(a, b)))
+        share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
+        given = np.full(2, UNKNOWN) if y is None else self._classes(y, 2)
+        start, end = self._batched(self.model_.label_of, rows, given)
+        first, last = self._batched(self.model_.code, rows, given if y is not None else self._predicted(rows))
+        return self._decode((1 - share) * first + share * last, (1 - share) * start + share * end)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
+        """New samples: the likelihood's mean at codes drawn from the prior, (n_samples, *features).
+
+        Parameters
+        ----------
+        n_samples : how many.
+        random_state : int, RandomState or None.
+        y : (n_samples,) labels, or one for all; by default drawn by their frequency
+            (with ``unlabelled_rows="zero"``, a zero embedding).
+        """
+        random = check_random_state(random_state)
+        codes = self.sample_codes(n_samples, random)
+        if y is not None:
+            return self._decode(codes, self._labels(y, len(codes)))
+        if self.model_.classifier is None:
+            return self.inverse_transform(codes)
+        prior = self.model_.log_prior.double().exp().cpu().numpy()
+        drawn = random.choice(len(prior), len(codes), p=prior / prior.sum())
+        return self._decode(codes, np.eye(len(prior), dtype=np.float32)[drawn])
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _classes(self, y: Any, n: int) -> np.ndarray:
+        return find_classes(y, n, self.classes_, self.unlabelled)
+
+    def _labels(self, y: Any, n: int) -> np.ndarray:
+        """Labels as rows of zeros and ones, (n, classes); all zero for none."""
+        classes = self._classes(y, n)
+        return np.eye(len(self.classes_) + 1, len(self.classes_), dtype=np.float32)[classes]
+
+    def _predicted(self, rows: np.ndarray) -> np.ndarray:
+        if self.model_.classifier is None:
+            return np.full(len(rows), UNKNOWN)
+        return self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
+
+    def _decode(self, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return self.scaling_.to_data(self._batched(lambda z, y: self.model_.decode(z, y).mean, codes, labels))
+
+    @property
+    def _noise_size(self) -> int:
+        return self.model_code_size + (self.model_.classifier is not None)
+
+    def _read_labels(self, y: Any, n: int, settings: dict[str, Any], seed: int) -> np.ndarray:
+        self.classes_, classes = read_labels(y, n, settings["unlabelled"])
+        classes = hide_labels(classes, settings["labelled_fraction"], seed)
+        # One more of each than counted, so that a rare class is rare and not impossible.
+        counts = np.bincount(classes[classes >= 0], minlength=len(self.classes_)) + 1.0
+        self._log_prior = np.log(counts / counts.sum())
+        return classes
+
+    def _with_classes(
+        self,
+        X: np.ndarray,
+        classes: np.ndarray,
+        split: Split,
+        train: Rows,
+        validation: Rows | None,
+        batch_size: int,
+    ) -> tuple[Rows, Rows | None]:
+        own = split.train if validation is not None else slice(None)
+        here, held_out = classes[own], classes[split.validation]
+        labelled = np.flatnonzero(classes >= 0)
+        train = replace(train, classes=self._on_device(here))
+        if self.model_.classifier is not None and (here >= 0).mean() * batch_size < min(COMPANIONS, len(labelled)):
+            # Where labels are rare, those of held-out rows teach the classifier too, and validation does without them.
+            held_out = np.full_like(held_out, UNKNOWN)
+            companions = self._resident(X[labelled])
+            companions = dynamically_binarised(companions) if self.binarise is not None else companions
+            companions = replace(companions, classes=self._on_device(classes[labelled]))
+            train = replace(train, companions=companions, companions_a_batch=min(COMPANIONS, len(labelled)))
+        return train, None if validation is None else replace(validation, classes=self._on_device(held_out))
+
+    def _on_device(self, classes: np.ndarray) -> Tensor:
+        return torch.from_numpy(classes).to(self.device_)
+
+    def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> CVAEModel:
+        if not hasattr(self, "classes_"):
+            raise DataError("This CVAE is not fitted: how many labels there are is not known.", "Fit it first.")
+        n_classes = len(self.classes_)
+        encoder, decoder = build_labelled_networks(settings, shape, n_classes, likelihood)
+        classifier = None
+        if settings["unlabelled_rows"] == "marginalise":
+            classifier = build_classifier(settings, shape, n_classes)
+        log_prior = vars(self).pop("_log_prior", np.zeros(n_classes))
+        return CVAEModel(
+            encoder,
+            decoder,
+            likelihood,
+            classifier,
+            torch.tensor(log_prior, dtype=torch.float32),
+            classifier_weight=settings["classifier_weight"],
+            standard_deviation=VARIANCES[settings["variance"]],
+            beta=settings["beta"],
+            beta_warmup=settings["beta_warmup"],
+            free_bits=settings["free_bits"],
+            n_samples=settings["n_samples"],
+        )
+
+    def saved_settings(self) -> dict[str, Any]:
+        """What the model file says of this estimator, beside its tensors."""
+        return super().saved_settings() | {"classes": self.classes_.tolist()}
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags

@@ -1,0 +1,229 @@
+"""The conditional variational autoencoder: labels at both ends, and rows whose label is not known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+from torch.nn import functional as F
+
+from hyotan.distributions import Likelihood, normal, standard_normal
+from hyotan.losses import free_bits, kl_per_dimension, log_weights, negative_elbo, warmed_beta
+from hyotan.models.vae import VAEModel
+from hyotan.nn import LabelledDecoder, LabelledEncoder
+from hyotan.objective import Labels, Progress, Terms
+
+LEAST_PROBABILITY = 1e-3
+"""Classes less probable than this are left out of the sum over the classes of a row.
+
+What they would add to the bound and to its gradient is in proportion to their probability; after the first epochs most
+rows have one or two classes left, and the sum costs little more than a known label.
+"""
+
+LEAST_LOG_PROBABILITY = math.log(LEAST_PROBABILITY)
+
+PRIOR_SHARE = 0.05
+"""Share of the prior in the proposal from which classes are drawn where a likelihood is estimated, so that no weight is
+without bounds."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of a batch, each with every class that it may have.
+
+    Attributes
+    ----------
+    rows : (pairs,), which row; None where each row stands once, in its order.
+    label : (pairs, classes), one-hot; all zero for no label.
+    weights : (pairs,), the class's probability; a row's weights add up to 1.
+    """
+
+    rows: Tensor | None
+    label: Tensor
+    weights: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """The values of the pairs' rows, (pairs, …), of (batch, …)."""
+        return values if self.rows is None else values.index_select(0, self.rows)
+
+    def mean(self, values: Tensor, batch: int) -> Tensor:
+        """Weighted sums over each row's classes, (batch, …), of (pairs, …)."""
+        if self.rows is None:
+            return values
+        weights = self.weights.reshape(-1, *[1] * (values.dim() - 1))
+        return values.new_zeros(batch, *values.shape[1:]).index_add(0, self.rows, weights * values)
+
+
+class CVAEModel(VAEModel):
+    """A VAE given the class (Sohn et al. 2015), trained on rows of which some, or most, have no label.
+
+    With a classifier, an unknown class is a latent variable that the bound is summed over: M2 of Kingma et al. 2014,
+    eq. 7, with the classifier's own term, eq. 9; without that term the classes mean nothing. Without a classifier, no
+    label is one more label: its embedding is zero.
+
+    Parameters
+    ----------
+    encoder, decoder : take a label beside x and z.
+    likelihood : p(x|y, z).
+    classifier : (batch, *features) to logits of q(y|x), (batch, classes); or None.
+    log_prior : (classes,), log p(y).
+    classifier_weight : of the classifier's cross-entropy on labelled rows, in nats against nats.
+    others : as for :class:`VAEModel`.
+    """
+
+    encoder: LabelledEncoder  # pyrefly: ignore[bad-override-mutable-attribute]
+    decoder: LabelledDecoder  # pyrefly: ignore[bad-override-mutable-attribute]
+    log_prior: Tensor
+
+    def __init__(
+        self,
+        encoder: LabelledEncoder,
+        decoder: LabelledDecoder,
+        likelihood: Likelihood,
+        classifier: nn.Module | None,
+        log_prior: Tensor,
+        classifier_weight: float = 1.0,
+        **settings: object,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood, **settings)  # pyrefly: ignore[bad-argument-type]
+        self.classifier, self.classifier_weight = classifier, classifier_weight
+        self.register_buffer("log_prior", log_prior)
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.log_prior)
+
+    # -- the networks ------------------------------------------------------------------------------------------------
+
+    def one_hot(self, classes: Tensor) -> Tensor:
+        """Classes, (...), as weights, (..., classes); -1 becomes "no label", all zero."""
+        known = classes >= 0
+        return F.one_hot(classes.clamp(min=0), self.n_classes).to(self.log_prior.dtype) * known[..., None]
+
+    def posterior(self, x: Tensor, label: Tensor | None = None) -> Independent:
+        """q(z|x, y), (batch,) and (latent,); without a label where none is given."""
+        return self._posterior(self.encoder(x, label))
+
+    def decode(self, z: Tensor, label: Tensor | None = None) -> Distribution:
+        """p(x|y, z) over (*features); without a label where none is given."""
+        return self.likelihood(self.decoder(z, label).float())
+
+    def class_log_probabilities(self, x: Tensor) -> Tensor:
+        """log q(y|x), (batch, classes); without a classifier, log p(y|x) by Bayes' rule from each class's bound."""
+        if self.classifier is not None:
+            return self.classifier(x).float().log_softmax(-1)
+        hidden = self.encoder.trunk(x)
+        bounds = []
+        for label in torch.eye(self.n_classes, device=x.device, dtype=hidden.dtype):
+            label = label.expand(len(x), -1)
+            posterior = self._posterior(self.encoder.from_hidden(hidden, label))
+            kl = kl_per_dimension(posterior).sum(-1)
+            bounds.append(self.decode(posterior.mean, label).log_prob(x) - kl)
+        return (torch.stack(bounds, dim=-1) + self.log_prior).log_softmax(-1)
+
+    def label_of(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The label to go with each row, (batch, classes), where its class is not known: the predicted one; without a
+        classifier none.
+        """
+        classes = x.new_full((len(x),), -1, dtype=torch.int64) if classes is None else classes
+        if self.classifier is None:
+            return self.one_hot(classes)
+        return self.one_hot(torch.where(classes >= 0, classes, self.classifier(x).argmax(-1)))
+
+    # -- deterministic -----------------------------------------------------------------------------------------------
+
+    def code(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The posterior mean, (batch, latent), over the classes that a row without a known one may have."""
+        if self.classifier is None or classes is not None:
+            return self.posterior(x, self.label_of(x, classes)).mean
+        hidden, probabilities = self.encoder.trunk(x), self.class_log_probabilities(x).exp()
+        means = self._posterior(self._with_every_label(hidden)).mean
+        return (means * probabilities[..., None]).sum(1)
+
+    def reconstruct(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """x through the code of its class and back, (batch, *features); for unknown ones see :meth:`label_of`."""
+        label = self.label_of(x, classes)
+        return self.decode(self.posterior(x, label).mean, label).mean
+
+    def mean_without_label(self, z: Tensor) -> Tensor:
+        """E[x|z], (batch, *features): over all classes by their prior; without a classifier, of the label "none"."""
+        if self.classifier is None:
+            return self.decode(z).mean
+        labels = torch.eye(self.n_classes, device=z.device, dtype=z.dtype)
+        means = (self.decode(z, label.expand(len(z), -1)).mean * p for label, p in zip(labels, self.log_prior.exp()))
+        return torch.stack(list(means)).sum(0)
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
+        """The negative bound, per sample, in nats, plus the classifier's mean cross-entropy on the labelled rows."""
+        classes = x.new_full((len(x),), -1, dtype=torch.int64) if labels is None else labels.classes
+        logits = None if self.classifier is None else self.classifier(x).float()
+        pairs, label_cost = self._pairs(classes, logits)
+        posterior = self._posterior(self.encoder.from_hidden(pairs.of(self.encoder.trunk(x)), pairs.label))
+        z = posterior.rsample(torch.Size([self.n_samples]))
+        log_likelihood = self.decode(z, pairs.label).log_prob(pairs.of(x)).mean(0)
+        reconstruction = pairs.mean(-log_likelihood, len(x))
+        kl = pairs.mean(kl_per_dimension(posterior), len(x))
+        beta = warmed_beta(self.beta, self.beta_warmup, progress)
+        loss = negative_elbo(reconstruction, free_bits(kl, self.free_bits), beta)
+        if logits is not None and label_cost is not None:
+            loss = loss + label_cost + self.classifier_weight * self._cross_entropy(logits, classes, labels)
+        return Terms(loss, reconstruction, pairs.mean(posterior.mean, len(x)), kl, label_cost)
+
+    def _pairs(self, classes: Tensor, logits: Tensor | None) -> tuple[Pairs, Tensor | None]:
+        """Each row with the classes that it may have, and what the class costs, (batch,)."""
+        if logits is None:
+            return Pairs(None, self.one_hot(classes), torch.ones_like(self.log_prior)), None
+        known = self.one_hot(classes)
+        is_known = (classes >= 0)[:, None]
+        log_q = logits.log_softmax(-1)
+        likely = log_q >= log_q.detach().amax(-1, keepdim=True).clamp(max=LEAST_LOG_PROBABILITY)
+        kept = torch.where(is_known, known > 0, likely)
+        # Over the classes kept the probabilities add up to 1 again; a known class has all of it.
+        log_q = log_q.masked_fill(~kept, -torch.inf).log_softmax(-1)
+        cost = torch.where(kept, log_q.exp() * (log_q.masked_fill(~kept, 0.0) - self.log_prior), 0.0).sum(-1)
+        rows, columns = kept.nonzero(as_tuple=True)
+        return Pairs(rows, self.one_hot(columns), log_q[rows, columns].exp()), cost
+
+    def _cross_entropy(self, logits: Tensor, classes: Tensor, labels: Labels | None) -> Tensor:
+        """Mean over the rows whose class is known, those of the batch and their companions; 0 where there are none."""
+        known = classes >= 0
+        logits, classes = logits[known], classes[known]
+        if labels is not None and labels.companions is not None and self.classifier is not None:
+            x, more = labels.companions
+            logits, classes = torch.cat([logits, self.classifier(x).float()]), torch.cat([classes, more])
+        return F.cross_entropy(logits, classes, reduction="sum") / max(1, len(classes))
+
+    # -- the likelihood ----------------------------------------------------------------------------------------------
+
+    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+        """log of the importance weights of log p(x), (samples, batch), in nats; see :meth:`VAEModel.log_weights`.
+
+        With a classifier, class and code are drawn together, the class from q(y|x) mixed with a little of the prior;
+        the noise has one more column for it, (samples, 1 or batch, latent + 1).
+        """
+        if self.classifier is None:
+            return super().log_weights(x, noise)
+        hidden, log_q = self.encoder.trunk(x), self.class_log_probabilities(x)
+        proposal = (1 - PRIOR_SHARE) * log_q.exp() + PRIOR_SHARE * self.log_prior.exp()
+        uniform = torch.special.ndtr(noise[..., -1]).expand(-1, len(x))
+        classes = torch.searchsorted(proposal.cumsum(-1), uniform.t().contiguous()).clamp(max=self.n_classes - 1).t()
+        every = self._posterior(self._with_every_label(hidden))
+        rows = torch.arange(len(x), device=x.device)
+        mean, deviation = every.mean[rows, classes], every.base_dist.scale[rows, classes]
+        z = mean + deviation * noise[..., :-1]
+        chosen = normal(mean, deviation)
+        prior = standard_normal(z.shape[-1], like=z)
+        weights = log_weights(self.decode(z, self.one_hot(classes)).log_prob(x), z, chosen, prior)
+        return weights + self.log_prior[classes] - proposal.log()[rows, classes]
+
+    def _with_every_label(self, hidden: Tensor) -> Tensor:
+        """The encoder's output under each class, (batch, classes, 2 * latent)."""
+        labels = torch.eye(self.n_classes, device=hidden.device, dtype=hidden.dtype)
+        n = len(hidden)
+        return self.encoder.from_hidden(hidden[:, None].expand(-1, self.n_classes, -1), labels.expand(n, -1, -1))

@@ -24,6 +24,7 @@ from hyotan.losses import (
     log_weights,
     negative_elbo,
     sparse_penalty,
+    virtual_adversarial,
     warmed_beta,
 )
 from hyotan.objective import Progress
@@ -223,3 +224,25 @@ class TestThePenalties:
         penalty = PENALTIES[name](encode, x, encode(x))
         assert penalty.shape == (5,) and (penalty > 0).all()
         torch.testing.assert_close(PENALTIES[name](encode, x[2:3], encode(x[2:3])), penalty[2:3])
+
+
+class TestVirtualAdversarial:
+    def test_finds_the_worst_direction_of_a_linear_classifier(self) -> None:
+        torch.manual_seed(0)
+        weight, x = torch.randn(2, 5), torch.randn(7, 5)
+        change = virtual_adversarial(lambda rows: rows @ weight.T, x, x @ weight.T, radius=0.1)
+        # Two classes: only the difference of the logits counts, so the worst step goes along the weights' difference.
+        step = 0.1 * torch.nn.functional.normalize(weight[0] - weight[1], dim=0)
+        p = (x @ weight.T).log_softmax(1)
+        both = torch.stack([(p.exp() * (p - ((x + s * step) @ weight.T).log_softmax(1))).sum(1) for s in (1, -1)])
+        assert (change <= both.max(0).values * 1.001).all()
+        assert (change >= both.min(0).values * 0.999).all()
+
+    def test_is_zero_where_nothing_changes_and_teaches_where_it_does(self) -> None:
+        x = torch.randn(4, 2, 3)
+        flat = virtual_adversarial(lambda rows: rows.flatten(1)[:, :2] * 0 + 1.0, x, torch.ones(4, 2), 0.5)
+        assert flat.tolist() == [0.0] * 4
+        layer = torch.nn.Linear(6, 3)
+        logits = layer(x.flatten(1))
+        virtual_adversarial(lambda rows: layer(rows.flatten(1)), x, logits, 0.5).mean().backward()
+        assert layer.weight.grad.abs().sum() > 0

@@ -64,8 +64,8 @@ CASES: dict[str, Case] = {
     "vae iwae conv": Case(VAE, IMAGES, CONV | {"objective": "iwae", "n_samples": 5}),
     **{f"ae {name}": Case(Autoencoder, TABLE, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
     **{f"vae {name}": Case(VAE, IMAGES, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
-    "cvae": Case(CVAE, TABLE),
-    "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7}),
+    "cvae": Case(CVAE, TABLE, {"consistency_weight": 0.0}),
+    "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7, "consistency_weight": 0.0}),
     "vae conv, two outputs": Case(VAE, COLOUR, CONV | {"likelihood": "gaussian-heteroscedastic"}),
 }
 VAES = [name for name, case in CASES.items() if issubclass(case.family, VAE)]

@@ -295,6 +295,7 @@ _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
     Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
+    Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, kinds=WITHOUT_LABELS),
     Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
     Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),
     Parameter(
@@ -364,9 +365,25 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Parameter(
         "classifier_weight",
-        1.0,
+        10.0,
         Real(0),
         "Weight of the classifier's cross-entropy, in nats against nats.",
+        _MODEL,
+        kinds=(CVAE,),
+    ),
+    Parameter(
+        "consistency_weight",
+        50.0,
+        Real(0),
+        "Weight of the classifier's change around rows without a label.",
+        _MODEL,
+        kinds=(CVAE,),
+    ),
+    Parameter(
+        "consistency_radius",
+        0.5,
+        Real(0),
+        "How far around: a share of the rows' distance from their mean.",
         _MODEL,
         kinds=(CVAE,),
     ),

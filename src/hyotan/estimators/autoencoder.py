@@ -31,6 +31,8 @@ class Autoencoder(LatentEstimator):
     Parameters
     ----------
     latent_dim : size of the code.
+    ordered : the code can be cut after any prefix: its first k values are a code of size k (nested dropout, Rippel et
+        al. 2014). One training then stands for all sizes; see :meth:`reconstruction_errors_by_size`.
     hidden_dims : widths of the encoder's hidden layers, mirrored in the decoder; ``()`` for none.
     activation : of the hidden layers.
     architecture : ``mlp``, ``conv``, or ``auto``.
@@ -69,6 +71,7 @@ class Autoencoder(LatentEstimator):
         self,
         latent_dim: int = 16,
         *,
+        ordered: bool = False,
         hidden_dims: Sequence[int] | str = "auto",
         activation: str = "gelu",
         architecture: str = "auto",
@@ -105,6 +108,7 @@ class Autoencoder(LatentEstimator):
         verbose: int = 0,
     ) -> None:
         self.latent_dim = latent_dim
+        self.ordered = ordered
         self.hidden_dims = hidden_dims
         self.activation = activation
         self.architecture = architecture

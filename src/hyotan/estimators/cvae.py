@@ -26,8 +26,12 @@ from hyotan.parameters import CVAE as KIND
 from hyotan.training.callbacks import Callback
 from hyotan.training.rows import Rows
 
-COMPANIONS = 64
-"""Labelled rows that each batch has at least for the classifier's term: its own ones, or else others beside it."""
+COMPANION_SHARE = 0.25
+"""Where fewer of the rows have labels, so many labelled ones join each batch, as a share of its size."""
+
+
+SPREAD_ROWS = 10_000
+"""Rows that the spread of the data is taken from."""
 
 
 class CVAE(VAE):
@@ -43,6 +47,9 @@ class CVAE(VAE):
     unlabelled_rows : ``marginalise`` sums the bound over the classes that a row may have, by a classifier trained
         along; ``zero`` gives such rows a zero embedding: "no label" is one label more.
     classifier_weight : of the classifier's cross-entropy on labelled rows, in nats against nats.
+    consistency_weight, consistency_radius : keep the classifier's answer the same around rows without a label (virtual
+        adversarial training, Miyato et al. 2018), within a share of the rows' distance from their mean. This goes
+        beyond M2; 0 is M2 as published.
     unlabelled : the label that says none; None and NaN always do.
     labelled_fraction : share of each class's labels that training sees, the others hidden: for experiments.
     others : as for :class:`hyotan.VAE`.
@@ -81,7 +88,9 @@ class CVAE(VAE):
         n_samples: int = 1,
         label_dim: int = 64,
         unlabelled_rows: str = "marginalise",
-        classifier_weight: float = 1.0,
+        classifier_weight: float = 10.0,
+        consistency_weight: float = 50.0,
+        consistency_radius: float = 0.5,
         unlabelled: int | str = -1,
         labelled_fraction: float = 1.0,
         likelihood: str = "auto",
@@ -120,6 +129,8 @@ class CVAE(VAE):
         self.label_dim = label_dim
         self.unlabelled_rows = unlabelled_rows
         self.classifier_weight = classifier_weight
+        self.consistency_weight = consistency_weight
+        self.consistency_radius = consistency_radius
         self.unlabelled = unlabelled
         self.labelled_fraction = labelled_fraction
         self.likelihood = likelihood
@@ -331,18 +342,23 @@ class CVAE(VAE):
         validation: Rows | None,
         batch_size: int,
     ) -> tuple[Rows, Rows | None]:
+        self.model_.radius = self.consistency_radius * self._spread(X[split.train[:SPREAD_ROWS]])
         own = split.train if validation is not None else slice(None)
         here, held_out = classes[own], classes[split.validation]
         labelled = np.flatnonzero(classes >= 0)
         train = replace(train, classes=self._on_device(here))
-        if self.model_.classifier is not None and (here >= 0).mean() * batch_size < min(COMPANIONS, len(labelled)):
+        if self.model_.classifier is not None and (here >= 0).mean() < COMPANION_SHARE:
             # Where labels are rare, those of held-out rows teach the classifier too, and validation does without them.
-            held_out = np.full_like(held_out, UNKNOWN)
+            held_out, count = np.full_like(held_out, UNKNOWN), max(1, round(COMPANION_SHARE * batch_size))
             companions = self._resident(X[labelled])
             companions = dynamically_binarised(companions) if self.binarise is not None else companions
             companions = replace(companions, classes=self._on_device(classes[labelled]))
-            train = replace(train, companions=companions, companions_a_batch=min(COMPANIONS, len(labelled)))
+            train = replace(train, companions=companions, companions_a_batch=min(count, len(labelled)))
         return train, None if validation is None else replace(validation, classes=self._on_device(held_out))
+
+    def _spread(self, X: np.ndarray) -> float:
+        """Root mean square of the rows' Euclidean distances from their mean, in the model's range."""
+        return float(np.sqrt(self._to_model(X).var(axis=0, dtype=np.float64).sum()))
 
     def _on_device(self, classes: np.ndarray) -> Tensor:
         return torch.from_numpy(classes).to(self.device_)
@@ -363,6 +379,7 @@ class CVAE(VAE):
             classifier,
             torch.tensor(log_prior, dtype=torch.float32),
             classifier_weight=settings["classifier_weight"],
+            consistency_weight=settings["consistency_weight"],
             standard_deviation=VARIANCES[settings["variance"]],
             beta=settings["beta"],
             beta_warmup=settings["beta_warmup"],

@@ -11,16 +11,23 @@ from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
 from hyotan.distributions import Likelihood, normal, standard_normal
-from hyotan.losses import free_bits, kl_per_dimension, log_weights, negative_elbo, warmed_beta
+from hyotan.losses import (
+    free_bits,
+    kl_per_dimension,
+    log_weights,
+    negative_elbo,
+    virtual_adversarial,
+    warmed_beta,
+)
 from hyotan.models.vae import VAEModel
 from hyotan.nn import LabelledDecoder, LabelledEncoder
 from hyotan.objective import Labels, Progress, Terms
 
-LEAST_PROBABILITY = 1e-3
-"""Classes less probable than this are left out of the sum over the classes of a row.
+LEAST_PROBABILITY, MOST_CLASSES = 0.05, 4
+"""Classes less probable, or beyond so many, are left out of the sum over a row's classes; the others add up to 1 again.
 
-What they would add to the bound and to its gradient is in proportion to their probability; after the first epochs most
-rows have one or two classes left, and the sum costs little more than a known label.
+A posterior truncated like that still gives a bound (Lücke & Eggert 2010). What is left out would add to it, and to its
+gradient, in proportion to its probability; soon most rows have one class left, and the sum costs what a label costs.
 """
 
 LEAST_LOG_PROBABILITY = math.log(LEAST_PROBABILITY)
@@ -71,7 +78,13 @@ class CVAEModel(VAEModel):
     classifier : (batch, *features) to logits of q(y|x), (batch, classes); or None.
     log_prior : (classes,), log p(y).
     classifier_weight : of the classifier's cross-entropy on labelled rows, in nats against nats.
+    consistency_weight : of the change of the classifier's answer around rows without a label (Miyato et al. 2018), in
+        training alone.
     others : as for :class:`VAEModel`.
+
+    Attributes
+    ----------
+    radius : how far "around" goes, in the model's range.
     """
 
     encoder: LabelledEncoder  # pyrefly: ignore[bad-override-mutable-attribute]
@@ -86,10 +99,12 @@ class CVAEModel(VAEModel):
         classifier: nn.Module | None,
         log_prior: Tensor,
         classifier_weight: float = 1.0,
+        consistency_weight: float = 0.0,
         **settings: object,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **settings)  # pyrefly: ignore[bad-argument-type]
         self.classifier, self.classifier_weight = classifier, classifier_weight
+        self.consistency_weight, self.radius = consistency_weight, 0.0
         self.register_buffer("log_prior", log_prior)
 
     @property
@@ -160,9 +175,23 @@ class CVAEModel(VAEModel):
     # -- training ----------------------------------------------------------------------------------------------------
 
     def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
-        """The negative bound, per sample, in nats, plus the classifier's mean cross-entropy on the labelled rows."""
-        classes = x.new_full((len(x),), -1, dtype=torch.int64) if labels is None else labels.classes
+        """The negative bound, per sample, in nats, plus the classifier's own terms, means over the batch.
+
+        Companions count as rows of the batch: the mean loss is that over both.
+        """
+        n, classes = len(x), x.new_full((len(x),), -1, dtype=torch.int64) if labels is None else labels.classes
+        if labels is not None and labels.companions is not None:
+            x, classes = torch.cat([x, labels.companions[0]]), torch.cat([classes, labels.companions[1]])
         logits = None if self.classifier is None else self.classifier(x).float()
+        terms = self._bound(x, classes, logits, progress)
+        loss = (n * terms.loss[:n] + terms.loss[n:].sum()) / len(x)
+        if logits is not None:
+            loss = loss + self._classifiers_terms(x, classes, logits)
+        parts = (terms.reconstruction, terms.code, terms.kl, terms.label)
+        return Terms(loss, *(None if part is None else part[:n] for part in parts))  # pyrefly: ignore[bad-argument-type]
+
+    def _bound(self, x: Tensor, classes: Tensor, logits: Tensor | None, progress: Progress | None) -> Terms:
+        """The negative bound of rows whose class is known, or -1."""
         pairs, label_cost = self._pairs(classes, logits)
         posterior = self._posterior(self.encoder.from_hidden(pairs.of(self.encoder.trunk(x)), pairs.label))
         z = posterior.rsample(torch.Size([self.n_samples]))
@@ -171,8 +200,7 @@ class CVAEModel(VAEModel):
         kl = pairs.mean(kl_per_dimension(posterior), len(x))
         beta = warmed_beta(self.beta, self.beta_warmup, progress)
         loss = negative_elbo(reconstruction, free_bits(kl, self.free_bits), beta)
-        if logits is not None and label_cost is not None:
-            loss = loss + label_cost + self.classifier_weight * self._cross_entropy(logits, classes, labels)
+        loss = loss if label_cost is None else loss + label_cost
         return Terms(loss, reconstruction, pairs.mean(posterior.mean, len(x)), kl, label_cost)
 
     def _pairs(self, classes: Tensor, logits: Tensor | None) -> tuple[Pairs, Tensor | None]:
@@ -182,7 +210,8 @@ class CVAEModel(VAEModel):
         known = self.one_hot(classes)
         is_known = (classes >= 0)[:, None]
         log_q = logits.log_softmax(-1)
-        likely = log_q >= log_q.detach().amax(-1, keepdim=True).clamp(max=LEAST_LOG_PROBABILITY)
+        highest = log_q.detach().topk(min(MOST_CLASSES, self.n_classes), dim=-1).values
+        likely = (log_q >= highest[:, -1:]) & (log_q >= highest[:, :1].clamp(max=LEAST_LOG_PROBABILITY))
         kept = torch.where(is_known, known > 0, likely)
         # Over the classes kept the probabilities add up to 1 again; a known class has all of it.
         log_q = log_q.masked_fill(~kept, -torch.inf).log_softmax(-1)
@@ -190,14 +219,15 @@ class CVAEModel(VAEModel):
         rows, columns = kept.nonzero(as_tuple=True)
         return Pairs(rows, self.one_hot(columns), log_q[rows, columns].exp()), cost
 
-    def _cross_entropy(self, logits: Tensor, classes: Tensor, labels: Labels | None) -> Tensor:
-        """Mean over the rows whose class is known, those of the batch and their companions; 0 where there are none."""
+    def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor) -> Tensor:
+        """Cross-entropy, a mean over the rows with a class; and around the others, that the answer stays the same."""
         known = classes >= 0
-        logits, classes = logits[known], classes[known]
-        if labels is not None and labels.companions is not None and self.classifier is not None:
-            x, more = labels.companions
-            logits, classes = torch.cat([logits, self.classifier(x).float()]), torch.cat([classes, more])
-        return F.cross_entropy(logits, classes, reduction="sum") / max(1, len(classes))
+        cross_entropy = F.cross_entropy(logits[known], classes[known], reduction="sum") / known.sum().clamp(min=1)
+        loss = self.classifier_weight * cross_entropy
+        if self.training and self.classifier is not None and self.consistency_weight and not bool(known.all()):
+            change = virtual_adversarial(self.classifier, x[~known], logits[~known], self.radius)
+            loss = loss + self.consistency_weight * change.mean()
+        return loss
 
     # -- the likelihood ----------------------------------------------------------------------------------------------
 

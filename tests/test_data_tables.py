@@ -265,23 +265,26 @@ def test_a_column_without_any_value_is_refused(write: Writer, missing: str) -> N
         load(write("a,b\n1,\n2,\n"), missing=missing)
 
 
-def test_a_gap_in_the_label_is_refused_or_dropped(write: Writer) -> None:
+def test_a_row_without_a_label_is_dropped_where_gaps_are(write: Writer) -> None:
     path = write("k,x\n3,1\n,2\n4,3\n")
-    with pytest.raises(DataError, match=r"1 value missing in 1 of 3 rows: 'k' \(1\)"):
-        load(path, label="k")
     dataset = load(path, label="k", missing="drop")
     assert dataset.y.tolist() == [3, 4]
     assert dataset.y.dtype == np.int64
 
 
+@pytest.mark.parametrize("missing", ["error", "mean"])
 @pytest.mark.parametrize(
     ("values", "expected", "mark"),
     [(("3", "4"), [3, -1, 4], "-1"), (("a", "b"), ["a", None, "b"], "None")],
 )
-def test_filling_marks_rows_without_a_label(write: Writer, values: tuple, expected: list, mark: str) -> None:
-    dataset = load(write("k,x\n{},1\n,2\n{},3\n".format(*values)), label="k", missing="mean")
+def test_rows_without_a_label_are_marked_and_kept(
+    write: Writer, values: tuple, expected: list, mark: str, missing: str
+) -> None:
+    dataset = load(write("k,x\n{},1\n,2\n{},3\n".format(*values)), label="k", missing=missing)
     assert dataset.y.tolist() == expected
-    assert dataset.notes == (f"The label of 1 row was missing and is now {mark}.",)
+    assert dataset.notes == (f"1 row without a label, now {mark}.",)
+    with pytest.raises(DataError, match=r"1 value missing in 1 of 3 rows: 'x' \(1\)"):
+        load(write("k,x\n{},1\n,\n{},3\n".format(*values)), label="k")
 
 
 def test_the_mark_for_unlabelled_rows_must_be_free(write: Writer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hyotan import metrics
 from hyotan.diagnosis import Facts, Finding, diagnose
-from hyotan.estimators import VAE
+from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 
 NLL_ROWS, NLL_SAMPLES = 500, 200
@@ -53,6 +53,7 @@ class Evaluation:
     mse_mean_image, mse_pca : baselines fitted on the training rows; None where these were not given.
     pca_difference_error : standard error of the difference from PCA, row by row.
     likelihood : the importance-sampled estimate of a VAE; None otherwise.
+    label_error : share of labels that a CVAE predicts wrongly; None for other models, or without labels.
     """
 
     n_rows: int
@@ -71,6 +72,7 @@ class Evaluation:
     mse_pca: float | None
     pca_difference_error: float | None
     likelihood: Likelihood | None
+    label_error: float | None = None
     diagnosis: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def evaluate(
     X: np.ndarray,
     train: np.ndarray | None = None,
     *,
+    y: np.ndarray | None = None,
     nll_rows: int = NLL_ROWS,
     nll_samples: int = NLL_SAMPLES,
     random_state: int = 0,
@@ -94,6 +97,7 @@ def evaluate(
     estimator : fitted.
     X : (n, *features), rows that it has not seen.
     train : (m, *features), the training rows, for the mean image and PCA of the same size; None leaves them out.
+    y : (n,), labels of X, for a model that predicts them.
     nll_rows, nll_samples : what to spend on a VAE's likelihood; 0 rows for none.
     random_state : seed of everything that is drawn: the objective's noise, binarised test rows, latent samples.
     """
@@ -121,6 +125,7 @@ def evaluate(
         mse_pca=None if pca is None else float(pca.mean()),
         pca_difference_error=None if pca is None else metrics.standard_error(errors - pca),
         likelihood=_likelihood(estimator, _some(X, nll_rows, random_state), nll_samples, random_state),
+        label_error=_label_error(estimator, X, y),
     )
     facts = _facts(estimator, record, len(X) if train is None else len(train))
     return replace(record, diagnosis=tuple(diagnose(facts)))
@@ -176,9 +181,17 @@ def _likelihood(estimator: LatentEstimator, X: np.ndarray, samples: int, random_
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
     terms = estimator.loss_samples(X, random_state)
-    bound = float((terms["reconstruction"] + terms["kl"].sum(axis=1)).mean(dtype=np.float64))
+    bound = float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
     mean = float(nll.mean())
     return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
+
+
+def _label_error(estimator: LatentEstimator, X: np.ndarray, y: np.ndarray | None) -> float | None:
+    """Of the rows whose label the model knows at all."""
+    if not isinstance(estimator, CVAE) or y is None:
+        return None
+    known = np.isin(y, estimator.classes_)
+    return float(np.mean(estimator.predict(X[known]) != y[known])) if known.any() else None
 
 
 def as_trained(estimator: LatentEstimator, X: np.ndarray, random_state: int) -> np.ndarray:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hyotan.data import Dataset
-from hyotan.estimators import VAE
+from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import are_active
 from hyotan.plots import (
     Display,
+    ExchangeDisplay,
     InterpolationDisplay,
     KLPerDimensionDisplay,
     LatentScatterDisplay,
@@ -26,6 +28,9 @@ from hyotan.plots import (
 from hyotan.runs import FIGURES, FittedRun, tracked_rows
 
 SCATTER_ROWS = 5000
+
+EXCHANGED, MOST_LABELS = 8, 20
+"""Rows whose style is shown under every label, and labels from which on there are too many to show."""
 
 
 class Shown:
@@ -88,12 +93,12 @@ def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
 
 
 def samples_display(
-    estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None
+    estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **label: Any
 ) -> SamplesDisplay:
-    """New samples as a figure."""
+    """New samples as a figure; ``y``, where it is given, says of which label."""
     shown = Shown(estimator)
     return SamplesDisplay.from_arrays(
-        shown.scaled(estimator.sample(n, random_state=random_state)),
+        shown.scaled(estimator.sample(n, random_state=random_state, **label)),
         value_range=shown.value_range if shown.is_image else None,
         columns=columns,
         origin="the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes",
@@ -118,7 +123,7 @@ def latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
 def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """A grid of decoded codes over a code of size 2."""
     estimator, shown = run.estimator, Shown(run.estimator)
-    if estimator.latent_dim != 2 or not shown.is_image:
+    if estimator.latent_dim != 2 or not shown.is_image or isinstance(estimator, CVAE):
         return
     is_vae = isinstance(estimator, VAE)
     limits = None if is_vae else central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X))]))
@@ -138,6 +143,25 @@ def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
 def manifold_steps(side: int) -> int:
     """Images along each axis of a manifold, so that each is large enough to be read."""
     return 12 if side <= 16 else 20 if side <= 40 else 10
+
+
+def exchange(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """The style of a few rows under every label."""
+    estimator, shown = run.estimator, Shown(run.estimator)
+    if not isinstance(estimator, CVAE) or not shown.is_image or run.test.y is None:
+        return
+    rows = tracked_rows(run.test)
+    rows = rows[np.isin(run.test.y[rows], estimator.classes_)][:EXCHANGED]
+    if len(rows) == 0 or len(estimator.classes_) > MOST_LABELS:
+        return
+    X, y = run.test.X[rows], run.test.y[rows]
+    images = estimator.exchange_labels(X, y)
+    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
+    labels = [str(label) for label in estimator.classes_]
+    yield (
+        "exchange.png",
+        ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), [str(k) for k in y], value_range=shown.value_range),
+    )
 
 
 def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
@@ -166,6 +190,7 @@ DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
     "samples": samples,
     "latent": latent,
     "manifold": manifold,
+    "exchange": exchange,
     "kl": kl,
     "animation": animation,
 }
@@ -187,13 +212,15 @@ def interpolation_display(estimator: LatentEstimator, a: np.ndarray, b: np.ndarr
     )
 
 
-def reconstructions_display(estimator: LatentEstimator, dataset: Dataset, n: int = 10) -> ReconstructionsDisplay:
-    """The first rows of a dataset beside their reconstructions."""
+def reconstructions_display(
+    estimator: LatentEstimator, dataset: Dataset, n: int = 10, **label: Any
+) -> ReconstructionsDisplay:
+    """The first rows of a dataset beside their reconstructions; ``y`` is one label to tell the model, where given."""
     shown = Shown(estimator)
     X = dataset.X[:n]
     return ReconstructionsDisplay.from_arrays(
         shown.rows(X),
-        shown.scaled(estimator.reconstruct(X)),
+        shown.scaled(estimator.reconstruct(X, **label)),
         None if dataset.y is None else list(dataset.y[:n]),
         value_range=shown.value_range if shown.is_image else None,
         columns=dataset.feature_names,

@@ -446,7 +446,7 @@ def _train(
             raise
         estimator.callbacks = None
         estimator.save(folder.path / MODEL)
-        evaluation = evaluate(estimator, test.X, train.X)
+        evaluation = evaluate(estimator, test.X, train.X, y=test.y)
         folder.write_metrics(metrics_of(estimator, evaluation))
     return FittedRun(folder, estimator, train, test, evaluation, _frames(estimator, tracker))
 

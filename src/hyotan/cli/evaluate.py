@@ -51,7 +51,8 @@ def evaluate(
     folder = open_run(run, "evaluate")
     estimator = folder.load_model()
     train, test = folder.split_data()
-    evaluation = evaluate_estimator(estimator, test.X, train.X, nll_rows=nll_rows, nll_samples=nll_samples)
+    effort = {"nll_rows": nll_rows, "nll_samples": nll_samples}
+    evaluation = evaluate_estimator(estimator, test.X, train.X, y=test.y, **effort)
     record = metrics_of(estimator, evaluation)
     with folder.locked():
         folder.write_metrics(record)

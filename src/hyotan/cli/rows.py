@@ -13,7 +13,7 @@ from hyotan.container import write_bytes_atomically
 from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
-from hyotan.estimators import load
+from hyotan.estimators import CVAE, load
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs import CONFIG, DataOptions, RunFolder
 
@@ -115,6 +115,27 @@ class Used:
                 fix,
             )
 
+    def label(self, text: str | None, flag: str) -> dict[str, Any]:
+        """The label that was typed, as ``y`` of a conditional model; nothing where none was.
+
+        Raises
+        ------
+        SettingsError
+            The model takes no labels, or knows no such label.
+        """
+        if text is None:
+            return {}
+        if not isinstance(self.estimator, CVAE):
+            fix = f"Leave it out, or train one that does: hyotan fit {self._source()} --model cvae"
+            raise SettingsError(f"{flag} {text}: a {self.estimator.kind} takes no labels.", fix)
+        known = {str(label): label for label in self.estimator.classes_.tolist()}
+        if text not in known:
+            raise SettingsError(f"{flag} {text}: the model knows no such label.", did_you_mean(text, known))
+        return {"y": known[text]}
+
+    def _source(self) -> str:
+        return self.run.config.source if self.run is not None else "SOURCE"
+
     def output(self, out: str | None, default: str, source: str | None = None) -> Path:
         """Where a result goes: the path given, else a file in the run folder; never over the data themselves."""
         path = Path(out) if out is not None else self.folder / default
@@ -146,6 +167,29 @@ def write_rows(path: Path, array: np.ndarray, names: Sequence[str]) -> Path:
     if not path.parent.is_dir():
         raise DataError(f"The folder {path.parent} does not exist.", f"Type: mkdir -p {path.parent}")
     write_bytes_atomically(path, WRITERS[path.suffix](array, names))
+    return path
+
+
+def write_labels(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> Path:
+    """Write the label of each row, (n,), and its probability, (n,), as ``.csv`` or ``.tsv``.
+
+    Raises
+    ------
+    SettingsError
+        The path's ending is neither.
+    """
+    delimiters = {".csv": ",", ".tsv": "\t"}
+    if path.suffix not in delimiters:
+        raise SettingsError(f"{path.name} cannot be written: its ending is not known.", "Choose from: .csv, .tsv.")
+    import io
+
+    import pyarrow as pa
+    from pyarrow import csv
+
+    buffer = io.BytesIO()
+    columns = pa.table({"label": pa.array(labels.tolist()), "probability": probabilities})
+    csv.write_csv(columns, buffer, csv.WriteOptions(delimiter=delimiters[path.suffix]))
+    write_bytes_atomically(path, buffer.getvalue())
     return path
 
 

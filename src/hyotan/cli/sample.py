@@ -14,15 +14,24 @@ from hyotan.parameters import Integer
     examples=[
         "hyotan sample runs/mnist-vae-1",
         "hyotan sample runs/table-vae-1 -n 1000 -o synthetic.csv",
+        "hyotan sample runs/mnist-cvae-1 --of 3",
     ],
 )
 @click.argument("run", type=click.Path())
 @click.option("-n", "n_samples", metavar="N", type=Checked(Integer(1)), default=64, help="How many.  [64]")
+@click.option("--of", metavar="LABEL", help="Rows of this label alone (cvae).")
 @click.option("--random-state", metavar="N", type=Checked(Integer(0)), default=0, help="Seed.  [0]")
 @click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv …  [RUN/samples.npy]")
 @output_options
 def sample(
-    run: str, n_samples: int, random_state: int, out: str | None, as_json: bool, quiet: bool, debug: bool
+    run: str,
+    n_samples: int,
+    of: str | None,
+    random_state: int,
+    out: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
 ) -> None:
     """Draw codes (a VAE's from its prior, an autoencoder's from a Gaussian on its codes) and decode them."""
     from hyotan.cli.rows import Used, feature_names, write_rows
@@ -30,8 +39,9 @@ def sample(
 
     used = Used(run)
     names = feature_names(used)
-    rows = used.estimator.sample(n_samples, random_state=random_state)
+    label = used.label(of, "--of")
+    rows = used.estimator.sample(n_samples, random_state=random_state, **label)
     path = write_rows(used.output(out, "samples.npy"), rows, names)
-    display = samples_display(used.estimator, min(n_samples, 100), random_state, names or None)
+    display = samples_display(used.estimator, min(n_samples, 100), random_state, names or None, **label)
     picture = display.save(path.with_suffix(".png"))
     Printer(as_json, quiet).result({"file": path, "picture": picture, "rows": len(rows)}, [str(path), str(picture)])

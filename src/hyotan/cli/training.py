@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from hyotan.cli.output import Printer, plain
-from hyotan.data import NAMES
+from hyotan.data import NAMES, Dataset
 from hyotan.data.words import counted
+from hyotan.errors import DataError
 from hyotan.evaluation import Evaluation
 from hyotan.gallery import draw
-from hyotan.parameters import PARAMETERS
+from hyotan.parameters import CVAE, PARAMETERS
 from hyotan.runs import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
 from hyotan.runs import fit as fit_run
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
@@ -45,7 +45,7 @@ def train_new(
     noted = replace(
         config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
     )
-    rehearse(noted, train.X)
+    rehearse(noted, train)
     more = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
     return watched(
@@ -82,15 +82,18 @@ class Rehearsal(Callback):
         raise Ready
 
 
-def rehearse(config: RunConfig, X: np.ndarray) -> None:
+def rehearse(config: RunConfig, train: Dataset) -> None:
     """Refuse what training would refuse before its first step: before a folder is made, or an old run replaced.
 
     Raises
     ------
     SettingsError, DataError : settings that cannot work, or not with these rows.
     """
+    if config.kind == CVAE and train.y is None:
+        fix = "Name the column that holds them: --label COLUMN; or take --model vae, which needs none."
+        raise DataError(f"{config.source} has no labels, which --model cvae needs for some rows.", fix)
     with suppress(Ready):
-        config.make_estimator(callbacks=[Rehearsal()]).fit(X)
+        config.make_estimator(callbacks=[Rehearsal()]).fit(train.X, train.y)
 
 
 class Announcement(Callback):
@@ -158,6 +161,8 @@ def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
     if e.kl is not None:
         lines.append(f"    reconstruction      {e.reconstruction:.2f} nats")
         lines.append(f"    KL                  {e.kl:.2f} nats, {e.active_units} of {e.latent_dim} units active")
+    if e.label_error is not None:
+        lines.append(f"  label error           {100 * e.label_error:.2f} %")
     if e.likelihood is not None:
         nll = e.likelihood
         # On grey values there is no p(x): the same average of weights is a tighter cross-entropy bound, no likelihood.

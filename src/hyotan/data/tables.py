@@ -218,20 +218,25 @@ def _gaps(y: np.ndarray | None, rows: int) -> np.ndarray:
 def _without_gaps(
     X: np.ndarray, y: np.ndarray | None, names: Sequence[str], request: Request
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Gaps dealt with as asked for. A row without a label can still be learned from: only ``drop`` leaves it out."""
     empty, unlabelled = np.isnan(X), _gaps(y, len(X))
-    if not (empty.any() or unlabelled.any()):
-        return X, y, []
-    deal_with = {"error": _refuse_gaps, "drop": _dropped, "mean": _filled}[request.missing]
-    return deal_with(X, y, empty, unlabelled, [*names, str(request.label)])
+    if request.missing == "drop" and (empty.any() or unlabelled.any()):
+        return _dropped(X, y, empty, unlabelled)
+    notes = []
+    if y is not None and unlabelled.any():
+        y = _unlabelled(y, unlabelled)
+        notes.append(f"{counted(int(unlabelled.sum()), 'row')} without a label, now {y[unlabelled][0]}.")
+    if empty.any():
+        X, filled = (_refuse_gaps if request.missing == "error" else _filled)(X, empty, names)
+        notes = [*filled, *notes]
+    return X, y, notes
 
 
-def _refuse_gaps(
-    X: np.ndarray, y: np.ndarray | None, empty: np.ndarray, unlabelled: np.ndarray, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    counts = [*empty.sum(axis=0).tolist(), int(unlabelled.sum())]
+def _refuse_gaps(X: np.ndarray, empty: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    counts = empty.sum(axis=0).tolist()
     holed = [f"'{name}' ({count:,})" for name, count in zip(names, counts, strict=True) if count]
     shown = ", ".join(holed[:8]) + (f" and {len(holed) - 8} more" if len(holed) > 8 else "")
-    rows = int((empty.any(axis=1) | unlabelled).sum())
+    rows = int(empty.any(axis=1).sum())
     raise DataError(
         f"{counted(sum(counts), 'value')} missing in {rows:,} of {counted(len(X), 'row')}: {shown}.",
         "Leave those rows out with --missing drop, or fill in the column's mean with --missing mean "
@@ -240,7 +245,7 @@ def _refuse_gaps(
 
 
 def _dropped(
-    X: np.ndarray, y: np.ndarray | None, empty: np.ndarray, unlabelled: np.ndarray, names: Sequence[str]
+    X: np.ndarray, y: np.ndarray | None, empty: np.ndarray, unlabelled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     whole = ~(empty.any(axis=1) | unlabelled)
     if not whole.any():
@@ -251,18 +256,11 @@ def _dropped(
     return X[whole], None if y is None else _settled(y[whole]), [note]
 
 
-def _filled(
-    X: np.ndarray, y: np.ndarray | None, empty: np.ndarray, unlabelled: np.ndarray, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    notes = []
-    if empty.any():
-        holed = [name for name, hole in zip(names, empty.sum(axis=0).tolist(), strict=False) if hole]
-        filled = counted(int(empty.sum()), "missing value")
-        notes.append(f"The column's mean was filled in for {filled} in {listed(holed)} (--missing mean).")
-    if y is not None and unlabelled.any():
-        y = _unlabelled(y, unlabelled)
-        notes.append(f"The label of {counted(int(unlabelled.sum()), 'row')} was missing and is now {y[unlabelled][0]}.")
-    return np.where(empty, np.nanmean(X, axis=0), X), y, notes
+def _filled(X: np.ndarray, empty: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    holed = [name for name, hole in zip(names, empty.sum(axis=0).tolist(), strict=True) if hole]
+    filled = counted(int(empty.sum()), "missing value")
+    note = f"The column's mean was filled in for {filled} in {listed(holed)} (--missing mean)."
+    return np.where(empty, np.nanmean(X, axis=0), X), [note]
 
 
 def _settled(y: np.ndarray) -> np.ndarray:

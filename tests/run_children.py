@@ -200,6 +200,16 @@ def resume(folder: str, max_epochs: int | None = None) -> None:
     runs.resume(runs.RunFolder(folder), max_epochs)
 
 
+def study(folder: str) -> None:
+    """Bring a study to its end in this process, without what takes most of its time: pictures, runs of K-means."""
+    from hyotan.study import engine, measures
+    from hyotan.study.folder import StudyFolder
+
+    measures.RUNS, measures.SELECTION_RUNS, measures.WALKS = 3, 2, 5
+    engine.experiments = lambda folder: None
+    engine.run(StudyFolder(folder), jobs=1)
+
+
 def make(name: str, seed: int, out: str | None = None) -> None:
     """Make a run folder, and print its path."""
     from hyotan.runs import RunConfig, create
@@ -224,7 +234,14 @@ def cli(*arguments: str) -> None:
     main(arguments)
 
 
-JOBS: dict[str, Callable[..., None]] = {"fit": fit, "resume": resume, "make": make, "hold": hold, "cli": cli}
+JOBS: dict[str, Callable[..., None]] = {
+    "fit": fit,
+    "resume": resume,
+    "study": study,
+    "make": make,
+    "hold": hold,
+    "cli": cli,
+}
 
 
 def prepare(

@@ -33,11 +33,15 @@ ROAD = """
     training
     diagnosis
     latent
+    clustering
     estimators
     evaluation
     plots
     runs
     gallery
+    words
+    study
+    report
     cli
     __init__
     __main__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 from sklearn.metrics import mean_squared_error
 
 from hyotan import VAE, Autoencoder, metrics
+from hyotan.errors import DataError
 from hyotan.evaluation import evaluate
 
 RNG = np.random.default_rng(0)
@@ -96,6 +99,118 @@ class TestBaselines:
     def test_pca_of_more_components_than_there_are_takes_all(self) -> None:
         assert metrics.pca_errors(TRAIN, TEST, 500).max() < 1e-9
         assert np.isfinite(metrics.pca_errors(TRAIN[:5], TEST, 16)).all()
+
+
+def best_naming(labels: np.ndarray, clusters: np.ndarray) -> float:
+    """The best share of right rows over every way to name clusters after classes, one to one: all of them tried."""
+    kinds, groups = np.unique(labels).tolist(), np.unique(clusters).tolist()
+    kinds += [None] * max(0, len(groups) - len(kinds))
+    namings = itertools.permutations(kinds, len(groups))
+    return max(
+        np.mean([names[groups.index(g)] == k for k, g in zip(labels, clusters, strict=True)])
+        for names in map(list, namings)
+    )
+
+
+class TestAgreement:
+    """Clusters beside labels."""
+
+    @given(
+        rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=25),
+    )
+    def test_accuracy_is_the_best_of_all_namings(self, rows: list[tuple[int, int]]) -> None:
+        labels, clusters = np.array(rows).T
+        assert metrics.cluster_accuracy(labels, clusters) == pytest.approx(best_naming(labels, clusters))
+
+    def test_names_do_not_matter(self) -> None:
+        labels = np.array(["猫", "犬", "鳥", "猫", "犬"])
+        found = metrics.agreement(labels, np.array([7, -3, 20, 7, -3]))
+        assert found == metrics.Agreement(1.0, 1.0, 1.0, 1.0)
+
+    def test_a_class_in_two_clusters_counts_its_larger_half(self) -> None:
+        assert metrics.cluster_accuracy(np.zeros(10, int), np.repeat([0, 1], [7, 3])) == pytest.approx(0.7)
+
+    def test_two_classes_in_one_cluster_count_the_larger(self) -> None:
+        assert metrics.cluster_accuracy(np.repeat(["a", "b"], [6, 4]), np.zeros(10, int)) == pytest.approx(0.6)
+
+    def test_information_and_rand_index_are_those_of_the_definitions(self) -> None:
+        labels, clusters = RNG.integers(0, 4, 200), RNG.integers(0, 3, 200)
+        table = np.array([[np.sum((labels == i) & (clusters == j)) for j in range(3)] for i in range(4)])
+        h = [stats.entropy(table.sum(axis)) for axis in (1, 0)]
+        shared = sum(h) - stats.entropy(table.ravel())
+        pairs = [sum(math.comb(int(n), 2) for n in part) for part in (table.ravel(), table.sum(1), table.sum(0))]
+        chance = pairs[1] * pairs[2] / math.comb(200, 2)
+        found = metrics.agreement(labels, clusters)
+        assert found.nmi == pytest.approx(2 * shared / sum(h))
+        assert found.v_measure == pytest.approx(2 / (h[0] / shared + h[1] / shared))
+        assert found.ari == pytest.approx((pairs[0] - chance) / ((pairs[1] + pairs[2]) / 2 - chance))
+
+    def test_the_table_counts_rows(self) -> None:
+        table = metrics.contingency(np.array(["b", "a", "b"]), np.array([5, 5, 9]))
+        assert table.tolist() == [[1, 0], [1, 1]]
+
+    @pytest.mark.parametrize("measure", [metrics.agreement, metrics.cluster_accuracy])
+    def test_of_no_rows_is_refused(self, measure) -> None:
+        with pytest.raises(DataError, match=r"only on rows; got none\. Pass rows that have labels\."):
+            measure(np.array([]), np.array([]))
+
+
+class TestCoverage:
+    """How much of the data samples reach."""
+
+    def test_is_that_of_brute_force(self) -> None:
+        real, samples = RNG.normal(size=(120, 3)), RNG.normal(1, 0.5, size=(40, 3))
+        among, between = cdist(real, real), cdist(real, samples)
+        radii = np.sort(among, axis=1)[:, 5]  # the nearest of all is the row itself
+        assert metrics.coverage(real, samples, 5) == pytest.approx(np.mean(between.min(1) <= radii))
+
+    def test_of_the_data_itself_is_one_and_of_another_place_zero(self) -> None:
+        real = RNG.normal(size=(60, 2, 3))
+        assert metrics.coverage(real, real) == 1 and metrics.coverage(real, real + 100) == 0
+
+    def test_does_not_reward_a_single_mode(self) -> None:
+        real = np.concatenate([RNG.normal(size=(90, 2)), RNG.normal(50, 1, size=(10, 2))])
+        assert metrics.coverage(real, RNG.normal(50, 1, size=(500, 2))) <= 0.1
+
+    def test_needs_more_rows_than_neighbours(self) -> None:
+        with pytest.raises(DataError, match=r"by 5 neighbours needs more than 5 real rows; got 5\..*lower k"):
+            metrics.coverage(np.zeros((5, 2)), np.zeros((5, 2)))
+
+
+class TestNeighbours:
+    """What the neighbours of a code say."""
+
+    def test_accuracy_is_that_of_counting_by_hand(self) -> None:
+        train, test = RNG.normal(size=(80, 4)), RNG.normal(size=(30, 4))
+        y_train, y_test = np.where(train[:, 0] > 0, "up", "down"), np.where(test[:, 0] > 0, "up", "down")
+        nearest = np.argsort(cdist(test, train), axis=1)[:, :5]
+        votes = (y_train[nearest] == "up").sum(1) > 2
+        expected = np.mean(votes == (y_test == "up"))
+        assert metrics.knn_accuracy(train, y_train, test, y_test) == pytest.approx(expected)
+
+    def test_accuracy_with_few_rows_takes_fewer_neighbours(self) -> None:
+        codes = np.array([[0.0], [1.0]])
+        assert metrics.knn_accuracy(codes[:1], np.array([3]), codes, np.array([3, 4])) == 0.5
+
+    def test_trustworthiness_is_that_of_the_paper(self) -> None:
+        X, codes, k = RNG.normal(size=(40, 6)), RNG.normal(size=(40, 2)), 7
+        ranks = cdist(X, X).argsort(1).argsort(1)  # 0 is the row itself
+        near = cdist(codes, codes).argsort(1)[:, 1 : k + 1]
+        too_far = sum(max(0, ranks[i, j] - k) for i in range(40) for j in near[i])
+        expected = 1 - 2 / (40 * k * (2 * 40 - 3 * k - 1)) * too_far
+        assert metrics.trustworthiness(X, codes, k) == pytest.approx(expected)
+
+    def test_trustworthiness_of_the_features_themselves_is_one(self) -> None:
+        assert metrics.trustworthiness(TEST, TEST.reshape(len(TEST), -1), k=12) == pytest.approx(1, abs=1e-4)
+
+    def test_trustworthiness_looks_at_some_rows_only(self) -> None:
+        found = [metrics.trustworthiness(TEST, TEST[:, 3], max_rows=n, random_state=s) for n, s in [(99, 0), (99, 1)]]
+        assert found[0] != found[1] and abs(found[0] - found[1]) < 0.1
+
+    def test_trustworthiness_of_very_few_rows(self) -> None:
+        assert 0 <= metrics.trustworthiness(TEST[:3], TEST[:3, 0], k=5) <= 1
+        with pytest.raises(DataError, match=r"among 3 rows or more; got 2"):
+            metrics.trustworthiness(TEST[:2], TEST[:2, 0])
 
 
 @pytest.fixture(scope="module")

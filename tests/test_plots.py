@@ -18,7 +18,11 @@ from sklearn.decomposition import PCA
 from hyotan.errors import DataError, SettingsError
 from hyotan.plots import (
     FIGURES,
+    ClusteringDisplay,
+    CodePlotsDisplay,
+    ConditionalReconstructionsDisplay,
     Display,
+    ExchangeDisplay,
     InterpolationDisplay,
     KLPerDimensionDisplay,
     LatentScatterDisplay,
@@ -26,7 +30,10 @@ from hyotan.plots import (
     ManifoldDisplay,
     ReconstructionsDisplay,
     SamplesDisplay,
+    SizeCurvesDisplay,
     TrainingAnimation,
+    WalksDisplay,
+    Way,
     central_limits,
 )
 from hyotan.plots.canvas import PALETTE
@@ -56,6 +63,12 @@ class Halving:
         return np.random.default_rng(random_state).random((n, 5, 7))
 
 
+CLUSTERINGS = {
+    ("ae", 2): {"v_measure": [0.5, 0.6], "accuracy": [0.6, 0.7], "ari": [0.4, 0.5]},
+    ("vae", 4): {"v_measure": [0.5], "accuracy": [0.6], "ari": [0.4]},
+}
+WAYS = [Way("AE", images(3, 5, 7), "size 4"), Way("CVAE", images(3, 5, 7), "size 4", "acb")]
+
 EVERY: dict[str, Callable[[], Display]] = {
     "loss": lambda: LossCurvesDisplay.from_history(HISTORY),
     "reconstructions": lambda: ReconstructionsDisplay.from_arrays(images(3, 5, 7), images(3, 5, 7)),
@@ -65,6 +78,12 @@ EVERY: dict[str, Callable[[], Display]] = {
     "interpolation": lambda: InterpolationDisplay.from_arrays(images(5, 4, 4)),
     "animation": lambda: TrainingAnimation.from_frames(images(2, 4, 4), images(3, 2, 4, 4)),
     "kl": lambda: KLPerDimensionDisplay.from_kl([1.0, 0.0, 0.5]),
+    "sizes": lambda: SizeCurvesDisplay.from_curves({"ae": {2: (3.0, 2.0, 4.0), 16: (1.0, None, None)}}, "error"),
+    "clustering": lambda: ClusteringDisplay.from_runs(CLUSTERINGS, {"raw": CLUSTERINGS["ae", 2]}),
+    "conditional": lambda: ConditionalReconstructionsDisplay.from_ways(images(3, 5, 7), "abc", WAYS),
+    "exchange": lambda: ExchangeDisplay.from_arrays(images(6, 5, 7).reshape(2, 3, 5, 7), "abc", images(2, 5, 7), "ab"),
+    "walks": lambda: WalksDisplay.from_arrays(images(8, 5, 7).reshape(2, 4, 5, 7), ["AE", "VAE"], [list("abca")] * 2),
+    "codes": lambda: CodePlotsDisplay.from_planes({"one": images(30, 2), "two": images(30, 2)}, list("abc") * 10),
 }
 
 NARROW: dict[str, Callable[[], Display]] = {
@@ -76,6 +95,23 @@ NARROW: dict[str, Callable[[], Display]] = {
     "long names": lambda: LatentScatterDisplay.from_codes(images(30, 4), ["a" * 40, "b" * 40, "c"] * 10),
     "long columns": lambda: ReconstructionsDisplay.from_arrays(images(3, 4), images(3, 4), columns=["c" * 50] * 4),
     "one column": lambda: SamplesDisplay.from_arrays(images(3, 1), columns=["c" * 50]),
+    "long class": lambda: WalksDisplay.from_arrays(
+        images(4, 9, 4)[None], ["瓢箪から駒" * 4], [["プルオーバー", "b", "c", "d"]]
+    ),
+    "many walks": lambda: WalksDisplay.from_arrays(
+        images(60, 9, 4).reshape(3, 20, 9, 4), "abc", [["Tシャツ"] * 20] * 3
+    ),
+    "one way": lambda: ConditionalReconstructionsDisplay.from_ways(
+        images(1, 9, 4), ["瓢箪"], [Way("w" * 50, images(1, 9, 4))]
+    ),
+    "one style": lambda: ExchangeDisplay.from_arrays(images(1, 9, 4)[None], ["プルオーバー"]),
+    "japanese classes": lambda: CodePlotsDisplay.from_planes(
+        {"t" * 60: images(30, 2)}, ["プルオーバー", "コート", "Tシャツ"] * 10
+    ),
+    "one size": lambda: SizeCurvesDisplay.from_curves(
+        {"m" * 50: {7: (1.0, None, None)}}, "誤差", recommended=("m" * 50, 7)
+    ),
+    "one box": lambda: ClusteringDisplay.from_runs({("n" * 50, 3): {"ari": [0.5]}}, measures=["ari"]),
     "profiles": lambda: ReconstructionsDisplay.from_arrays(images(1, 50), images(1, 50), ["d" * 50]),
 }
 

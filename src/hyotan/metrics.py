@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray as Array
+
+from .errors import DataError
 
 ACTIVE_VARIANCE = 0.01
 """A unit is active when the variance of its code over the rows is above this."""
+
+TRIMMED = 0.1
+"""Share of the values, the largest, that a trimmed mean leaves aside."""
 
 
 def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float:
@@ -20,6 +26,11 @@ def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float
 def standard_error(values: Float[Array, " n"]) -> float:
     """Standard error of the mean; 0 for a single value."""
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def trimmed_mean(values: Float[Array, " n"], share: float = TRIMMED) -> float:
+    """Mean without the largest values, a tenth of them by default: of errors, what all but the worst rows have."""
+    return float(np.sort(values)[: max(1, len(values) - int(len(values) * share))].mean())
 
 
 def bits_per_dimension(nats: float, features: int) -> float:
@@ -56,3 +67,136 @@ def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *featur
     with np.errstate(invalid="ignore"):  # constant rows have no variance of which a share could be explained
         pca = PCA(size, random_state=0).fit(flat)
     return row_errors(pca.inverse_transform(pca.transform(flat_test)), flat_test)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well clusters agree with labels; every measure is 1 for the same partition and takes no account of names.
+
+    Attributes
+    ----------
+    v_measure : harmonic mean of homogeneity and completeness.  Rosenberg & Hirschberg 2007.
+    accuracy : share of rows whose cluster is the one assigned to their class (:func:`cluster_accuracy`).
+    nmi : mutual information over the arithmetic mean of both entropies; the same number as the V-measure.
+    ari : Rand index adjusted for chance, 0 for independent partitions.  Hubert & Arabie 1985.
+    """
+
+    v_measure: float
+    accuracy: float
+    nmi: float
+    ari: float
+
+
+AGREEMENTS = tuple(member.name for member in fields(Agreement))
+
+
+def agreement(labels: Shaped[Array, " n"], clusters: Shaped[Array, " n"]) -> Agreement:
+    """All measures of agreement between labels and clusters, numbers or text both.
+
+    Rows whose label is unknown are the caller's to leave out: every value counts as a class of its own here.
+    DataError where there are no rows.
+    """
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, v_measure_score
+
+    table = contingency(labels, clusters)
+    kinds, groups = _numbered(labels), _numbered(clusters)
+    return Agreement(
+        float(v_measure_score(kinds, groups)),
+        _matched_share(table),
+        float(normalized_mutual_info_score(kinds, groups)),
+        float(adjusted_rand_score(kinds, groups)),
+    )
+
+
+def cluster_accuracy(labels: Shaped[Array, " n"], clusters: Shaped[Array, " n"]) -> float:
+    """Share of rows that are right once each cluster is named after a class, one to one, in the best way.
+
+    The Hungarian assignment of Kuhn 1955, as deep clustering reports it (Xie et al. 2016, equation 10). Where there are
+    more clusters than classes, or fewer, those left over count as wrong. Rows whose label is unknown are the caller's
+    to leave out. DataError where there are no rows.
+    """
+    return _matched_share(contingency(labels, clusters))
+
+
+def contingency(labels: Shaped[Array, " n"], clusters: Shaped[Array, " n"]) -> Int[Array, "classes clusters"]:
+    """How many rows each class and cluster share, both in sorted order; DataError where there are no rows."""
+    if not len(labels):
+        raise DataError("Clusters and labels can be compared only on rows; got none.", "Pass rows that have labels.")
+    kinds, groups = _numbered(labels), _numbered(clusters)
+    shape = int(kinds.max()) + 1, int(groups.max()) + 1
+    return np.bincount(kinds * shape[1] + groups, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _numbered(names: Shaped[Array, " n"]) -> Int[Array, " n"]:
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _matched_share(table: Int[Array, "classes clusters"]) -> float:
+    from scipy.optimize import linear_sum_assignment
+
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
+
+
+def coverage(real: Float[Array, "n *features"], samples: Float[Array, "m *features"], k: int = 5) -> float:
+    """Share of the real rows with a sample in their neighbourhood, the ball as far as their ``k``-th real neighbour.
+
+    1 for samples that are like the data everywhere, 0 for samples beside them; it does not reward staying on one
+    mode.  Naeem et al. 2020, equation 9. The work grows with n (n + m): some 2,000 rows of each are enough.
+    DataError where there are not more than ``k`` real rows.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    if len(real) <= k:
+        raise DataError(
+            f"Coverage by {k} neighbours needs more than {k} real rows; got {len(real)}.", "Pass more rows, or lower k."
+        )
+    flat = _flat(real)
+    radii = NearestNeighbors(n_neighbors=k).fit(flat).kneighbors()[0][:, -1]  # a row is not its own neighbour
+    nearest = NearestNeighbors(n_neighbors=1).fit(_flat(samples)).kneighbors(flat)[0][:, 0]
+    return float(np.mean(nearest <= radii))
+
+
+def knn_accuracy(
+    train_codes: Float[Array, "n latent"],
+    train_labels: Shaped[Array, " n"],
+    codes: Float[Array, "m latent"],
+    labels: Shaped[Array, " m"],
+    k: int = 5,
+) -> float:
+    """Share of rows whose label is that of most of their ``k`` nearest training codes.
+
+    Rows whose label is unknown are the caller's to leave out, on both sides.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    nearest = KNeighborsClassifier(min(k, len(train_codes))).fit(train_codes, train_labels)
+    return float(np.mean(nearest.predict(codes) == labels))
+
+
+def trustworthiness(
+    X: Float[Array, "n *features"],
+    codes: Float[Array, "n latent"],
+    k: int = 5,
+    max_rows: int = 2000,
+    random_state: int = 0,
+) -> float:
+    """How far the nearest codes are near among the features too: 1 where no code has a false neighbour.
+
+    Venna & Kaski 2001, over ``k`` neighbours (fewer where there are not 2 k + 1 rows), on at most ``max_rows`` rows
+    drawn at random, because the work grows with their square. DataError for fewer than 3 rows.
+    """
+    from sklearn.manifold import trustworthiness as of_all
+
+    if len(X) < 3:
+        raise DataError(f"Neighbours can be compared among 3 rows or more; got {len(X)}.", "Pass more rows.")
+    rows = some_rows(len(X), max_rows, random_state)
+    return float(of_all(_flat(X)[rows], codes[rows], n_neighbors=min(k, (len(rows) - 1) // 2)))
+
+
+def some_rows(n: int, limit: int, random_state: int = 0) -> Int[Array, " rows"]:
+    """At most ``limit`` of ``n`` row numbers, sorted, drawn at random: the first ones may be sorted by something."""
+    return np.sort(np.random.default_rng(random_state).choice(n, min(n, limit), replace=False))
+
+
+def _flat(rows: Float[Array, "n *features"]) -> Float[Array, "n values"]:
+    return rows.reshape(len(rows), -1)

@@ -16,9 +16,11 @@ from hyotan.errors import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("Start here", "Fit two small models on digits and show what they learned."),
+    "study": ("Start here", "Compare models and latent sizes on SOURCE, and say which to choose."),
     "fit": ("Train", "Train a model on SOURCE and write a run folder."),
     "resume": ("Train", "Go on with a run that was stopped, or train it longer."),
     "evaluate": ("Look", "Say how good a run's model is on rows that it has not seen."),
+    "report": ("Look", "Write the page of a run or a study, to open in a browser."),
     "info": ("Look", "Say what a run, a model file or a SOURCE is."),
     "recipes": ("Look", "List the articles' settings, or show one."),
     "doctor": ("Look", "Say what this installation has: versions, device, disk, data."),
@@ -26,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("Use", "Turn rows into codes."),
     "decode": ("Use", "Turn codes into rows."),
     "reconstruct": ("Use", "Send rows through the code and back."),
+    "classify": ("Use", "Name the label of each row (cvae)."),
     "sample": ("Use", "Make new rows."),
     "interpolate": ("Use", "Walk from one row to another through the latent space."),
     "score": ("Use", "Score how likely each row is; low scores are odd rows."),

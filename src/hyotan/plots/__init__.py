@@ -13,13 +13,19 @@ from __future__ import annotations
 
 from .animation import TrainingAnimation
 from .canvas import Display
+from .clusterings import ClusteringDisplay
+from .codes import CodePlotsDisplay
+from .conditional import ConditionalReconstructionsDisplay, Way
 from .curves import LossCurvesDisplay
+from .exchange import ExchangeDisplay
 from .interpolation import InterpolationDisplay
 from .kl import KLPerDimensionDisplay
 from .manifold import ManifoldDisplay, central_limits
 from .reconstructions import ReconstructionsDisplay
 from .samples import SamplesDisplay
 from .scatter import LatentScatterDisplay
+from .sizes import SizeCurvesDisplay
+from .walks import WalksDisplay
 
 FIGURES: dict[str, type[Display]] = {
     "loss": LossCurvesDisplay,
@@ -30,12 +36,22 @@ FIGURES: dict[str, type[Display]] = {
     "interpolation": InterpolationDisplay,
     "animation": TrainingAnimation,
     "kl": KLPerDimensionDisplay,
+    "sizes": SizeCurvesDisplay,
+    "clustering": ClusteringDisplay,
+    "conditional": ConditionalReconstructionsDisplay,
+    "exchange": ExchangeDisplay,
+    "walks": WalksDisplay,
+    "codes": CodePlotsDisplay,
 }
-"""Every figure by its name, which is also its file's name in a run folder's ``figures/``."""
+"""Every figure by its name, which is also its file's name in a run's or a study's ``figures/``."""
 
 __all__ = [
     "FIGURES",
+    "ClusteringDisplay",
+    "CodePlotsDisplay",
+    "ConditionalReconstructionsDisplay",
     "Display",
+    "ExchangeDisplay",
     "InterpolationDisplay",
     "KLPerDimensionDisplay",
     "LatentScatterDisplay",
@@ -43,6 +59,9 @@ __all__ = [
     "ManifoldDisplay",
     "ReconstructionsDisplay",
     "SamplesDisplay",
+    "SizeCurvesDisplay",
     "TrainingAnimation",
+    "WalksDisplay",
+    "Way",
     "central_limits",
 ]

@@ -19,7 +19,7 @@ from .canvas import WIDTH, Array, AxesDisplay, frozen, write_atomically
 from .pictures import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
 
 PER_ROW = 12
-_HOLD = 600  # milliseconds that both ends of a film stay longer, for the eye to rest
+HOLD = 600  # milliseconds that both ends of a film stay longer, for the eye to rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ class InterpolationDisplay(AxesDisplay):
             raise SettingsError(f"seconds must be above 0; got {seconds:g}.")
         frames = [_enlarged(picture) for picture in to_rgb(self.images, self.value_range)]
         times = [1000 * seconds / max(1, len(frames) - 1)] * len(frames)
-        times[0] += _HOLD
-        times[-1] += _HOLD
+        times[0] += HOLD
+        times[-1] += HOLD
         if there_and_back:
             frames, times = frames + frames[-2:0:-1], times + times[-2:0:-1]
         return gif_bytes(frames, times)

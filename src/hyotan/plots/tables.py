@@ -34,7 +34,7 @@ def column_scale(values: Array) -> tuple[Array, Array]:
 def draw_heat_map(ax: Axes, shares: Array, columns: Sequence[str], rows: Sequence[str] | None) -> AxesImage:
     """Draw (rows, features) numbers in [0, 1] as cells; without ``rows`` the rows are numbered."""
     image = ax.imshow(shares, aspect="auto", cmap=CONTINUOUS, vmin=0, vmax=1, interpolation="nearest")
-    angle = 0 if max(map(_width, columns)) * len(columns) < 40 else 90
+    angle = 0 if max(map(letters, columns)) * len(columns) < 40 else 90
     ax.set_xticks(range(len(columns)), [tidy(name, 20) for name in columns], rotation=angle)
     step = max(1, -(-len(shares) // 36))
     marks = range(0, len(shares), step)
@@ -46,9 +46,9 @@ def draw_heat_map(ax: Axes, shares: Array, columns: Sequence[str], rows: Sequenc
 
 def name_room(columns: Sequence[str]) -> float:
     """Inches that the columns' names need beneath the map."""
-    return 0.35 + 0.085 * min(20, max(map(_width, columns)))
+    return 0.35 + 0.085 * min(20, max(map(letters, columns)))
 
 
-def _width(name: str) -> int:
-    """Width in Latin characters; a Japanese one is twice as wide."""
-    return sum(2 if ord(character) > 0x2E7F else 1 for character in name)
+def letters(text: str) -> int:
+    """Width of a text in Latin characters; a Japanese one is twice as wide."""
+    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)

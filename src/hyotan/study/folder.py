@@ -1,0 +1,339 @@
+"""A study's folder: made, locked while in use, read back; what of it is done and what is left to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from hyotan.atomic import write_bytes_atomically, write_text_atomically
+from hyotan.data import Dataset
+from hyotan.errors import DataError, HyotanError, RunFolderError
+from hyotan.lock import LOCK, held, not_writable
+from hyotan.parameters import CVAE, default_of, parameters_of
+from hyotan.runs import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
+from hyotan.study.labels import UNKNOWN, Classes
+from hyotan.study.plan import CellPlan, StudyConfig
+from hyotan.study.records import Cell
+
+SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
+CELL, FAILURE, ROWS = "cell.json", "failure.json", "rows.npz"
+DATA, FIGURES, REPORT = "data", "figures", "report.html"
+SCHEMA = 1
+
+NO_LABEL = "no label"
+"""What a conditional model takes for "no label" where -1 is a label."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be trained or measured: which, and why.
+
+    Attributes
+    ----------
+    cell : the name of its run folder.
+    model, latent_dim, repeat : of its plan.
+    code, message, fix, exit_code : as the error has them.
+    """
+
+    cell: str
+    model: str
+    latent_dim: int
+    repeat: int
+    code: str
+    message: str
+    fix: str = ""
+    exit_code: int = 2
+
+
+class StudyFolder:
+    """One study's folder.
+
+    Parameters
+    ----------
+    path : the folder; it must exist (:func:`create` makes one).
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not is_study(self.path):
+            what = f"holds no {SETTINGS}" if self.path.is_dir() else "does not exist"
+            raise RunFolderError(f"{self.path} is not a study: it {what}.", "Make one: hyotan study SOURCE")
+        settings = self.path / SETTINGS
+        self.config = StudyConfig.from_toml(settings.read_text(encoding="utf-8"), str(settings))
+        self.plans = self.config.cells()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises
+        ------
+        RunFolderError
+            Another process holds it; names its PID.
+        """
+        with held(self.path):
+            yield
+
+    def load_data(self) -> tuple[Dataset, Dataset]:
+        """Training and test rows: the source's own test split, or its first rows, or a held-out tenth.
+
+        Raises
+        ------
+        DataError
+            The data are not those that the study was made with.
+        """
+        dataset = self.config.load_data()
+        if self.config.fingerprint is not None and dataset.fingerprint() != self.config.fingerprint:
+            raise DataError(
+                f"The data under '{self.config.source}' have changed since {self.path} was made.",
+                "Put the old data back, or start a new study with: hyotan study",
+            )
+        return split(self.config, dataset)
+
+    # -- cells -------------------------------------------------------------------------------------------------------
+
+    def plan(self, name: str) -> CellPlan:
+        """The plan of the cell with this name."""
+        return next(plan for plan in self.plans if plan.name == name)
+
+    def run_path(self, plan: CellPlan) -> Path:
+        """The run folder of a cell."""
+        return self.path / CELLS / plan.name
+
+    def open_run(self, plan: CellPlan, train: Dataset) -> RunFolder:
+        """The run folder of a cell, made where there is none yet, with every default written out."""
+        path = self.run_path(plan)
+        if not (path / CONFIG).is_file():
+            shutil.rmtree(path, ignore_errors=True)  # what a killed process left before there was anything to keep
+            path.mkdir(parents=True)
+            write_text_atomically(path / CONFIG, run_config(self.config, plan, train).to_toml())
+        return RunFolder(path)
+
+    def read_cells(self, plan: CellPlan) -> list[Cell]:
+        """What was measured of one training; nothing where it is not measured yet, or the file is damaged."""
+        found = _read_records(self.run_path(plan) / CELL)
+        return found if [cell.latent_dim for cell in found] == list(plan.sizes) else []
+
+    def write_cells(self, plan: CellPlan, cells: list[Cell]) -> None:
+        """Note what was measured of one training: a record, or of an ordered code one for each size."""
+        records = [cell.to_dict() for cell in cells]
+        write_json(self.run_path(plan) / CELL, records if plan.nested else records[0])
+        (self.run_path(plan) / FAILURE).unlink(missing_ok=True)
+
+    def read_failure(self, plan: CellPlan) -> Failure | None:
+        """Why a cell failed; None where it did not."""
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode((self.run_path(plan) / FAILURE).read_bytes(), type=Failure)
+        return None
+
+    def write_failure(self, failure: Failure) -> None:
+        """Note why a cell failed."""
+        path = self.path / CELLS / failure.cell
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / FAILURE, asdict(failure))
+
+    def baselines_path(self, repeat: int) -> Path:
+        """The file with the baselines of one repeat."""
+        return self.path / CELLS / f"baselines-{repeat}.json"
+
+    def read_baselines(self, repeat: int) -> list[Cell]:
+        """The baselines of one repeat; nothing where they are not measured yet."""
+        return _read_records(self.baselines_path(repeat))
+
+    def write_baselines(self, repeat: int, cells: list[Cell]) -> None:
+        """Note the baselines of one repeat."""
+        write_json(self.baselines_path(repeat), [cell.to_dict() for cell in cells])
+
+    def cells(self) -> list[Cell]:
+        """Every record there is: models in the plan's order, then baselines."""
+        trained = [cell for plan in self.plans for cell in self.read_cells(plan)]
+        return trained + [cell for repeat in range(self.config.repeats) for cell in self.read_baselines(repeat)]
+
+    def failures(self) -> list[Failure]:
+        """Every cell that failed."""
+        found = (self.read_failure(plan) for plan in self.plans if not self.read_cells(plan))
+        return [failure for failure in found if failure is not None]
+
+    def load_run(self, plan: CellPlan) -> RunFolder | None:
+        """The run folder of a cell that has its model; None where training has not ended."""
+        path = self.run_path(plan)
+        return RunFolder(path) if (path / CONFIG).is_file() and (path / MODEL).is_file() else None
+
+    def epochs_done(self, plan: CellPlan) -> int:
+        """Epochs that a cell's training has behind it, as of its last checkpoint."""
+        with suppress(OSError):
+            return (self.run_path(plan) / HISTORY).read_bytes().count(b"\n")
+        return 0
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def read_record(self) -> dict[str, Any]:
+        """What ``study.json`` says; empty where it is not written yet."""
+        path = self.path / RECORD
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def is_study(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is a study's."""
+    return (Path(path) / SETTINGS).is_file()
+
+
+def split(config: StudyConfig, dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Training and test rows of the data of a study."""
+    train, test = dataset.split(TEST_FRACTION)
+    return train, test if config.test_rows is None else test.take(slice(config.test_rows))
+
+
+def run_config(config: StudyConfig, plan: CellPlan, train: Dataset) -> RunConfig:
+    """The settings of one cell's run, every default written out, so that it stays what it was when defaults change."""
+    parameters = {
+        parameter.name: plan.parameters.get(parameter.name, default_of(parameter, plan.kind))
+        for parameter in parameters_of(plan.kind)
+        if parameter.on_command_line and parameter.name != "verbose"
+    }
+    if plan.kind == CVAE and "unlabelled" not in plan.parameters:
+        parameters["unlabelled"] = no_label(train)
+    return RunConfig(config.source, plan.kind, parameters, config.data, fingerprint=config.fingerprint)
+
+
+def no_label(train: Dataset) -> int | str:
+    """What says "no label" in these data: -1, unless that is one of the labels; an empty text, where there is one."""
+    classes = Classes.of(train.y)
+    if classes is not None and UNKNOWN in classes.names:
+        return NO_LABEL
+    return "" if train.y is not None and "" in train.y.tolist() else UNKNOWN
+
+
+def create(
+    config: StudyConfig,
+    name: str,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    rows: Dataset | None = None,
+) -> StudyFolder:
+    """Make a study's folder: ``out`` itself, or the next free ``runs/<name>-<n>``.
+
+    Parameters
+    ----------
+    config : the settings.
+    name : of the folder, without its number.
+    out, overwrite : a folder of the caller's choice, and whether a study that it holds is replaced.
+    rows : data that lie in no file: kept in the folder, so that the study can go on with them.
+
+    Raises
+    ------
+    RunFolderError
+        ``out`` exists and is not empty, without ``overwrite``; or it is not a study at all.
+    ResourceError
+        The folder cannot be written to.
+    """
+    try:
+        path = _make_given(Path(out), overwrite) if out is not None else _make_next(Path("runs"), name)
+    except HyotanError:
+        raise
+    except OSError as error:
+        raise not_writable(error.filename, error) from error
+    with held(path):
+        if out is not None:
+            # Asked again: of two processes that came at once, the other may have made its study here by now.
+            _refuse_occupied(path, overwrite)
+            _empty(path)
+        (path / CELLS).mkdir(exist_ok=True)
+        if rows is not None:
+            config = _with_rows(config, path / ROWS, rows)
+        write_text_atomically(path / SETTINGS, config.to_toml())
+    return StudyFolder(path)
+
+
+def _with_rows(config: StudyConfig, path: Path, rows: Dataset) -> StudyConfig:
+    """Keep data that lie in no file; the settings then name the file that they lie in now."""
+    given = {"X": rows.X, "y": rows.y, "X_test": rows.X_test, "y_test": rows.y_test}
+    arrays: dict[str, Any] = {name: _plain(array) for name, array in given.items() if array is not None}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes_atomically(path, buffer.getvalue())
+    kept = replace(config, source=str(path.resolve()), data=DataOptions())
+    return replace(kept, fingerprint=kept.load_data().fingerprint())
+
+
+def _make_given(path: Path, overwrite: bool) -> Path:
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
+    _refuse_occupied(path, overwrite)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _refuse_occupied(path: Path, overwrite: bool) -> None:
+    found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
+    if found and not overwrite:
+        raise RunFolderError(
+            f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
+        )
+    if found and SETTINGS not in found:
+        raise RunFolderError(
+            f"{path} holds other files than a study's; it is not overwritten.", "Choose another --out."
+        )
+
+
+def _empty(path: Path) -> None:
+    """Take away what a study wrote, and nothing else."""
+    for name in (SETTINGS, RECORD, ROWS, REPORT):
+        (path / name).unlink(missing_ok=True)
+    for name in (CELLS, DATA, FIGURES):
+        shutil.rmtree(path / name, ignore_errors=True)
+
+
+def _make_next(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / f"{name}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Labels with gaps as an array that holds no Python objects: gaps among text are empty, among numbers NaN."""
+    if array.dtype.kind != "O":
+        return array
+    has_text = any(isinstance(value, str) for value in array.tolist())
+    gap: Any = "" if has_text else np.nan
+    filled = [gap if value is None else value for value in array.tolist()]
+    return np.array([str(value) for value in filled] if has_text else filled)
+
+
+def _read_records(path: Path) -> list[Cell]:
+    with suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+        content = msgspec.json.decode(path.read_bytes())
+        return [Cell.from_dict(record) for record in (content if isinstance(content, list) else [content])]
+    return []
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, each file old or new, never half; what is not finite becomes null."""
+    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text_atomically(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

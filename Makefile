@@ -1,6 +1,6 @@
 # Everything a developer runs. Each target sets up .venv first, once, from nothing but Python 3.11 and pip.
 
-.PHONY: demo test check bench soak clean help
+.PHONY: demo test check bench soak quality clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
@@ -21,11 +21,12 @@ ifneq ($(wildcard $(VENV)),)
 endif
 
 help:
-	@echo "make demo    fit a small model and show it"
+	@echo "make demo    the study on digits: which model, which latent size, and a report"
 	@echo "make test    style, types and tests: what every change has to pass"
 	@echo "make check   style and types alone"
 	@echo "make bench   speed"
 	@echo "make soak    the long versions of the tests"
+	@echo "make quality figures that take minutes to hours: python -m quality --help"
 	@echo "make clean   remove .venv and the caches"
 
 # torch comes first and pinned, so that nothing else chooses its version. Without a stamp there is no telling what an
@@ -41,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "$(CURDIR)" > $@
 
 demo: $(READY)
-	@$(BIN)/hyotan demo
+	@$(BIN)/hyotan study digits --sizes 2,4,16 --epochs 80
 
 check: $(READY)
 	@$(BIN)/ruff check .
@@ -59,6 +60,10 @@ bench: $(READY)
 soak: export OMP_NUM_THREADS = 1
 soak: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -p no:benchmark -m slow
+
+quality: $(READY)
+	@for measure in dimensions stability labels clusters ordered; do \
+	  echo "$$measure"; $(BIN)/python -m quality $$measure || exit 1; done
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -26,7 +26,6 @@ from hyotan.study import engine, measures, worker
 from hyotan.study.comparison import Study
 from hyotan.study.engine import Schedule, create, run
 from hyotan.study.folder import StudyFolder, run_config
-from hyotan.study.measures import ModelCode
 from hyotan.study.plan import StudyConfig, configure, preset_names, read_preset
 from hyotan.study.progress import Progress, duration, status
 from hyotan.study.records import Cell, Scores
@@ -290,13 +289,7 @@ class TestAFinishedStudy:
 
 class TestANestedStudy:
     @pytest.fixture
-    def nested(self, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
-        def decode(code: ModelCode, Z: np.ndarray) -> np.ndarray:
-            # What is cut off of an ordered code reads zero.
-            whole = np.pad(Z, ((0, 0), (0, code.estimator.latent_dim - Z.shape[1])))
-            return code.estimator.scaling_.to_model(code.estimator.inverse_transform(whole))
-
-        monkeypatch.setattr(ModelCode, "decode", decode)
+    def nested(self, digits: Dataset, tmp_path: Path) -> StudyFolder:
         folder = create(small(digits, nested=True), digits, "s", tmp_path / "nested")
         run(folder, jobs=1)
         return folder
@@ -317,6 +310,10 @@ class TestANestedStudy:
         assert {cell.latent_dim for cell in cells if cell.test.bound is not None} == {3}
         assert all(cell.test.mse is not None and cell.test.knn_accuracy is not None for cell in cells)
         assert StudyFolder(nested.path).cells() == nested.cells()
+        model, test = RunFolder(nested.path / "cells/ae-3-1").load_model(), nested.load_data()[1]
+        error = np.square(model.reconstruct(test.X, size=2) - test.X).mean()
+        found = next(c for c in cells if (c.model, c.latent_dim, c.repeat) == ("ae", 2, 1))
+        assert found.test.mse == pytest.approx(error, rel=1e-4)
 
     def test_is_refused_for_a_model_without_an_ordered_code(self, digits: Dataset) -> None:
         message = r"--nested needs models with an ordered code, which cvae is not\. Choose from: ae, dae, vae"

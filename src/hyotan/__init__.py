@@ -13,6 +13,7 @@ from hyotan.__about__ import __version__
 if TYPE_CHECKING:
     from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
     from hyotan.evaluation import evaluate
+    from hyotan.study.comparison import Study
 
 _HOMES = {
     "Autoencoder": "hyotan.estimators",
@@ -21,9 +22,10 @@ _HOMES = {
     "CVAE": "hyotan.estimators",
     "load": "hyotan.estimators",
     "evaluate": "hyotan.evaluation",
+    "Study": "hyotan.study.comparison",
 }
 
-__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "__version__", "evaluate", "load"]
+__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "Study", "__version__", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:

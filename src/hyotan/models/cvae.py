@@ -209,6 +209,8 @@ class CVAEModel(VAEModel):
             return Pairs(None, self.one_hot(classes), torch.ones_like(self.log_prior)), None
         known = self.one_hot(classes)
         is_known = (classes >= 0)[:, None]
+        if bool(is_known.all()):
+            return Pairs(None, known, torch.ones_like(self.log_prior)), -self.log_prior[classes]
         log_q = logits.log_softmax(-1)
         highest = log_q.detach().topk(min(MOST_CLASSES, self.n_classes), dim=-1).values
         likely = (log_q >= highest[:, -1:]) & (log_q >= highest[:, :1].clamp(max=LEAST_LOG_PROBABILITY))

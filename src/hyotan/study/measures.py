@@ -171,10 +171,8 @@ class ModelCode:
         return self.estimator.scaling_.to_model(self.estimator.inverse_transform(Z))
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
-        """As the estimator does; of a prefix, what it decodes to."""
-        if self.size is None:
-            return self.estimator.reconstruct_scaled(rows)
-        return self.decode(self.encode(self.estimator.scaling_.to_data(rows)))
+        """As the estimator does."""
+        return self.estimator.reconstruct_scaled(rows, self.size)
 
     def walk(self, starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
         """Straight in the code; of a model that takes labels, from one end's label to the other's too."""

@@ -1,0 +1,1 @@
+"""Figures that take minutes or hours to measure, each by one command: ``python -m quality labels``."""

@@ -1,0 +1,47 @@
+"""The size that a study of autoencoders and VAEs recommends for sets of known dimension, over draws of the data.
+
+Each draw is a whole study with sizes 1 to 8: 3 is right for the linear set, 2 for the swiss roll, 4 or 5 for the
+4-sphere, and for noise that there is nothing to compress.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from hyotan import Study
+from hyotan.study import synthetic
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
+    parser.add_argument("--sets", nargs="+", default=list(synthetic.KNOWN), choices=[*synthetic.KNOWN, *synthetic.MORE])
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--models", nargs="+", default=["ae", "vae"])
+    parser.add_argument("--repeats", type=int, default=1)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Make, study, compare."""
+    known = {**synthetic.KNOWN, **synthetic.MORE}
+    for name in arguments.sets:
+        right = 0
+        for draw in range(arguments.draws):
+            X = known[name].make(arguments.rows, draw)
+            with tempfile.TemporaryDirectory() as folder:
+                study = Study(
+                    X,
+                    models=arguments.models,
+                    sizes=range(1, 9),
+                    repeats=arguments.repeats,
+                    random_state=draw,
+                    out=Path(folder) / "study",
+                ).run()
+                headline = study.recommendation.headline
+            chosen = None if headline.chosen is None else headline.chosen.latent_dim
+            right += chosen in known[name].sizes if known[name].sizes else chosen is None
+            print(f"{name}, draw {draw}: {headline.verdict}, size {chosen}", flush=True)
+        wanted = " or ".join(map(str, sorted(known[name].sizes))) or "nothing"
+        print(f"== {name}: right ({wanted}) in {right} of {arguments.draws} draws", flush=True)

@@ -1,0 +1,40 @@
+"""Test error on MNIST of the prefixes of one ordered code, beside autoencoders trained for each size alone.
+
+The ratio of the times is that of the training loops, both measured here; take it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from hyotan import Autoencoder
+from hyotan.data import load
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
+    parser.add_argument("--size", type=int, default=32, help="size of the ordered code")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 4, 8, 10, 16, 20, 32])
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Fit the one and the many."""
+    data = load("mnist")
+    X_test = np.asarray(data.X_test)
+    ordered = Autoencoder(arguments.size, ordered=True, random_state=arguments.seed).fit(data.X)
+    by_size = ordered.reconstruction_errors_by_size(X_test)
+    print(f"ordered code of size {arguments.size}: {ordered.train_seconds_:.0f} s in the training loop", flush=True)
+    for size in arguments.sizes:
+        started = time.monotonic()
+        alone = Autoencoder(size, random_state=arguments.seed).fit(data.X)
+        scaled, rows = alone.reconstruct_in_range(X_test)
+        error = float(np.square(scaled - rows).mean(dtype=np.float64))
+        print(
+            f"size {size}: prefix {by_size[size - 1]:.5f}, alone {error:.5f}, ratio {by_size[size - 1] / error:.3f}; "
+            f"time {ordered.train_seconds_ / alone.train_seconds_:.2f} x ({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )

@@ -1,0 +1,39 @@
+"""The choices of studies of one data set that differ in their seeds alone: sizes should stay within a factor of 2."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from hyotan import Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
+    parser.add_argument("source", nargs="?", default="digits")
+    parser.add_argument("--studies", type=int, default=5)
+    parser.add_argument("--models", nargs="+", default=["ae", "vae"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 4, 8, 16, 32])
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="keep the studies in this folder, and go on with them")
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Study again and again."""
+    chosen: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        parent = arguments.keep or Path(temporary)
+        for number in range(arguments.studies):
+            folder = parent / f"study-{number}"
+            grid = {"models": arguments.models, "sizes": arguments.sizes, "repeats": arguments.repeats}
+            seed = 100 * number
+            exists = (folder / "study.toml").is_file()
+            study = Study.open(folder) if exists else Study(arguments.source, **grid, random_state=seed, out=folder)
+            for choice in study.run().recommendation.choices:
+                option = choice.chosen
+                said = choice.verdict if option is None else f"{option.model} {option.latent_dim}"
+                chosen.setdefault(choice.purpose, []).append(said)
+                print(f"study {number}, to {choice.purpose}: {said} ({choice.verdict})", flush=True)
+    for purpose, options in chosen.items():
+        print(f"== to {purpose}: {', '.join(options)}")

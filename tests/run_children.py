@@ -298,11 +298,11 @@ def _stay_in_step(number: int) -> None:
 
     step = Trainer.train_step
 
-    def stay(trainer: Trainer, x: Any) -> None:
+    def stay(trainer: Trainer, x: Any, labels: Any = None) -> None:
         if trainer.step + 1 == number:
             print(f"step {number} does not end", flush=True)
             time.sleep(2 * TIMEOUT)
-        step(trainer, x)
+        step(trainer, x, labels)
 
     Trainer.train_step = stay
 

@@ -184,7 +184,7 @@ class TestOddButLegalData:
         X = LEGAL[case]()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            estimator = family(**SMALL).fit(X, labels(60))
+            estimator = family(**SMALL).fit(X, labels(len(X)))
             codes, back, scores = estimator.transform(X), estimator.reconstruct(X), estimator.score_samples(X)
             drawn = estimator.sample(3, random_state=0)
         assert codes.shape == (len(X), 2)

@@ -29,7 +29,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
             patch.setattr(measures, name, count)
         folder = tmp_path_factory.mktemp("experiments") / "study"
         grid: dict[str, Any] = {"models": ["ae", "vae", "cvae"], "sizes": [2, 4], "repeats": 2, "jobs": 1}
-        return Study("digits", out=folder, data={"limit": 600}, **grid, **SMALL).run()
+        return Study("digits", out=folder, data={"limit": 1000}, **grid, **SMALL).run()
 
 
 @pytest.fixture(scope="module")

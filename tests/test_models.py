@@ -64,6 +64,11 @@ CASES: dict[str, Case] = {
     "vae iwae conv": Case(VAE, IMAGES, CONV | {"objective": "iwae", "n_samples": 5}),
     **{f"ae {name}": Case(Autoencoder, TABLE, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
     **{f"vae {name}": Case(VAE, IMAGES, {"likelihood": name, "scaling": "unit"}) for name in LIKELIHOODS},
+    "ae ordered": Case(Autoencoder, TABLE, {"ordered": True, "hidden_dims": (5, 4)}),
+    "ae ordered conv": Case(Autoencoder, COLOUR, CONV | {"ordered": True}),
+    "ae ordered tied": Case(Autoencoder, TABLE, {"ordered": True, "tied": True}),
+    "vae ordered": Case(VAE, TABLE, {"ordered": True, "beta": 0.7, "n_samples": 3}),
+    "vae ordered iwae": Case(VAE, IMAGES, {"ordered": True, "objective": "iwae", "n_samples": 5}),
     "cvae": Case(CVAE, TABLE, {"consistency_weight": 0.0}),
     "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7, "consistency_weight": 0.0}),
     "vae conv, two outputs": Case(VAE, COLOUR, CONV | {"likelihood": "gaussian-heteroscedastic"}),
@@ -71,7 +76,10 @@ CASES: dict[str, Case] = {
 VAES = [name for name, case in CASES.items() if issubclass(case.family, VAE)]
 LABELLED = [name for name, case in CASES.items() if case.family is CVAE]
 BATCH_WISE = ["dae swap", "vae free bits"]
-DRAWING = [*VAES, *(name for name, case in CASES.items() if case.family is DenoisingAutoencoder)]
+DRAWING = [
+    *VAES,
+    *(name for name, case in CASES.items() if case.family is DenoisingAutoencoder or "ordered" in case.settings),
+]
 
 
 @functools.cache

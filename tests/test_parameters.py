@@ -203,7 +203,8 @@ class TestDomains:
             PARAMETERS[name].check(value)
 
     def test_are_shown_as_flags_where_they_are_yes_or_no(self) -> None:
-        assert [parameter.name for parameter in TABLE if isinstance(parameter.domain, Flag)] == ["tied", "shuffle"]
+        flags = [parameter.name for parameter in TABLE if isinstance(parameter.domain, Flag)]
+        assert flags == ["ordered", "tied", "shuffle"]
 
 
 class TestCheckSettings:

@@ -485,7 +485,7 @@ def test_every_answer_has_its_sentence_in_every_language(study: str, lang: str) 
     recommendation = recommend(STUDIES[study])
     lines = sentences.of_recommendation(recommendation, lang)
     assert len(lines) == len(PURPOSES) + len(recommendation.notes)
-    assert not any("{" in line or "None" in line for line in [*lines, *sentences.rules(recommendation, lang)])
+    assert not any("{" in line or "None" in line for line in [*lines, *sentences.rules(recommendation, lang).values()])
 
 
 def test_the_verdict_names_model_size_figures_and_pca() -> None:

@@ -61,7 +61,13 @@ class LatentModel(nn.Module):
     encoder : (batch, *features) to the parameters of the code.
     decoder : (..., latent) to the likelihood's parameters.
     likelihood : p(x|z).
+
+    Attributes
+    ----------
+    is_ordered : whether the code can be cut after any prefix.
     """
+
+    is_ordered = False
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()
@@ -76,6 +82,13 @@ class LatentModel(nn.Module):
         """p(x|z) over (*features), batch shape that of z without its last dimension."""
         # Under autocast the networks give bfloat16; sums over hundreds of features need more digits.
         return self.likelihood(self.decoder(z).float())
+
+    def decode_prefix(self, z: Tensor, size: Tensor) -> Distribution:
+        """p(x|the first ``size`` values of z), of an ordered code alone; sizes (...) that z's leading ones fit.
+
+        ``decode`` takes prefixes of one size, (..., size), as they are.
+        """
+        return self.likelihood(self.decoder(z, size).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """x through the deterministic code and back, (batch, *features): the likelihood's mean."""

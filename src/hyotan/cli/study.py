@@ -14,8 +14,11 @@ from hyotan.cli.output import Printer, output_options, table
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.parameters import Integer, Integers
 
-HIDDEN = ("latent_dim", "ordered")
+SET_BY_STUDY = ("latent_dim", "ordered")
 """Flags of ``hyotan fit`` that the study sets for itself: they are read, so that the answer can say what to type."""
+
+RARE = ("noise", "likelihood", "batch_size")
+"""Flags that the first screen of help leaves to --help-all."""
 
 KEPT_BY_RESUME = ("models", "sizes", "repeats", "preset", "epochs", "nested", "config")
 
@@ -30,15 +33,14 @@ def _models(ctx: click.Context, param: click.Parameter, value: str | None) -> li
         "hyotan study digits",
         "hyotan study table.csv --label species --models ae,vae --sizes 2,4",
         "hyotan study mnist --preset article --epochs 50",
-        "hyotan study --resume runs/mnist-study-1",
     ],
 )
 @click.argument("source", required=False)
 @click.option("--models", metavar="A,B", callback=_models, help="Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]")
 @click.option("--sizes", metavar="N,N", type=Checked(Integers()), help="Latent sizes.  [2,4,8,16,32]")
 @click.option("--repeats", metavar="N", type=Checked(Integer(1)), help="Trainings of each, other seeds.  [3]")
-@click.option("--preset", metavar="NAME", help="default, or article: AE, VAE and CVAE as an article compared them.")
-@click.option("--epochs", metavar="N", type=Checked(Integer(1)), help="The same as --max-epochs.")
+@click.option("--preset", metavar="NAME", help="default, or article: as an article compared them.")
+@click.option("--epochs", metavar="N", type=Checked(Integer(1)), help="The same as --max-epochs.", hidden=True)
 @click.option("--nested", is_flag=True, help="One ordered code a model stands for all sizes.")
 @click.option("--jobs", metavar="N", type=Checked(Integer(1)), help="Trainings at a time.  [one a core]")
 @click.option("--out", metavar="DIR", type=click.Path(), help="The study's folder.  [runs/<name>-study-<n>]")
@@ -86,7 +88,7 @@ def study(
 
 
 for option in study.params:
-    if isinstance(option, click.Option) and option.name in HIDDEN:
+    if isinstance(option, click.Option) and option.name in (*SET_BY_STUDY, *RARE):
         option.hidden = True
 
 

@@ -12,6 +12,7 @@ from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.losses import PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.models.ordered import Cuts
 from hyotan.noise import NOISES
 from hyotan.parameters import AUTOENCODER, DENOISING
 from hyotan.training.callbacks import Callback
@@ -151,7 +152,8 @@ class Autoencoder(LatentEstimator):
         noise = None
         if settings["noise"] is not None and hasattr(self, "range_"):
             noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
-        return AutoencoderModel(encoder, decoder, likelihood, noise, penalty, settings["penalty_weight"])
+        cuts = Cuts(settings["latent_dim"]) if settings["ordered"] else None
+        return AutoencoderModel(encoder, decoder, likelihood, noise, penalty, settings["penalty_weight"], cuts)
 
 
 class DenoisingAutoencoder(Autoencoder):

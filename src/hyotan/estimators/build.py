@@ -21,6 +21,9 @@ from hyotan.nn import (
     LabelledDecoder,
     LabelledEncoder,
     Linear,
+    OrderedDecoder,
+    ReadinDecoder,
+    ReadoutEncoder,
     append_activation,
     initialise,
     mlp_decoder,
@@ -42,6 +45,9 @@ AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 400)
 
 RATE_PER_ROW = 1e-3 / 32
 """Default learning rate for each row of a batch: small data come in small batches, whose gradients are noisier."""
+
+ORDERED_EPOCHS, ORDERED_RATE = 1.2, 1.5
+"""Of an ordered code, that many times the epochs and the learning rate: it is trained for all its sizes at once."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -78,18 +84,22 @@ def choose_batch_size(settings: Settings, n: int) -> int:
 
 
 def choose_learning_rate(settings: Settings, batch_size: int) -> float:
-    """The highest learning rate; by default in proportion to the batch size, 0.001 at 32, up to 0.004 at 128."""
+    """The highest learning rate; by default in proportion to the batch size, 0.001 at 32, up to 0.004 at 128.
+
+    An ordered code gets half as much again.
+    """
     if settings["learning_rate"] != "auto":
         return settings["learning_rate"]
-    return RATE_PER_ROW * min(max(batch_size, 32), 128)
+    return RATE_PER_ROW * min(max(batch_size, 32), 128) * (ORDERED_RATE if settings.get("ordered") else 1)
 
 
 def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
-    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 400."""
+    """The number of epochs; by default as many as make some 3,200 steps, from 15 to 400; of an ordered code, more."""
     if settings["max_epochs"] != "auto":
         return settings["max_epochs"]
     steps = max(1, n // batch_size)
-    return min(max(-(-AUTO_STEPS // steps), AUTO_EPOCHS[0]), AUTO_EPOCHS[1])
+    epochs = min(max(-(-AUTO_STEPS // steps), AUTO_EPOCHS[0]), AUTO_EPOCHS[1])
+    return round(ORDERED_EPOCHS * epochs) if settings.get("ordered") else epochs
 
 
 def build_likelihood(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
@@ -133,6 +143,9 @@ def build_networks(
         decoder = _decoder(settings, latent, hidden[::-1], likelihood)
     else:
         decoder = append_activation(decoder, _output_activation(settings, likelihood))
+    if settings["ordered"] and not isinstance(decoder, OrderedDecoder):
+        # Tied to the encoder, or the user's own: it has no place for a mask.
+        decoder = OrderedDecoder(decoder, latent, is_told=False)
     return append_activation(encoder, _activation(settings.get("latent_activation"))), decoder
 
 
@@ -177,9 +190,11 @@ def _encoder(settings: Settings, feature_shape: tuple[int, ...], hidden: Sequenc
     """From samples to n_out numbers, through hidden layers of these widths."""
     activation = ACTIVATIONS[settings["activation"]]
     if choose_architecture(settings, feature_shape) == "conv":
-        encoder = ConvEncoder(feature_shape, settings["channels"], hidden, n_out, activation)
+        layers = ConvEncoder(feature_shape, settings["channels"], hidden, n_out, activation)
     else:
-        encoder = mlp_encoder(feature_shape, hidden, n_out, activation)
+        layers = mlp_encoder(feature_shape, hidden, n_out, activation)
+    reads_every_layer = settings.get("ordered") and not settings.get("tied")
+    encoder = ReadoutEncoder(layers) if reads_every_layer else layers
     initialise(encoder, INITIALISATIONS[settings["initialisation"]])
     return encoder
 
@@ -187,13 +202,17 @@ def _encoder(settings: Settings, feature_shape: tuple[int, ...], hidden: Sequenc
 def _decoder(settings: Settings, n_in: int, hidden: Sequence[int], likelihood: Likelihood) -> nn.Module:
     """From n_in numbers to the likelihood's parameters, through hidden layers of these widths."""
     activation, feature_shape = ACTIVATIONS[settings["activation"]], likelihood.feature_shape
+    is_ordered = settings.get("ordered", False)
+    n_told = 2 * n_in if is_ordered else n_in  # an ordered code comes with its mask
     if choose_architecture(settings, feature_shape) == "conv":
         outputs = likelihood.outputs
-        decoder = ConvDecoder(n_in, settings["channels"], hidden, feature_shape, outputs, activation)
+        decoder = ConvDecoder(n_told, settings["channels"], hidden, feature_shape, outputs, activation)
     else:
-        decoder = mlp_decoder(n_in, hidden, likelihood.parameter_shape, activation)
+        decoder = mlp_decoder(n_told, hidden, likelihood.parameter_shape, activation)
+        decoder = ReadinDecoder(decoder) if is_ordered else decoder
     initialise(decoder, INITIALISATIONS[settings["initialisation"]])
-    return append_activation(decoder, _output_activation(settings, likelihood))
+    decoder = append_activation(decoder, _output_activation(settings, likelihood))
+    return OrderedDecoder(decoder, n_in) if is_ordered else decoder
 
 
 def _output_activation(settings: Settings, likelihood: Likelihood) -> Callable[[], nn.Module] | None:

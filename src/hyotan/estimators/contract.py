@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -283,14 +284,49 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._encode(self._checked(X))
 
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
-        """Decode codes to the likelihood's mean, (n, *features), float32, in the data's own units."""
+        """Decode codes to the likelihood's mean, (n, *features), float32, in the data's own units.
+
+        Parameters
+        ----------
+        Z : (n, latent_dim); of an ordered code its first k values, (n, k), are enough.
+        """
         check_is_fitted(self)
-        codes = check_codes(Z, self.model_code_size)
+        codes = check_codes(Z, self.model_code_size, smallest=1 if self.model_.is_ordered else None)
         return self.scaling_.to_data(self._batched(self._mean_at, codes))
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """X through the code and back, (n, *features), float32, in the data's own units. Deterministic."""
-        return self.inverse_transform(self.transform(X))
+    def reconstruct(self, X: ArrayLike, size: int | None = None) -> np.ndarray:
+        """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        size : of an ordered code, so many of its first values; None for all.
+        """
+        X = self._checked(X)
+        size = None if size is None else self._checked_size(size)
+        # Not by way of transform, which gives a frame where set_output asks for one.
+        return self.inverse_transform(self._encode(X)[:, :size])
+
+    def reconstruction_errors_by_size(self, X: ArrayLike) -> np.ndarray:
+        """Mean squared error a feature, in the model's range, of each size of an ordered code: (latent_dim,), float64.
+
+        Entry k - 1 belongs to the first k values: the whole curve of error against size, from one fit.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        """
+        rows = self._to_model(self._checked(X))
+        self._refuse_unordered("The error of each size")
+        total = np.zeros(self.model_code_size)
+        with torch.no_grad():
+            for chunk, n in padded_chunks(rows):
+                x = chunk.to(self.device_)
+                code = self.model_.code(x)
+                for size in range(1, self.model_code_size + 1):
+                    error = self.model_.decode(code[:, :size]).mean.float() - x
+                    total[size - 1] += float(error[:n].square().flatten(1).mean(1).sum())
+        return total / len(rows)
 
     def in_range(self, X: ArrayLike) -> np.ndarray:
         """X scaled to the model's range, (n, *features), float32."""
@@ -299,7 +335,21 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """X and its reconstruction, both in the model's range, (n, *features) each."""
         scaled = self.in_range(X)
-        return scaled, self._batched(self.model_.reconstruct, scaled)
+        return scaled, self.reconstruct_scaled(scaled)
+
+    def reconstruct_scaled(self, rows: np.ndarray, size: int | None = None) -> np.ndarray:
+        """Rows that are in the model's range already through the code and back, (n, *features), float32.
+
+        Parameters
+        ----------
+        rows : (n, *features)
+        size : of an ordered code, so many of its first values; None for all.
+        """
+        check_is_fitted(self)
+        if size is None:
+            return self._batched(self.model_.reconstruct, rows)
+        cut = self._checked_size(size)
+        return self._batched(lambda x: self._mean_at(self.model_.code(x)[:, :cut]), rows)
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 11) -> np.ndarray:
         """Decode the straight line between the codes of two samples.
@@ -425,6 +475,22 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def model_code_size(self) -> int:
         """Size of the fitted model's code (``latent_dim`` may have been set anew since)."""
         return len(self.code_mean_)
+
+    def _refuse_unordered(self, what: str) -> None:
+        if not self.model_.is_ordered:
+            raise SettingsError(
+                f"{what} needs an ordered code; the code of this {type(self).__name__} cannot be cut.",
+                "Fit it with ordered=True.",
+            )
+
+    def _checked_size(self, size: int) -> int:
+        """A size that an ordered code can be cut to."""
+        self._refuse_unordered(f"size={size!r}")
+        if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size <= self.model_code_size:
+            raise SettingsError(
+                f"size cannot be {size!r}.", f"Expected an integer from 1 to {self.model_code_size}, the code's size."
+            )
+        return int(size)
 
     def _model_to_summarise(self, feature_shape: tuple[int, ...] | None) -> tuple[LatentModel, tuple[int, ...]]:
         if hasattr(self, "model_"):

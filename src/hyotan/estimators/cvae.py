@@ -216,7 +216,9 @@ class CVAE(VAE):
             return self.scaling_.to_data(self._batched(self.model_.mean_without_label, codes))
         return self._decode(codes, self._labels(y, len(codes)))
 
-    def reconstruct(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+    def reconstruct(  # pyrefly: ignore[bad-override-param-name]
+        self, X: ArrayLike, y: Any = None
+    ) -> np.ndarray:
         """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
 
         Parameters

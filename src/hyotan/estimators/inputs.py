@@ -171,8 +171,8 @@ def _check_shape(estimator: Any, X: np.ndarray) -> None:
         )
 
 
-def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
-    """Codes as a finite float32 array, (n, latent_dim)."""
+def check_codes(Z: Any, latent_dim: int, smallest: int | None = None) -> np.ndarray:
+    """Codes as a finite float32 array, (n, latent_dim); from (n, smallest) on where they can be cut."""
     refuse_not_dense(Z, "Z")
     try:
         given = np.asarray(Z)
@@ -181,9 +181,17 @@ def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
             "Z is ragged: its rows have different lengths.", f"Give every row {latent_dim} numbers."
         ) from None
     refuse_not_real(given, "Z")
-    if given.ndim != 2 or given.shape[1] != latent_dim or len(given) == 0:
+    sizes = range(latent_dim if smallest is None else smallest, latent_dim + 1)
+    if given.ndim != 2 or given.shape[1] not in sizes or len(given) == 0:
+        one_size = f"(n, {latent_dim}): one code of size {latent_dim} a row"
         raise DataError(
-            f"Z has shape {given.shape}; expected (n, {latent_dim}): one code of size {latent_dim} a row.",
+            f"Z has shape {given.shape}; expected "
+            + (
+                one_size
+                if len(sizes) == 1
+                else f"(n, k): the first k values of a code a row, {sizes[0]} to {latent_dim}"
+            )
+            + ".",
             "For a single code pass Z[None].",
         )
     try:

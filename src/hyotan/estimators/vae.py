@@ -17,6 +17,7 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count
 from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, padded_chunks
 from hyotan.losses import iwae_bound
+from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.parameters import VAE as KIND
 from hyotan.training.callbacks import Callback
@@ -230,6 +231,7 @@ class VAE(LatentEstimator):
             free_bits=settings["free_bits"],
             n_samples=settings["n_samples"],
             iwae=settings["objective"] == "iwae",
+            cuts=Cuts(settings["latent_dim"]) if settings["ordered"] else None,
         )
 
     def _code_of(self) -> list[nn.Module]:

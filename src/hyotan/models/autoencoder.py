@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
 from hyotan.losses import Penalty
+from hyotan.models.ordered import Cuts
 from hyotan.noise import Noise
 from hyotan.objective import Labels, LatentModel, Progress, Terms
 
@@ -21,6 +22,7 @@ class AutoencoderModel(LatentModel):
     noise : corrupts what the encoder sees; the loss compares with the clean input.
     penalty : a function of the encoder, its input and the code, (batch,).
     penalty_weight : its weight, in nats.
+    cuts : where training cuts the code, for an ordered one; the decoder is then an :class:`hyotan.nn.OrderedDecoder`.
     """
 
     def __init__(
@@ -31,8 +33,10 @@ class AutoencoderModel(LatentModel):
         noise: Noise | None = None,
         penalty: Penalty | None = None,
         penalty_weight: float = 0.0,
+        cuts: Cuts | None = None,
     ) -> None:
         super().__init__(encoder, decoder, likelihood)
+        self.cuts, self.is_ordered = cuts, cuts is not None
         self.noise, self.penalty, self.penalty_weight = noise, penalty, penalty_weight
 
     def code(self, x: Tensor) -> Tensor:
@@ -40,11 +44,18 @@ class AutoencoderModel(LatentModel):
         return self.encoder(x).float()
 
     def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
-        """-log p(x | code of the corrupted x), plus the penalty: per sample, in nats."""
+        """-log p(x | code of the corrupted x), plus the penalty: per sample, in nats.
+
+        Of an ordered code, the mean over prefixes that are drawn (Rippel et al. 2014); ``reconstruction`` is that of
+        the whole code, and in training, where it would cost a decoding, that of the prefixes.
+        """
         seen = x if self.noise is None else self.noise(x)
         code = self.code(seen)
-        reconstruction = -self.decode(code).log_prob(x)
-        loss = reconstruction
+        if self.cuts is None:
+            loss = reconstruction = -self.decode(code).log_prob(x)
+        else:
+            loss = -self.decode_prefix(code, self.cuts.draw(len(x), x.device)).log_prob(x).mean(0)
+            reconstruction = loss if self.training else -self.decode(code).log_prob(x)
         if self.penalty is not None:
             loss = loss + self.penalty_weight * self.penalty(self.code, seen, code)
         return Terms(loss, reconstruction, code)

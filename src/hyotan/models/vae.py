@@ -18,6 +18,8 @@ from hyotan.losses import (
     negative_elbo,
     warmed_beta,
 )
+from hyotan.models.ordered import Cuts
+from hyotan.nn import prefix_mask
 from hyotan.objective import Labels, LatentModel, Progress, Terms
 
 
@@ -46,6 +48,7 @@ class VAEModel(LatentModel):
     likelihood : p(x|z).
     standard_deviation : an entry of :data:`VARIANCES`.
     beta, beta_warmup, free_bits, n_samples, iwae : the objective's settings; warm-up in epochs, free bits in nats.
+    cuts : where training cuts the code, for an ordered one; the decoder is then an :class:`hyotan.nn.OrderedDecoder`.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class VAEModel(LatentModel):
         free_bits: float = 0.0,
         n_samples: int = 1,
         iwae: bool = False,
+        cuts: Cuts | None = None,
     ) -> None:
         super().__init__(encoder, decoder, likelihood)
+        self.cuts, self.is_ordered = cuts, cuts is not None
         self.standard_deviation = standard_deviation
         self.beta, self.beta_warmup, self.free_bits = beta, beta_warmup, free_bits
         self.n_samples, self.iwae = n_samples, iwae
@@ -80,6 +85,8 @@ class VAEModel(LatentModel):
 
     def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The negative bound, per sample, in nats."""
+        if self.cuts is not None:
+            return self._ordered_objective(x, self.cuts, progress)
         posterior = self.posterior(x)
         z = posterior.rsample(torch.Size([self.n_samples]))
         log_likelihood = self.decode(z).log_prob(x)
@@ -91,6 +98,30 @@ class VAEModel(LatentModel):
         else:
             beta = warmed_beta(self.beta, self.beta_warmup, progress)
             loss = negative_elbo(reconstruction, free_bits(kl, self.free_bits), beta)
+        return Terms(loss, reconstruction, posterior.mean, kl)
+
+    def _ordered_objective(self, x: Tensor, cuts: Cuts, progress: Progress | None) -> Terms:
+        """The mean over drawn prefixes of their negative bounds; what is cut off follows the prior, at no cost.
+
+        ``reconstruction`` is that of the whole code, and in training, where it would cost a decoding, of the prefixes.
+        """
+        posterior = self.posterior(x)
+        z = posterior.rsample(torch.Size([self.n_samples]))
+        size = cuts.draw(len(x), x.device)
+        kept = prefix_mask(size, z.shape[-1])
+        log_likelihood = self.decode_prefix(z, size[:, None]).log_prob(x)  # (cuts, samples, batch)
+        kl = kl_per_dimension(posterior)
+        reconstruction = -log_likelihood.mean((0, 1))
+        if self.iwae:
+            prior = normal(torch.zeros_like(posterior.mean), torch.ones_like(posterior.mean))
+            ratio = prior.base_dist.log_prob(z) - posterior.base_dist.log_prob(z)
+            log_w = log_likelihood + (ratio * kept[:, None]).sum(-1)
+            loss = -torch.stack([iwae_bound(of_cut) for of_cut in log_w]).mean(0)
+        else:
+            beta = warmed_beta(self.beta, self.beta_warmup, progress)
+            loss = negative_elbo(reconstruction, free_bits(kl, self.free_bits) * kept.to(kl.dtype).mean(0), beta)
+        if not self.training:
+            reconstruction = -self.decode(z).log_prob(x).mean(0)
         return Terms(loss, reconstruction, posterior.mean, kl)
 
     def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:

@@ -326,7 +326,8 @@ def _settings(config: StudyConfig, recommendation: Recommendation, lang: str) ->
         (say("study.repeats", lang), shown(config.repeats)),
         (say("study.parameters", lang), ", ".join(spelled) or say("study.defaults", lang)),
     ]
-    return rows + [(say("study.rule", lang), text) for text in sentences.rules(recommendation, lang)]
+    chosen = sentences.rules(recommendation, lang).items()
+    return rows + [(say("study.rule", lang, purpose=purpose), text) for purpose, text in chosen]
 
 
 def study_command(config: StudyConfig) -> str:

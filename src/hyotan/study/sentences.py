@@ -102,9 +102,10 @@ def rule(choice: Choice, lang: str = "en") -> str:
     return say(f"recommendation.rule.{choice.rule}", lang)
 
 
-def rules(recommendation: Recommendation, lang: str = "en") -> list[str]:
-    """By what each choice was made, each rule once."""
-    return list(dict.fromkeys(rule(choice, lang) for choice in recommendation.choices))
+def rules(recommendation: Recommendation, lang: str = "en") -> dict[str, str]:
+    """By what each choice was made, by its purpose in words."""
+    choices = recommendation.choices
+    return {say(f"recommendation.purpose.{choice.purpose}", lang): rule(choice, lang) for choice in choices}
 
 
 def of_finding(finding: Finding, lang: str = "en") -> str:
@@ -146,6 +147,8 @@ def _figure_of(figure: Figure, lang: str) -> str:
         "size": figure.latent_dim,
         "value": of_interval(figure.value, figure.measure in SHARES, lang),
     }
+    if figure.latent_dim == 0:  # the features themselves have no size
+        return say("claim.sizeless", lang, model=words["model"], value=words["value"])
     if figure.condition == NO_LABEL:
         return say("claim.figure", lang, **words)
     return say("claim.condition", lang, **words, condition=say(f"claim.label.{figure.condition}", lang))

@@ -122,7 +122,7 @@ class TestExchange:
         cvae = study.load("cvae", found.latent_dim)
         assert isinstance(cvae, CVAE)
         assert found.images.shape[:2] == (len(found.own), 10)
-        rows = [bench.typical(int(label)) for label in found.own]
+        rows = [bench.unlike(int(label)) for label in found.own]
         expected = cvae.exchange_labels(bench.X[rows], y=[int(label) for label in found.own])
         np.testing.assert_allclose(found.images, expected, atol=1e-6)
 

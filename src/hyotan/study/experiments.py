@@ -40,7 +40,10 @@ PICTURES = "pictures.hyotan"
 ROWS, PLANE_ROWS, PAIRS, STEPS = 2000, 1000, 100, 11
 """Test rows measured, points of the plots, walks counted, and steps of a walk."""
 
-MOST_SHOWN = 10
+MOST_SHOWN, STYLES = 10, 6
+UNLIKE = 0.8
+"""Where among a class's rows, by their distance from its mean, a style is taken from."""
+
 WALKED = ((1, 0), (3, 7))
 """Digits that the article walks between."""
 
@@ -157,9 +160,18 @@ class Bench:
 
     def typical(self, number: int) -> int:
         """The row of a class that lies nearest to the class's mean."""
+        return int(self._by_distance(number)[0])
+
+    def unlike(self, number: int) -> int:
+        """A row of a class that lies farther from the class's mean than most: it has a style of its own."""
+        rows = self._by_distance(number)
+        return int(rows[int(UNLIKE * (len(rows) - 1))])
+
+    def _by_distance(self, number: int) -> np.ndarray:
+        """The rows of a class, those nearest to its mean first."""
         rows = np.flatnonzero(self.y == number)
         flat = self.X[rows].reshape(len(rows), -1).astype(np.float64)
-        return int(rows[np.square(flat - flat.mean(axis=0)).sum(axis=1).argmin()])
+        return rows[np.square(flat - flat.mean(axis=0)).sum(axis=1).argsort(kind="stable")]
 
     def wrong(self, y: np.ndarray) -> np.ndarray:
         """A wrong class for each class number, (n,): as the article names them, else the one whose mean is nearest."""
@@ -212,7 +224,7 @@ def perform(bench: Bench) -> tuple[Experiments, Pictures]:
         told=told,
         walks=walks,
         planes=planes,
-        exchanged=_exchanged(bench, shown) if pictured else [],
+        exchanged=_exchanged(bench) if pictured else [],
     )
     numbers = Experiments(errors=errors, pulled=pulled, mistaken=mistaken, passed=passed, centre=centre, plane=plane)
     return numbers, pictures
@@ -321,10 +333,11 @@ def _told_apart(points: np.ndarray, y: np.ndarray, folds: int = 5) -> list[float
     return [float(knn_accuracy(points[a], y[a], points[b], y[b])) for a, b in parts]
 
 
-def _exchanged(bench: Bench, shown: np.ndarray) -> list[Exchanged]:
+def _exchanged(bench: Bench) -> list[Exchanged]:
     """The style of rows under every label, at the sizes shown."""
     found = []
-    known = [row for row in shown if bench.y[row] >= 0][:6]
+    present = np.unique(bench.y[bench.y >= 0])
+    known = [bench.unlike(number) for number in present[:STYLES]]
     for code in bench.codes(sizes=bench.sizes):
         if isinstance(code.estimator, CVAEEstimator) and known:
             view = Shown(code.estimator)

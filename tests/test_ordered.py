@@ -229,7 +229,7 @@ class TestTheCuts:
 def test_training_is_a_little_longer_and_faster_by_default() -> None:
     plain, ordered = (training_settings(Autoencoder(ordered=o).settings(), 54_000, 0) for o in (False, True))
     assert (plain.max_epochs, plain.learning_rate) == (15, 0.004)
-    assert (ordered.max_epochs, ordered.learning_rate) == (18, pytest.approx(0.006))
+    assert (ordered.max_epochs, ordered.learning_rate) == (17, pytest.approx(0.006))
     given = Autoencoder(ordered=True, max_epochs=7, learning_rate=0.01).settings()
     assert (training_settings(given, 54_000, 0).max_epochs, training_settings(given, 54_000, 0).learning_rate) == (
         7,

@@ -164,7 +164,7 @@ def umap_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array
     MissingExtraError without umap-learn.
     """
     try:
-        from umap import UMAP
+        from umap import UMAP  # pyrefly: ignore[missing-import]
     except ImportError as error:
         raise MissingExtraError(
             "The method 'umap+mixture' needs the package umap-learn, which is not installed.",

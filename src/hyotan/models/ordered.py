@@ -14,13 +14,13 @@ CUTS_A_ROW = 2
 The second adds less than half to a step, and is worth more than as much longer training; a third and fourth are not.
 """
 
-CENTRE, SPREAD = 0.5, 0.35
-"""Sizes are drawn by a bell over log(size) / log(latent_dim): most often around the root of the whole code's size.
+CENTRE, SPREAD = 0.45, 0.35
+"""Sizes are drawn by a bell over log(size) / log(latent_dim): most often near the root of the whole code's size.
 
 Small sizes learn fast, and large ones learn from each other; the middle is where an even draw falls behind.
 """
 
-WHOLE = 0.03
+WHOLE = 0.08
 """Share of the draws, beside those, that leave the code whole."""
 
 

@@ -20,6 +20,8 @@ from hyotan.nn import (
     INITIALISATIONS,
     ConvDecoder,
     ConvEncoder,
+    LabelEmbedding,
+    LabelledDecoder,
     Summary,
     TiedLinear,
     append_activation,
@@ -332,3 +334,17 @@ def test_a_scheme_that_was_asked_for_has_the_last_word_over_tying() -> None:
     tied = Autoencoder(3, hidden_dims=(), tied=True, initialisation="orthogonal", learning_rate=1e-12, max_epochs=1)
     weight = tied.fit(X).model_.encoder[0].weight
     torch.testing.assert_close(weight @ weight.T, torch.eye(3), atol=1e-4, rtol=0)
+
+
+class TestADecoderWithLabels:
+    """Joins the code's hidden layer with the label's embedding."""
+
+    @pytest.mark.parametrize(
+        "outer", [nn.Sequential(nn.Linear(9, 4), nn.Tanh()), nn.LayerNorm(9)], ids=["linear", "other"]
+    )
+    def test_several_codes_a_label_are_decoded_as_each_would_be_alone(self, outer: nn.Module) -> None:
+        torch.manual_seed(0)
+        decoder = LabelledDecoder(nn.Linear(3, 5), LabelEmbedding(2, 4, nn.Tanh), outer)
+        z, label = torch.randn(6, 7, 3), torch.eye(2)[torch.tensor([0, 1, 1, 0, 1, 0, 0])]
+        joined = torch.cat([decoder.inner(z), decoder.embedding(label).expand(6, 7, 4)], dim=-1)
+        torch.testing.assert_close(decoder(z, label), outer(joined))

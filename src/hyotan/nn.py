@@ -459,7 +459,19 @@ class LabelledDecoder(nn.Module):
         """The likelihood's parameters; without a label where none is given."""
         hidden = self.inner(z)
         embedded = self.embedding(no_label(hidden, self.embedding) if label is None else label)
+        if (
+            hidden.ndim > embedded.ndim
+            and isinstance(self.outer, nn.Sequential)
+            and isinstance(self.outer[0], nn.Linear)
+        ):
+            return self._joined_once(hidden, embedded, self.outer[0], self.outer[1:])
         return self.outer(torch.cat([hidden, embedded.expand(*hidden.shape[:-1], -1)], dim=-1))
+
+    @staticmethod
+    def _joined_once(hidden: Tensor, embedded: Tensor, first: nn.Linear, rest: nn.Module) -> Tensor:
+        """Where several codes share a label, its part of the first product is computed once for all of them."""
+        of_code, of_label = first.weight.split([hidden.shape[-1], embedded.shape[-1]], dim=1)
+        return rest(nn.functional.linear(hidden, of_code) + nn.functional.linear(embedded, of_label, first.bias))
 
 
 def no_label(like: Tensor, embedding: LabelEmbedding) -> Tensor:

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
@@ -17,11 +16,11 @@ from hyotan.clustering import (
     kmeans_runs,
     leading_vectors,
     modularity,
-    neighbour_graph,
     settled,
 )
 from hyotan.errors import DataError, MissingExtraError, SettingsError
 from hyotan.metrics import agreement, cluster_accuracy
+from hyotan.neighbours import neighbour_graph
 
 RNG = np.random.default_rng(0)
 BLOBS, BLOB_OF = make_blobs([40, 60, 80, 50], 3, centers=[(0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9)], random_state=0)
@@ -121,32 +120,6 @@ class TestTheGraph:
         found = [cluster_accuracy(DIGIT_OF, cluster_codes(DIGITS, 10, random_state=seed)) for seed in range(3)]
         plain = cluster_accuracy(DIGIT_OF, cluster_codes(DIGITS, 10, "kmeans"))
         assert min(found) > 0.86 > 0.82 > plain
-
-    def test_links_each_row_to_its_nearest_with_full_weight_and_both_ways(self) -> None:
-        graph = neighbour_graph(BLOBS, 6).toarray()
-        distances = cdist(BLOBS, BLOBS) + np.diag(np.full(len(BLOBS), np.inf))
-        rows = np.arange(len(BLOBS))
-        np.testing.assert_allclose(graph, graph.T)
-        np.testing.assert_allclose(graph[rows, distances.argmin(1)], 1)
-        near = distances.argsort(1)[:, :6]
-        linked = np.zeros_like(graph, dtype=bool)
-        linked[rows[:, None], near] = True
-        assert (graph[~(linked | linked.T)] == 0).all() and graph.max() <= 1 + 1e-12
-
-    @pytest.mark.slow
-    def test_weights_are_umaps(self) -> None:
-        umap = pytest.importorskip("umap.umap_")
-        near = cdist(DIGITS, DIGITS).argsort(1, kind="stable")[:, :11]
-        expected = umap.fuzzy_simplicial_set(
-            DIGITS,
-            11,
-            None,
-            "euclidean",
-            knn_indices=near,
-            knn_dists=np.take_along_axis(cdist(DIGITS, DIGITS), near, 1),
-        )[0].toarray()
-        ours = neighbour_graph(DIGITS.astype(np.float32), 10).toarray()
-        assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.98
 
     def test_vectors_are_those_of_the_dense_decomposition(self) -> None:
         graph = neighbour_graph(DIGITS[:700].astype(np.float32))

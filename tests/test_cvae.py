@@ -102,6 +102,17 @@ class TestTheBound:
             expected = bound + model.classifier_weight * cross_entropy
             torch.testing.assert_close(terms.loss[row : row + 1], expected, rtol=1e-4, atol=1e-3)
 
+    def test_asks_the_neighbours_of_rows_without_a_label(self, by_mode: dict[str, CVAE]) -> None:
+        model, x = batch(by_mode["marginalise"])
+        classes = torch.where(torch.arange(40) < 30, -1, torch.from_numpy(Y[:40]))
+        beliefs = torch.rand(40, 10, generator=torch.Generator().manual_seed(0)) * (classes < 0)[:, None]
+        torch.manual_seed(0)
+        without = model.objective(x, labels=Labels(classes)).loss.mean()
+        torch.manual_seed(0)
+        beside = model.objective(x, labels=Labels(classes, beliefs=beliefs)).loss.mean()
+        expected = F.cross_entropy(model.classifier(x)[:30], beliefs[:30], reduction="sum") / 40
+        torch.testing.assert_close(beside - without, model.neighbour_weight * expected, rtol=1e-3, atol=0)
+
     def test_takes_in_companions_for_every_row_alike(self, by_mode: dict[str, CVAE]) -> None:
         model, x = batch(by_mode["marginalise"])
         unknown = torch.full((20,), -1)

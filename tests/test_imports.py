@@ -33,6 +33,7 @@ ROAD = """
     training
     diagnosis
     latent
+    neighbours
     clustering
     estimators
     evaluation

@@ -16,12 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, MissingExtraError, SettingsError, did_you_mean
 from .metrics import AGREEMENTS, agreement
+from .neighbours import neighbour_graph
 
 Array = NDArray[Any]
 RUNS = 50
 """Runs of K-means by which a code is judged."""
-NEIGHBOURS = 10
-"""Of each row in the graph; 15 gives the same clusters within half a point, and takes longer."""
 UMAP_NEIGHBOURS, UMAP_DIMENSIONS = 15, 5
 _SIZES = (1.0, 1.25, 1.5, 1.75, 2.0)  # of the embedding that K-means sees, times the number of clusters
 FAINT = 0.1
@@ -188,35 +187,6 @@ METHODS: dict[str, Method] = {
     "kmeans": kmeans_clusters,
 }
 """Every way from codes to clusters, by its name; the first is the default."""
-
-
-def neighbour_graph(codes: Array, k: int = NEIGHBOURS) -> Any:
-    """Weights between 0 and 1 of each row with its ``k`` nearest: a symmetric SciPy sparse matrix, (n, n).
-
-    The fuzzy union of UMAP (McInnes et al. 2018, section 3.1 and algorithm 3): each row measures in its own unit, so
-    that dense and thin regions are linked alike.
-    """
-    from scipy import sparse
-    from sklearn.neighbors import NearestNeighbors
-
-    n, k = len(codes), min(k, len(codes) - 1)
-    distances, nearest = NearestNeighbors(n_neighbors=k).fit(codes).kneighbors()
-    weights = _memberships(distances)
-    directed = sparse.csr_array((weights.ravel(), (np.repeat(np.arange(n), k), nearest.ravel())), shape=(n, n))
-    return directed + directed.T - directed * directed.T
-
-
-def _memberships(distances: Array) -> Array:
-    """exp(-(d - d of the nearest) / unit), the unit such that a row's weights sum to log2(k); (n, k)."""
-    beyond = distances - distances[:, :1]
-    target = math.log2(distances.shape[1]) if distances.shape[1] > 2 else 1.5
-    low = np.full(len(beyond), 1e-3 * (distances.mean() or 1.0))  # a floor, for rows whose neighbours are all as near
-    high = np.maximum(beyond.sum(axis=1), low) * 10
-    for _ in range(48):
-        middle = (low + high) / 2
-        too_wide = np.exp(-beyond / middle[:, None]).sum(axis=1) > target
-        low, high = np.where(too_wide, low, middle), np.where(too_wide, middle, high)
-    return np.exp(-beyond / high[:, None])
 
 
 def leading_vectors(graph: Any, size: int, random_state: int = 0) -> Array:

@@ -27,10 +27,12 @@ class Labels:
     ----------
     classes : (batch,), int64, -1 where the class is unknown.
     companions : (m, *features) and (m,), rows with known classes beside a batch that has too few of its own.
+    beliefs : (batch, classes), what a row's neighbours say of its class; all zero where they say nothing.
     """
 
     classes: Int[Tensor, " batch"]
     companions: tuple[Float[Tensor, "m *features"], Int[Tensor, " m"]] | None = None
+    beliefs: Float[Tensor, "batch classes"] | None = None
 
 
 @dataclass(frozen=True)

@@ -372,6 +372,14 @@ TABLE: tuple[Parameter, ...] = (
         kinds=(CVAE,),
     ),
     Parameter(
+        "neighbour_weight",
+        50.0,
+        Real(0),
+        "Weight of what the neighbours of rows without a label say.",
+        _MODEL,
+        kinds=(CVAE,),
+    ),
+    Parameter(
         "consistency_weight",
         50.0,
         Real(0),

@@ -12,6 +12,9 @@ from hyotan.errors import DataError, did_you_mean
 
 UNKNOWN = -1
 
+ASKED_ROWS = 100_000
+"""Rows whose neighbours are looked for; the time grows with the square of their number."""
+
 
 def read_labels(y: Any, n: int, unlabelled: int | str) -> tuple[np.ndarray, np.ndarray]:
     """The different labels, sorted, (classes,), and which one each row has, (n,), int64, -1 for none.
@@ -95,3 +98,13 @@ def hide_labels(classes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
         kept = random.choice(rows, max(1, round(fraction * len(rows))), replace=False)
         shown[kept] = number
     return shown
+
+
+def asked_rows(classes: np.ndarray) -> np.ndarray:
+    """The rows that say each other's class, sorted: all, or ASKED_ROWS of them, up to half of them with a known one."""
+    if len(classes) <= ASKED_ROWS:
+        return np.arange(len(classes))
+    random = np.random.default_rng(0)
+    known, unknown = (random.permutation(np.flatnonzero(part)) for part in (classes >= 0, classes < 0))
+    known = known[: max(ASKED_ROWS // 2, ASKED_ROWS - len(unknown))]
+    return np.sort(np.concatenate([known, unknown[: ASKED_ROWS - len(known)]]))

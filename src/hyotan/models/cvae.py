@@ -78,6 +78,7 @@ class CVAEModel(VAEModel):
     classifier : (batch, *features) to logits of q(y|x), (batch, classes); or None.
     log_prior : (classes,), log p(y).
     classifier_weight : of the classifier's cross-entropy on labelled rows, in nats against nats.
+    neighbour_weight : of the cross-entropy between the classifier and what a row's neighbours say, in training alone.
     consistency_weight : of the change of the classifier's answer around rows without a label (Miyato et al. 2018), in
         training alone.
     others : as for :class:`VAEModel`.
@@ -99,11 +100,13 @@ class CVAEModel(VAEModel):
         classifier: nn.Module | None,
         log_prior: Tensor,
         classifier_weight: float = 1.0,
+        neighbour_weight: float = 0.0,
         consistency_weight: float = 0.0,
         **settings: object,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **settings)  # pyrefly: ignore[bad-argument-type]
         self.classifier, self.classifier_weight = classifier, classifier_weight
+        self.neighbour_weight = neighbour_weight
         self.consistency_weight, self.radius = consistency_weight, 0.0
         self.register_buffer("log_prior", log_prior)
 
@@ -186,7 +189,8 @@ class CVAEModel(VAEModel):
         terms = self._bound(x, classes, logits, progress)
         loss = (n * terms.loss[:n] + terms.loss[n:].sum()) / len(x)
         if logits is not None:
-            loss = loss + self._classifiers_terms(x, classes, logits)
+            beliefs = None if labels is None else labels.beliefs
+            loss = loss + self._classifiers_terms(x, classes, logits, beliefs)
         parts = (terms.reconstruction, terms.code, terms.kl, terms.label)
         return Terms(loss, *(None if part is None else part[:n] for part in parts))  # pyrefly: ignore[bad-argument-type]
 
@@ -221,11 +225,16 @@ class CVAEModel(VAEModel):
         rows, columns = kept.nonzero(as_tuple=True)
         return Pairs(rows, self.one_hot(columns), log_q[rows, columns].exp()), cost
 
-    def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor) -> Tensor:
-        """Cross-entropy, a mean over the rows with a class; and around the others, that the answer stays the same."""
+    def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor, beliefs: Tensor | None) -> Tensor:
+        """Cross-entropy with the known classes, a mean over their rows, and with what the neighbours of the others say;
+        and that the answer stays the same around rows without a class.
+        """
         known = classes >= 0
         cross_entropy = F.cross_entropy(logits[known], classes[known], reduction="sum") / known.sum().clamp(min=1)
         loss = self.classifier_weight * cross_entropy
+        if beliefs is not None:  # of the batch itself: companions come after it
+            log_q = logits[: len(beliefs)].log_softmax(-1)
+            loss = loss - self.neighbour_weight * (beliefs * log_q).sum(-1).mean()
         if self.training and self.classifier is not None and self.consistency_weight and not bool(known.all()):
             change = virtual_adversarial(self.classifier, x[~known], logits[~known], self.radius)
             loss = loss + self.consistency_weight * change.mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ class Rows:
     classes : (n,), int64, -1 where unknown; None where the model uses no labels.
     companions : rows whose classes are known, of which some join each batch; None where each batch has enough.
     companions_a_batch : how many.
+    beliefs : gives what each row's neighbours say of its class, (n, classes); None where they are not asked. Called at
+        the first step, for asking takes as long as an epoch does.
     """
 
     values: Tensor
@@ -33,6 +36,7 @@ class Rows:
     classes: Tensor | None = None
     companions: Rows | None = None
     companions_a_batch: int = 0
+    beliefs: Callable[[], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -58,10 +62,11 @@ class Rows:
         if self.classes is None:
             return None
         classes = self.classes[index]
+        beliefs = None if self.beliefs is None or step is None else self.beliefs()[index]
         if self.companions is None or self.companions.classes is None or step is None:
-            return Labels(classes)
+            return Labels(classes, beliefs=beliefs)
         chosen = cycled(len(self.companions), self.companions_a_batch, step, seed).to(classes.device)
-        return Labels(classes, (self.companions.take(chosen), self.companions.classes[chosen]))
+        return Labels(classes, (self.companions.take(chosen), self.companions.classes[chosen]), beliefs)
 
 
 def as_tensor(values: np.ndarray) -> Tensor:

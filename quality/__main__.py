@@ -23,6 +23,7 @@ def main() -> None:
         module = importlib.import_module(f"quality.{name}")
         command = commands.add_parser(name, help=line, description=module.__doc__)
         module.add_arguments(command)
+        command.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="of the training's products")
         command.set_defaults(measure=module.measure)
     arguments = parser.parse_args()
     arguments.measure(arguments)

@@ -31,7 +31,7 @@ def measure(arguments: argparse.Namespace) -> None:
     pixels = X.reshape(len(X), -1).astype(np.float32) / 255
     found: dict[tuple[str, str], list[float]] = {}
     for seed in range(arguments.seeds):
-        estimator = Autoencoder(arguments.size, random_state=seed).fit(data.X)
+        estimator = Autoencoder(arguments.size, precision=arguments.precision, random_state=seed).fit(data.X)
         codes = estimator.transform(X)
         rows = {f"codes of size {arguments.size}": codes, "pixels": pixels}
         for name, values in rows.items():

@@ -37,6 +37,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     sizes=range(1, 9),
                     repeats=arguments.repeats,
                     random_state=draw,
+                    precision=arguments.precision,
                     out=Path(folder) / "study",
                 ).run()
                 headline = study.recommendation.headline

@@ -57,12 +57,13 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 
 def ours(X: np.ndarray, y: np.ndarray, seed: int, arguments: argparse.Namespace) -> Predictor:
     """The CVAE with its defaults."""
-    return CVAE(random_state=seed).fit(X, y).predict
+    return CVAE(random_state=seed, precision=arguments.precision).fit(X, y).predict
 
 
 def article(X: np.ndarray, y: np.ndarray, seed: int, arguments: argparse.Namespace) -> Predictor:
     """The article's CVAE."""
-    return CVAE(16, **ARTICLE, max_epochs=arguments.article_epochs, random_state=seed).fit(X, y).predict
+    own = {"max_epochs": arguments.article_epochs, "precision": arguments.precision}
+    return CVAE(16, **ARTICLE, **own, random_state=seed).fit(X, y).predict
 
 
 def supervised(X: np.ndarray, y: np.ndarray, seed: int, arguments: argparse.Namespace) -> Predictor:
@@ -88,6 +89,9 @@ def measure(arguments: argparse.Namespace) -> None:
                 started = time.monotonic()
                 predict = MODELS[name](X, drawn(data.y, labels, seed), seed, arguments)
                 errors.append(100 * float(np.mean(predict(X_test) != data.y_test)))
-                print(f"{labels} labels, {name}, draw {seed}: {errors[-1]:.2f} %, {time.monotonic() - started:.0f} s")
+                print(
+                    f"{labels} labels, {name}, draw {seed}: {errors[-1]:.2f} %, {time.monotonic() - started:.0f} s",
+                    flush=True,
+                )
             spread = f" ± {np.std(errors, ddof=1):.2f}" if draws > 1 else ""
             print(f"== {labels} labels, {name}: {np.mean(errors):.2f}{spread} % (mean of {draws} draws)", flush=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,13 @@ def measure(arguments: argparse.Namespace) -> None:
     """Fit the one and the many."""
     data = load("mnist")
     X_test = np.asarray(data.X_test)
-    ordered = Autoencoder(arguments.size, ordered=True, random_state=arguments.seed).fit(data.X)
+    same: dict[str, Any] = {"precision": arguments.precision, "random_state": arguments.seed}
+    ordered = Autoencoder(arguments.size, ordered=True, **same).fit(data.X)
     by_size = ordered.reconstruction_errors_by_size(X_test)
     print(f"ordered code of size {arguments.size}: {ordered.train_seconds_:.0f} s in the training loop", flush=True)
     for size in arguments.sizes:
         started = time.monotonic()
-        alone = Autoencoder(size, random_state=arguments.seed).fit(data.X)
+        alone = Autoencoder(size, **same).fit(data.X)
         scaled, rows = alone.reconstruct_in_range(X_test)
         error = float(np.square(scaled - rows).mean(dtype=np.float64))
         print(

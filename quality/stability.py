@@ -41,7 +41,11 @@ def measure(arguments: argparse.Namespace) -> None:
                 option = choice.chosen
                 said = choice.verdict if option is None else f"{option.model} {option.latent_dim}"
                 chosen.setdefault(choice.purpose, []).append(said)
-                found = None if option is None else interval(study.cells, option.model, option.latent_dim, "accuracy")
+                found = (
+                    None
+                    if option is None
+                    else interval(study.cells, option.model, option.latent_dim, "accuracy", "test")
+                )
                 named = "" if found is None else f", K-means names {found.mean:.3f} right"
                 print(f"study {number}, to {choice.purpose}: {said} ({choice.verdict}{named})", flush=True)
     for purpose, options in chosen.items():

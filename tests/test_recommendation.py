@@ -356,9 +356,21 @@ def test_to_generate_compares_models_by_what_their_samples_reach() -> None:
     assert choice.ours.model == "vae"
 
 
-def test_without_a_likelihood_there_is_no_word_on_generating() -> None:
-    choice = recommend(curve("ae", {2: 0.5}, coverage=0.9)).of(GENERATE)
-    assert (choice.verdict, codes(choice)) == ("unknown", ["no-likelihood"])
+def test_to_generate_a_model_without_a_likelihood_is_judged_by_its_samples() -> None:
+    plain = [
+        *curve("ae", {2: 0.4}, coverage=0.5),
+        *curve("ae", {4: 0.5}, coverage=0.89),
+        *curve("ae", {8: 0.6}, coverage=0.9),
+    ]
+    choice = recommend([*plain, *generators({2: 120.0, 4: 100.0})]).of(GENERATE)
+    assert choice.ours is not None and choice.ours.test is not None
+    assert (choice.ours.model, choice.ours.latent_dim, choice.ours.test.mean) == ("ae", 4, pytest.approx(0.89))
+    assert [option.model for option in choice.runners_up] == ["vae"]
+
+
+def test_without_samples_there_is_no_word_on_generating() -> None:
+    choice = recommend(curve("ae", {2: 0.5})).of(GENERATE)
+    assert (choice.verdict, codes(choice)) == ("unknown", ["no-samples"])
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------

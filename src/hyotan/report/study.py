@@ -36,7 +36,7 @@ from hyotan.study.findings import UNTESTED as NOT_TESTED
 from hyotan.study.folder import DATA, StudyFolder
 from hyotan.study.pictures import Pictures
 from hyotan.study.plan import DEFAULT, StudyConfig
-from hyotan.study.recommendation import ALONE, HELPS, NOTHING, Choice, Option, Recommendation
+from hyotan.study.recommendation import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Choice, Option, Recommendation
 from hyotan.study.records import MEAN, Cell, Interval, interval, models_of, sizes_of
 from hyotan.words import has, say, shown
 
@@ -271,7 +271,9 @@ def _numbers(
         found.append((name, *_figure(headline.pca, headline.measure), _measured(headline.measure, lang)))
     trained = [cell for cell in cells if not cell.is_baseline]
     rows = max((cell.test.n_rows for cell in trained), default=0)
-    found.append((say("study.test_rows", lang), shown(rows), "", say("study.test_rows_more", lang)))
+    chosen_on = any(note.code == CHOSEN_ON_TEST for note in recommendation.notes)
+    use = say("study.test_rows_chosen_on" if chosen_on else "study.test_rows_more", lang)
+    found.append((say("study.test_rows", lang), shown(rows), "", use))
     seconds = float(record.get("seconds") or 0.0)
     found.append((say("study.time", lang), *_time(seconds, lang), say("count.trainings", lang, n=len(trained))))
     return found

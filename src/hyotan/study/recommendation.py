@@ -74,7 +74,7 @@ TIE = "tie"
 PCA_PREDICTS_MORE = "pca-predicts-more"
 NO_LABELS = "no-labels"
 NO_SMALL_SIZE = "no-small-size"
-NO_LIKELIHOOD = "no-likelihood"
+NO_SAMPLES = "no-samples"
 NOTES = (
     ONE_REPEAT,
     LARGEST_SIZE,
@@ -84,7 +84,7 @@ NOTES = (
     PCA_PREDICTS_MORE,
     NO_LABELS,
     NO_SMALL_SIZE,
-    NO_LIKELIHOOD,
+    NO_SAMPLES,
 )
 
 ByRepeat = dict[int, float]
@@ -444,11 +444,16 @@ def to_cluster(table: Table) -> Choice:
 
 
 def to_generate(table: Table) -> Choice:
-    """The smallest size that describes new rows nearly as well as the best; of the models, whose samples reach most."""
+    """The smallest size that describes new rows nearly as well as the best; of the models, whose samples reach most.
+
+    A model without a bound is judged by what its samples reach from the start.
+    """
     blank = Choice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage")
     options = table.options("bound", table.trained)
+    bounded = {model for model, _ in options}
+    options |= table.options("coverage", [model for model in table.trained if model not in bounded])
     if not options:
-        return _concluded(table, blank, None, {}, UNKNOWN, notes=[Note(NO_LIKELIHOOD)])
+        return _concluded(table, blank, None, {}, UNKNOWN, notes=[Note(NO_SAMPLES)])
     if to_compress(table).verdict == NOTHING:
         return _concluded(table, blank, None, options, NOTHING)
     found = [smallest_enough(own, _span(own)) for own in (_of_model(options, model) for model in table.trained) if own]
@@ -460,7 +465,7 @@ def to_generate(table: Table) -> Choice:
 
 
 def _span(options: Options) -> float:
-    """A twentieth of what the sizes differ by: a bound has no zero that a share could be taken of."""
+    """A twentieth of what a model's sizes differ by: a bound has no zero that a share could be taken of."""
     means = [mean(values) for values in options.values()]
     return TOLERANCE * (max(means) - min(means))
 

@@ -45,6 +45,24 @@ def config(folder: Path) -> Any:
     return StudyFolder(folder).config
 
 
+class TestAStudyThatIsThere:
+    def test_says_what_it_is(self, place: Path) -> None:
+        said = done("info", "runs/digits-study-1", cwd=place).out
+        assert "ae, vae × 2 sizes 2, 4 × 2 repeats: 8 trainings" in said
+        assert "finished: 8 of 8 trainings finished" in said
+        assert "To compress" in said
+        record = json.loads(done("info", "runs/digits-study-1", "--json", cwd=place).out)
+        assert record["state"] == "finished" and len(record["cells"]) > 8
+        assert (place / record["model"] / "model.hyotan").is_file()
+
+    @pytest.mark.parametrize("command", ["encode", "evaluate", "sample"])
+    def test_names_the_run_to_use_in_its_place(self, place: Path, command: str) -> None:
+        found = hyotan(command, "runs/digits-study-1", cwd=place)
+        assert found.code == 2
+        assert "runs/digits-study-1 is a study, where one of its runs is expected." in found.err
+        assert "the model to compress with is in runs/digits-study-1/cells/" in found.err
+
+
 class TestAStudy:
     def test_ends_with_its_verdict_and_its_folder(self, tmp_path: Path) -> None:
         said = done(*("study", *SMALL), cwd=tmp_path)
@@ -56,6 +74,7 @@ class TestAStudy:
         assert any(line.startswith("cell 1 of 1  ae-2-0  MSE 0.") for line in lines)
         assert any(line.split()[:2] == ["pca", "2"] for line in lines)
         assert any("To compress" in line for line in lines)
+        assert "model to compress with: runs/digits-study-1/cells/ae-2-0" in lines
         assert (tmp_path / "runs" / "digits-study-1" / "study.json").is_file()
 
     def test_when_quiet_prints_its_paths_alone(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``hyotan info``: what a run, a model file or a source is."""
+"""``hyotan info``: what a run, a study, a model file or a source is."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hyotan.errors import DivergenceError
     cls=Command,
     examples=[
         "hyotan info runs/mnist-ae-1",
+        "hyotan info runs/mnist-study-1",
         "hyotan info model.hyotan",
         "hyotan info photos/ --size 64x64",
     ],
@@ -26,11 +27,13 @@ from hyotan.errors import DivergenceError
 @data_options
 @output_options
 def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
-    """Say what a run folder, a model file or a SOURCE is."""
+    """Say what a run folder, a study, a model file or a SOURCE is."""
     printer = Printer(as_json, quiet)
     path = Path(what)
     if (path / "config.toml").is_file():
         _run(printer, path)
+    elif (path / "study.toml").is_file():
+        _study(printer, path)
     elif path.suffix == ".hyotan":
         _file(printer, path)
     else:
@@ -58,6 +61,37 @@ def _run(printer: Printer, path: Path) -> None:
     findings = [f"{finding['level']}: {finding['text']}" for finding in metrics.get("diagnosis", [])]
     record = {"run": path, "state": state, "epochs": reached, "config": asdict(config), "metrics": metrics}
     printer.result(record, [*table(rows), "", *findings])
+
+
+def _study(printer: Printer, path: Path) -> None:
+    from dataclasses import asdict
+
+    from hyotan.cli.study import plan_line, summary
+    from hyotan.data.words import counted
+    from hyotan.study.folder import StudyFolder
+    from hyotan.study.sentences import of_recommendation
+
+    folder = StudyFolder(path)
+    config, recommendation, run = folder.config, folder.recommendation(), folder.recommended_run()
+    finished = sum(bool(folder.read_cells(plan)) for plan in folder.plans)
+    failed, total = len(folder.failures()), len(folder.plans)
+    state = "finished" if recommendation is not None else "stopped" if finished else "begun"
+    shares = [f"{finished} of {counted(total, 'training')} finished", *([f"{failed} failed"] if failed else [])]
+    rows = [["study", str(path)], ["data", config.source], ["preset", config.preset], ["grid", plan_line(config)]]
+    rows += [["state", f"{state}: {', '.join(shares)}"], *([["model", str(run.path)]] if run is not None else [])]
+    rows += [[f"  {name}", str(value)] for name, value in config.parameters.items()]
+    cells = folder.cells()
+    lines = [*table(rows), "", *(summary(cells) if cells else [])]
+    lines += ["", *of_recommendation(recommendation)] if recommendation is not None else []
+    record = {
+        "study": path,
+        "state": state,
+        "config": asdict(config),
+        "cells": [cell.to_dict() for cell in cells],
+        "recommendation": None if recommendation is None else recommendation.to_dict(),
+        "model": None if run is None else run.path,
+    }
+    printer.result(record, lines)
 
 
 def _state(metrics: Mapping[str, Any], reached: int) -> str:

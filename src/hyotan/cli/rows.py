@@ -16,6 +16,7 @@ from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_me
 from hyotan.estimators import CVAE, load
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs import CONFIG, DataOptions, RunFolder
+from hyotan.study.folder import CELLS, StudyFolder, is_study
 
 TABLES = (".csv", ".tsv", ".parquet")
 RUNS_NAMED = 8
@@ -41,6 +42,8 @@ def open_run(place: str, command: str) -> RunFolder:
 
 def _no_run(place: str, fix: str) -> RunNotFoundError:
     path = Path(place)
+    if is_study(path):
+        return RunNotFoundError(f"{place} is a study, where one of its runs is expected.", _run_of_study(path))
     if place.lower() in NAMES or is_data(path):
         return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)
     if path.is_dir():
@@ -142,6 +145,13 @@ class Used:
         if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
             raise SettingsError(f"--out {out} is the file that is read.", "Choose another name for the result.")
         return path
+
+
+def _run_of_study(path: Path) -> str:
+    run = StudyFolder(path).recommended_run()
+    if run is None:
+        return f"Name a folder below {path / CELLS}."
+    return f"Name the run: the model to compress with is in {run.path}, the others lie beside it."
 
 
 def _nearest_run(path: Path) -> str:

@@ -24,6 +24,7 @@ from hyotan.parameters import CVAE, default_of, parameters_of
 from hyotan.runs import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
 from hyotan.study.labels import UNKNOWN, Classes
 from hyotan.study.plan import CellPlan, StudyConfig
+from hyotan.study.recommendation import Recommendation
 from hyotan.study.records import Cell
 
 SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
@@ -182,6 +183,22 @@ class StudyFolder:
         """What ``study.json`` says; empty where it is not written yet."""
         path = self.path / RECORD
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def recommendation(self) -> Recommendation | None:
+        """What the study recommends; None before it has come to its end."""
+        found = self.read_record().get("recommendation")
+        return None if found is None else Recommendation.from_dict(found)
+
+    def recommended_run(self) -> RunFolder | None:
+        """The run of the trained model to compress with, the first repeat's; None before the study has come to its end,
+        or where no model is worth it.
+        """
+        recommendation = self.recommendation()
+        ours = None if recommendation is None else recommendation.headline.ours
+        if ours is None:
+            return None
+        fitting = (plan for plan in self.plans if plan.model == ours.model and ours.latent_dim in plan.sizes)
+        return next((run for plan in fitting if (run := self.load_run(plan)) is not None), None)
 
 
 def is_study(path: str | os.PathLike[str]) -> bool:

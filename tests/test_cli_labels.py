@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from command_line import SMALL, done, fitted, hyotan, sketch
+from hyotan.cli.cluster import METHODS as METHODS_OF_THE_COMMAND
+from hyotan.clustering import METHODS, cluster_codes
 from hyotan.estimators import CVAE
+from hyotan.metrics import cluster_accuracy
 from hyotan.runs import RunFolder
 
 LIMIT = ("--limit", 120)
@@ -104,6 +107,30 @@ class TestLabelsGiven:
         assert strange.begins("fix:")[0].startswith("Choose from: 0, 1, 2")
         assert plain.begins("error:") == [f"{flag} 3: a vae takes no labels."]
         assert plain.begins("fix:") == ["Leave it out, or train one that does: hyotan fit digits --model cvae"]
+
+
+class TestCluster:
+    def test_finds_groups_without_labels_and_says_how_they_agree(self, vae: Path, tmp_path: Path) -> None:
+        record = done("cluster", vae, "-o", tmp_path / "clusters.npy", "--json").record
+        test, found = RunFolder(vae).split_data()[1], np.load(tmp_path / "clusters.npy")[:, 0]
+        assert np.array_equal(found, cluster_codes(RunFolder(vae).load_model().transform(test.X), 7))
+        assert record["sizes"] == np.bincount(found).tolist() and sum(record["sizes"]) == len(test.X)
+        assert record["agreement"]["accuracy"] == pytest.approx(cluster_accuracy(test.y, found))
+
+    def test_takes_the_number_and_the_method_and_writes_a_column(self, vae: Path, tmp_path: Path) -> None:
+        said = done("cluster", vae, "--clusters", 3, "--method", "kmeans", "-o", tmp_path / "clusters.csv")
+        with (tmp_path / "clusters.csv").open(encoding="utf-8") as file:
+            assert {row["cluster"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+        assert "rows in 3 clusters of" in said.err
+
+    def test_needs_a_number_where_there_are_no_labels(self, vae: Path, tmp_path: Path) -> None:
+        np.save(tmp_path / "rows.npy", RunFolder(vae).split_data()[1].X)
+        said = hyotan("cluster", vae, tmp_path / "rows.npy")
+        assert said.code == 2
+        assert said.begins("fix:") == ["Say it: --clusters 5"]
+
+    def test_knows_the_methods_of_the_library(self) -> None:
+        assert list(METHODS_OF_THE_COMMAND) == list(METHODS)
 
 
 class TestClassify:

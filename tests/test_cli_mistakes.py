@@ -50,7 +50,7 @@ MISTAKES = [
     mistake("fit mnits", "'mnits'", "Did you mean 'mnist'?"),
     mistake("fit zzz", "'zzz'", "Choose from: digits, fashion-mnist, kmnist, mnist."),
     mistake("fti digits", "no command 'fti'", "Did you mean 'fit'?"),
-    mistake("train digits", "no command 'train'", "Choose from: classify, completion"),
+    mistake("train digits", "no command 'train'", "Choose from: classify, cluster"),
     mistake("fit digits --latent-dm 3", "no flag --latent-dm", "Did you mean '--latent-dim'?"),
     mistake("fit digits --zzzzzz 3", "no flag --zzzzzz", "hyotan fit --help-all"),
     mistake("score run --zzzzzz 3", "no flag --zzzzzz", "hyotan score --help"),

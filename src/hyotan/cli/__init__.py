@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("Use", "Turn codes into rows."),
     "reconstruct": ("Use", "Send rows through the code and back."),
     "classify": ("Use", "Name the label of each row (cvae)."),
+    "cluster": ("Use", "Group rows by their codes."),
     "sample": ("Use", "Make new rows."),
     "interpolate": ("Use", "Walk from one row to another through the latent space."),
     "score": ("Use", "Score how likely each row is; low scores are odd rows."),

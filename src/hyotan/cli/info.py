@@ -19,7 +19,6 @@ from hyotan.errors import DivergenceError
     examples=[
         "hyotan info runs/mnist-ae-1",
         "hyotan info runs/mnist-study-1",
-        "hyotan info model.hyotan",
         "hyotan info photos/ --size 64x64",
     ],
 )

@@ -373,7 +373,9 @@ def clusterings(items: Sequence[Clusterings], lang: str) -> Html:
         unit = say("study.with_direction", lang, name=name, direction=say("study.higher", lang))
         drawn.append(figure(BoxChart(name, unit, groups), lang))
     runs = max(len(values) for one in items for _, _, values in one.groups)
-    return join([tag("p", say("study.clusterings", lang, n=runs)), charts(drawn)])
+    styled = any(model == "cvae" for one in items for model, _, _ in one.groups)
+    aside = tag("p", say("study.clusterings_of_style", lang)) if styled else None
+    return join([tag("p", say("study.clusterings", lang, n=runs)), aside, charts(drawn)])
 
 
 def codes(items: Sequence[CodePlot], lang: str) -> Html:

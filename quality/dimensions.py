@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--sets", nargs="+", default=list(synthetic.KNOWN), choices=[*synthetic.KNOWN, *synthetic.MORE])
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--first-draw", type=int, default=0, help="for draws beyond those of an earlier call")
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--models", nargs="+", default=["ae", "vae"])
     parser.add_argument("--repeats", type=int, default=1)
@@ -28,7 +29,7 @@ def measure(arguments: argparse.Namespace) -> None:
     known = {**synthetic.KNOWN, **synthetic.MORE}
     for name in arguments.sets:
         right = 0
-        for draw in range(arguments.draws):
+        for draw in range(arguments.first_draw, arguments.first_draw + arguments.draws):
             X = known[name].make(arguments.rows, draw)
             with tempfile.TemporaryDirectory() as folder:
                 study = Study(

@@ -37,7 +37,7 @@ from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, mod
 
 PICTURES = "pictures.hyotan"
 
-ROWS, PLANE_ROWS, PAIRS, STEPS = 2000, 1000, 100, 11
+ROWS, PLANE_ROWS, PAIRS, STEPS = 2000, 1000, 400, 11
 """Test rows measured, points of the plots, walks counted, and steps of a walk."""
 
 MOST_SHOWN, STYLES = 10, 6

@@ -18,6 +18,7 @@ ROAD = """
     errors
     atomic
     lock
+    folders
     container
     parameters
     scaling

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from hyotan.data import load as load_data
 from hyotan.errors import (
     DataError,
     DivergenceError,
-    HyotanError,
     RunFolderError,
     SettingsError,
     did_you_mean,
@@ -35,17 +33,31 @@ from hyotan.errors import (
 from hyotan.estimators import ESTIMATORS, load
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.evaluation import Evaluation, evaluate
-from hyotan.lock import LOCK, held, not_writable
+from hyotan.folders import FolderKind, finite, made, write_json
+from hyotan.lock import held
 from hyotan.parameters import check_settings
-from hyotan.training.callbacks import Callback, ReconstructionTracker
+from hyotan.training.callbacks import Callback, Fitting, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
 HISTORY, METRICS, FIGURES = "history.jsonl", "metrics.json", "figures"
+RUN = FolderKind("run", CONFIG, (CHECKPOINT, MODEL, HISTORY, METRICS), (FIGURES,))
 
 TEST_FRACTION = 0.1
 TRACKED_ROWS = 10
 MAX_FRAME_BYTES = 32 * 2**20
+
+
+class Ready(Exception):
+    """Training would begin now."""
+
+
+class Rehearsal(Callback):
+    """Ends a training where it would begin."""
+
+    def on_fit_start(self, fitting: Fitting) -> None:
+        """Stop."""
+        raise Ready
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,16 @@ class RunConfig:
         """An unfitted estimator with these parameters."""
         return ESTIMATORS[self.kind](**{**self.parameters, **more})
 
+    def rehearse(self, train: Dataset) -> None:
+        """Refuse what training would refuse before its first step.
+
+        Raises
+        ------
+        SettingsError, DataError : settings that cannot work, or not with these rows.
+        """
+        with suppress(Ready):
+            self.make_estimator(callbacks=[Rehearsal()]).fit(train.X, train.y)
+
 
 def _refuse_unknown(content: Mapping[str, Any], owner: type[RunConfig | DataOptions], where: str) -> None:
     known = [member.name for member in fields(owner)]
@@ -196,8 +218,7 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``; what is not finite becomes null."""
-        text = json.dumps(_finite(metrics), indent=1, ensure_ascii=False, allow_nan=False)
-        write_text_atomically(self.path / METRICS, text + "\n")
+        write_json(self.path / METRICS, metrics)
 
     def split_data(self) -> tuple[Dataset, Dataset]:
         """Training and test rows: the source's own test split, else a held-out tenth.
@@ -217,14 +238,6 @@ class RunFolder:
         return dataset.split(TEST_FRACTION)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def create(
     config: RunConfig, name: str, out: str | os.PathLike[str] | None = None, overwrite: bool = False
 ) -> RunFolder:
@@ -237,57 +250,9 @@ def create(
     ResourceError
         The folder cannot be written to.
     """
-    try:
-        path = _make_given(Path(out), overwrite) if out is not None else _make_next(Path("runs"), name)
-    except HyotanError:
-        raise
-    except OSError as error:
-        raise not_writable(error.filename, error) from error
-    with held(path):
-        if out is not None:
-            # Asked again: of two processes that came at once, the other may have made its run here by now.
-            _refuse_occupied(path, overwrite)
-            _empty(path)
+    with made(RUN, name, out, overwrite) as path:
         write_text_atomically(path / CONFIG, config.to_toml())
     return RunFolder(path)
-
-
-def _make_given(path: Path, overwrite: bool) -> Path:
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
-    _refuse_occupied(path, overwrite)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _refuse_occupied(path: Path, overwrite: bool) -> None:
-    found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
-    if found and not overwrite:
-        raise RunFolderError(
-            f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
-        )
-    if found and CONFIG not in found:
-        raise RunFolderError(f"{path} holds other files than a run's; it is not overwritten.", "Choose another --out.")
-
-
-def _empty(path: Path) -> None:
-    """Take away what a run wrote, and nothing else."""
-    for name in (CHECKPOINT, MODEL, HISTORY, METRICS):
-        (path / name).unlink(missing_ok=True)
-    shutil.rmtree(path / FIGURES, ignore_errors=True)
-
-
-def _make_next(parent: Path, name: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / f"{name}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
 
 
 @dataclass
@@ -317,7 +282,7 @@ class FolderStore:
         started = time.monotonic()
         write(self.folder / CHECKPOINT, kind="checkpoint", settings=snapshot.settings, tensors=snapshot.arrays)
         rows = from_json_array(snapshot.arrays["history"])
-        lines = "".join(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in rows)
         write_text_atomically(self.folder / HISTORY, lines)
         self._last = time.monotonic()
         self._cost = self._last - started

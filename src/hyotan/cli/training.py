@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,18 +69,6 @@ def run_name(source: str, model: str) -> str:
     return f"{safe or 'data'}-{model}"
 
 
-class Ready(Exception):
-    """Training would begin now."""
-
-
-class Rehearsal(Callback):
-    """Ends a training where it would begin."""
-
-    def on_fit_start(self, fitting: Fitting) -> None:
-        """Stop."""
-        raise Ready
-
-
 def rehearse(config: RunConfig, train: Dataset) -> None:
     """Refuse what training would refuse before its first step: before a folder is made, or an old run replaced.
 
@@ -92,8 +79,7 @@ def rehearse(config: RunConfig, train: Dataset) -> None:
     if config.kind == CVAE and train.y is None:
         fix = "Name the column that holds them: --label COLUMN; or take --model vae, which needs none."
         raise DataError(f"{config.source} has no labels, which --model cvae needs for some rows.", fix)
-    with suppress(Ready):
-        config.make_estimator(callbacks=[Rehearsal()]).fit(train.X, train.y)
+    config.rehearse(train)
 
 
 class Announcement(Callback):

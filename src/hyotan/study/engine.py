@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,17 +21,16 @@ import torch
 from hyotan.data import Dataset
 from hyotan.errors import DivergenceError, HyotanError, ResourceError
 from hyotan.estimators.build import choose_batch_size, choose_device, choose_epochs
+from hyotan.folders import write_json
 from hyotan.parameters import CVAE, DENOISING, PARAMETERS, VAE
-from hyotan.runs import RunConfig
 from hyotan.study.findings import Experiments, Finding, findings
-from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split, write_json
+from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
 from hyotan.study.folder import create as create_folder
 from hyotan.study.plan import CellPlan, StudyConfig
 from hyotan.study.progress import Progress
 from hyotan.study.recommendation import Recommendation, recommend
 from hyotan.study.records import Cell
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
-from hyotan.training.callbacks import Callback, Fitting
 
 COSTS = {DENOISING: 1.1, VAE: 1.3, CVAE: 3.0}
 """A training step's cost beside a plain autoencoder's, roughly: what is long is begun first."""
@@ -100,26 +99,8 @@ def create(
     """
     train, _ = split(config, dataset)
     for plan in config.cells()[: len(config.models)]:
-        rehearse(run_config(config, plan, train), train)
+        run_config(config, plan, train).rehearse(train)
     return create_folder(config, name, out, overwrite, dataset if keep_rows else None)
-
-
-class Ready(Exception):
-    """Training would begin now."""
-
-
-class Rehearsal(Callback):
-    """Ends a training where it would begin."""
-
-    def on_fit_start(self, fitting: Fitting) -> None:
-        """Stop."""
-        raise Ready
-
-
-def rehearse(config: RunConfig, train: Dataset) -> None:
-    """Refuse what training would refuse before its first step."""
-    with suppress(Ready):
-        config.make_estimator(callbacks=[Rehearsal()]).fit(train.X, train.y)
 
 
 def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None = None) -> Finished:

@@ -16,6 +16,7 @@ import numpy as np
 from hyotan.data import Dataset
 from hyotan.estimators import CVAE as CVAEEstimator
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.folders import write_json
 from hyotan.gallery import Shown
 from hyotan.latent import WALKS, Probe, decoded, passages, random_pairs, tsne_plane, walk_named
 from hyotan.metrics import knn_accuracy, row_errors
@@ -30,7 +31,7 @@ from hyotan.plots import (
 )
 from hyotan.plots.conditional import Way
 from hyotan.study.findings import CVAE, NO_LABEL, RIGHT_LABEL, SIZES, WRONG_LABEL, Experiments, Series
-from hyotan.study.folder import DATA, FIGURES, StudyFolder, write_json
+from hyotan.study.folder import DATA, FIGURES, StudyFolder
 from hyotan.study.labels import Classes
 from hyotan.study.pictures import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 
 from hyotan.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.data import Dataset
-from hyotan.errors import DataError, HyotanError, RunFolderError
-from hyotan.lock import LOCK, held, not_writable
+from hyotan.errors import DataError, RunFolderError
+from hyotan.folders import FolderKind, made, write_json
+from hyotan.lock import held
 from hyotan.parameters import CVAE, default_of, parameters_of
 from hyotan.runs import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
 from hyotan.study.labels import UNKNOWN, Classes
@@ -30,6 +30,7 @@ from hyotan.study.records import Cell
 SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
 CELL, FAILURE, ROWS = "cell.json", "failure.json", "rows.npz"
 DATA, FIGURES, REPORT = "data", "figures", "report.html"
+STUDY = FolderKind("study", SETTINGS, (SETTINGS, RECORD, ROWS, REPORT), (CELLS, DATA, FIGURES))
 SCHEMA = 1
 
 NO_LABEL = "no label"
@@ -255,17 +256,7 @@ def create(
     ResourceError
         The folder cannot be written to.
     """
-    try:
-        path = _make_given(Path(out), overwrite) if out is not None else _make_next(Path("runs"), name)
-    except HyotanError:
-        raise
-    except OSError as error:
-        raise not_writable(error.filename, error) from error
-    with held(path):
-        if out is not None:
-            # Asked again: of two processes that came at once, the other may have made its study here by now.
-            _refuse_occupied(path, overwrite)
-            _empty(path)
+    with made(STUDY, name, out, overwrite) as path:
         (path / CELLS).mkdir(exist_ok=True)
         if rows is not None:
             config = _with_rows(config, path / ROWS, rows)
@@ -284,47 +275,6 @@ def _with_rows(config: StudyConfig, path: Path, rows: Dataset) -> StudyConfig:
     return replace(kept, fingerprint=kept.load_data().fingerprint())
 
 
-def _make_given(path: Path, overwrite: bool) -> Path:
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
-    _refuse_occupied(path, overwrite)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _refuse_occupied(path: Path, overwrite: bool) -> None:
-    found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
-    if found and not overwrite:
-        raise RunFolderError(
-            f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
-        )
-    if found and SETTINGS not in found:
-        raise RunFolderError(
-            f"{path} holds other files than a study's; it is not overwritten.", "Choose another --out."
-        )
-
-
-def _empty(path: Path) -> None:
-    """Take away what a study wrote, and nothing else."""
-    for name in (SETTINGS, RECORD, ROWS, REPORT):
-        (path / name).unlink(missing_ok=True)
-    for name in (CELLS, DATA, FIGURES):
-        shutil.rmtree(path / name, ignore_errors=True)
-
-
-def _make_next(parent: Path, name: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / f"{name}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
-
-
 def _plain(array: np.ndarray) -> np.ndarray:
     """Labels with gaps as an array that holds no Python objects: gaps among text are empty, among numbers NaN."""
     if array.dtype.kind != "O":
@@ -340,17 +290,3 @@ def _read_records(path: Path) -> list[Cell]:
         content = msgspec.json.decode(path.read_bytes())
         return [Cell.from_dict(record) for record in (content if isinstance(content, list) else [content])]
     return []
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON, each file old or new, never half; what is not finite becomes null."""
-    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
-    write_text_atomically(path, text + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

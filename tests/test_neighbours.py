@@ -93,6 +93,12 @@ class TestLabelsThatSpread:
         rows = asked_rows(many)
         assert (np.diff(rows) > 0).all()
 
+    def test_are_asked_of_fewer_rows_where_rows_are_long(self) -> None:
+        classes = np.where(np.arange(50_000) < 5, 0, -1)
+        assert len(asked_rows(classes, 784)) == 50_000
+        assert len(asked_rows(classes, 12_288)) == 16_276
+        assert len(asked_rows(classes, 10**9)) == 1000
+
 
 class TestAModelThatAsksTheNeighbours:
     """The classifier of a CVAE, where two labels of each class are known of four hundred rows."""

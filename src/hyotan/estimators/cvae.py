@@ -369,7 +369,7 @@ class CVAE(VAE):
 
     def _beliefs(self, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """What the neighbours of each row without a label say of its class, (n, classes); all zero of the others."""
-        rows = asked_rows(classes)
+        rows = asked_rows(classes, X[0].size)
         graph = neighbour_graph(principal_components(self._to_model(X[rows])))
         beliefs = np.zeros((len(X), len(self.classes_)), dtype=np.float32)
         beliefs[rows] = spread_labels(graph, classes[rows], len(self.classes_))

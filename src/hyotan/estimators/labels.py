@@ -15,6 +15,9 @@ UNKNOWN = -1
 ASKED_ROWS = 100_000
 """Rows whose neighbours are looked for; the time grows with the square of their number."""
 
+ASKED_VALUES = 200_000_000
+"""Values that these rows hold at most: they are compared as a whole, in memory, 4 bytes each and some copies."""
+
 
 def read_labels(y: Any, n: int, unlabelled: int | str) -> tuple[np.ndarray, np.ndarray]:
     """The different labels, sorted, (classes,), and which one each row has, (n,), int64, -1 for none.
@@ -100,11 +103,18 @@ def hide_labels(classes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return shown
 
 
-def asked_rows(classes: np.ndarray) -> np.ndarray:
-    """The rows that say each other's class, sorted: all, or ASKED_ROWS of them, up to half of them with a known one."""
-    if len(classes) <= ASKED_ROWS:
+def asked_rows(classes: np.ndarray, n_features: int = 1) -> np.ndarray:
+    """The rows that say each other's class, sorted: all, or as many as can be compared, half of them with a known one.
+
+    Parameters
+    ----------
+    classes : (n,), -1 where unknown.
+    n_features : values of a row.
+    """
+    most = min(ASKED_ROWS, max(1000, ASKED_VALUES // n_features))
+    if len(classes) <= most:
         return np.arange(len(classes))
     random = np.random.default_rng(0)
     known, unknown = (random.permutation(np.flatnonzero(part)) for part in (classes >= 0, classes < 0))
-    known = known[: max(ASKED_ROWS // 2, ASKED_ROWS - len(unknown))]
-    return np.sort(np.concatenate([known, unknown[: ASKED_ROWS - len(known)]]))
+    known = known[: max(most // 2, most - len(unknown))]
+    return np.sort(np.concatenate([known, unknown[: most - len(known)]]))

@@ -179,6 +179,16 @@ class TestWalks:
         assert [text for text in written if len(text) == 1] == list("11860" + "11000")
         assert {"1→8→6→0", "1→0", "AE", "VAE", "From 1 to 0"} <= set(written)
 
+    @pytest.mark.parametrize("count", [3, 9])
+    def test_nothing_is_cut_off_at_the_sides(self, count: int) -> None:
+        steps = RNG.random((count, 11, 28, 28))
+        passed = [list("11114666600")] * count
+        figure = WalksDisplay.from_arrays(steps, ["CVAE, size 64"] * count, passed, title="From 1 to 0").figure()
+        figure.draw_without_rendering()
+        box = figure.axes[0].get_tightbbox()
+        assert box is not None
+        assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+
     def test_classes_of_neither_end_stand_out(self) -> None:
         assert bold(WalksDisplay.from_arrays(STEPS, ["AE", "VAE"], PASSED).plot()) == ["8", "6"]
 

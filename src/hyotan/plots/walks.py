@@ -145,7 +145,7 @@ class WalksDisplay(AxesDisplay):
     def _size(self) -> tuple[float, float]:
         height, width = self.images.shape[-2:]
         across = self.images.shape[1] + self._beside(100) / 100
-        cell = min(0.62, (WIDTH - 0.3 - 0.08 * max(map(letters, self.rows))) / across)
+        cell = min(0.62, (WIDTH - 0.55 - 0.09 * max(map(letters, self.rows))) / across)
         room = 0.14 if self.classes is None else 0.56  # below a strip, in heights of a picture
         tall = cell * height / width * (len(self.images) * (1 + room) - room)
         return WIDTH, tall + 0.15 + (0.0 if self.classes is None else 0.42 * cell) + (0.28 if self.title else 0.0)
@@ -172,7 +172,7 @@ class WalksDisplay(AxesDisplay):
     def _beside(self, width: int) -> int:
         """Pixels at the right for the longest way, ``width`` a picture."""
         longest = max(map(letters, self.captions))
-        return round((0.3 + 0.155 * longest) * width) if longest else 0
+        return round((0.45 + 0.185 * longest) * width) if longest else 0
 
     def _write(self, ax: Axes, row: int, below: float, middles: Array, middle: float) -> None:
         """The class under each step, those of neither end in bold, and the way at the right."""

@@ -187,7 +187,7 @@ class TestWalks:
         figure.draw_without_rendering()
         box = figure.axes[0].get_tightbbox()
         assert box is not None
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
 
     def test_classes_of_neither_end_stand_out(self) -> None:
         assert bold(WalksDisplay.from_arrays(STEPS, ["AE", "VAE"], PASSED).plot()) == ["8", "6"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,8 @@ class Pictures:
         kinds: dict[str, Any] = {"told": Told, "walks": Walked, "planes": Plane, "exchanged": Exchanged}
         for name, kind in kinds.items():
             settings[name] = [kind(**item) for item in settings[name]]
+        # JSON knows no tuples.
+        settings["walks"] = [replace(walk, ends=tuple(walk.ends)) for walk in settings["walks"]]
         settings["value_range"] = tuple(settings["value_range"])
         return Pictures(**settings)
 

@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 # The stamp holds this folder's path, for an environment that was moved or copied still points at the old place. It is
@@ -24,7 +25,7 @@ help:
 	@echo "make demo    the study on digits: which model, which latent size, and a report"
 	@echo "make test    style, types and tests: what every change has to pass"
 	@echo "make check   style and types alone"
-	@echo "make bench   speed"
+	@echo "make bench   speed, beside other trainers and the matrix products alone"
 	@echo "make soak    the long versions of the tests"
 	@echo "make quality figures that take minutes to hours: python -m quality --help"
 	@echo "make clean   remove .venv and the caches"
@@ -54,8 +55,17 @@ test: export OMP_NUM_THREADS = 1
 test: check
 	@$(BIN)/python -m pytest -q -n 2 -p no:benchmark
 
-bench: $(READY)
+# The trainers that others wrote live in an environment of their own, made at the first benchmark.
+$(PEERS)/.ready: benchmarks/peers.txt pyproject.toml
+	@echo "Setting up $(PEERS), once: this takes a few minutes." >&2
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input -qq install -r benchmarks/peers.txt
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input -qq install --no-deps -e .
+	@touch $@
+
+bench: $(READY) $(PEERS)/.ready
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-only
+	@$(PEERS)/bin/python -m benchmarks.speed
 
 soak: export OMP_NUM_THREADS = 1
 soak: $(READY)
@@ -66,5 +76,5 @@ quality: $(READY)
 	  echo "$$measure"; $(BIN)/python -m quality $$measure || exit 1; done
 
 clean:
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf $(VENV) $(PEERS) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

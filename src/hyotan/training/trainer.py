@@ -32,6 +32,7 @@ from hyotan.training.checkpoint import (
     to_arrays,
 )
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.products import fast_products
 from hyotan.training.rows import Rows, as_tensor, batch_bounds, epoch_order
 from hyotan.training.schedules import OptimizerMaker, Schedule
 
@@ -197,7 +198,8 @@ class Trainer:
         """
         devices = [self.device] if self.device.type == "cuda" else []
         self._start_state = self._state()
-        with torch.random.fork_rng(devices=devices), StopRequests(terminate=self.store is not None) as requests:
+        stops = StopRequests(terminate=self.store is not None)
+        with torch.random.fork_rng(devices=devices), fast_products(self.device), stops as requests:
             self._seed()
             self._tell("on_fit_start")
             try:

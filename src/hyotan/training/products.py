@@ -1,0 +1,85 @@
+"""Which library computes the matrix products of training on the CPU.
+
+torch takes MKL's products in float32. On AMD's processors MKL keeps to narrower instructions than they have, and needs
+about twice the time of oneDNN, which comes with torch too. oneDNN is asked for by allowing it to round inputs to
+bfloat16 inside a product; without a matrix unit that gains by it, it does not, and computes in float32 throughout.
+Whether that is so is looked at, not assumed.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ALLOWED = "bf16"
+"""What has to be allowed for oneDNN to be taken."""
+
+AS_EXACT = 4.0
+"""Rounding errors that are so many times as large still count as those of float32; bfloat16's are a thousand times."""
+
+
+@contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """Take the faster library for float32 products on the CPU while entered; elsewhere, change nothing.
+
+    The choice hangs on the machine alone, never on a time that was measured: the same training gives the same bits.
+    """
+    if device.type != "cpu" or not prefers_onednn():
+        yield
+        return
+    with _allowed(ALLOWED):
+        yield
+
+
+@functools.cache
+def prefers_onednn() -> bool:
+    """Whether oneDNN's float32 products are faster than MKL's here, and as exact."""
+    return (
+        _setting() is not None
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and _is_amd()
+        and _is_exact()
+    )
+
+
+def _setting() -> Any:
+    """Where torch keeps what products in float32 are allowed; None in versions that do not know it."""
+    found = getattr(torch.backends.mkldnn, "matmul", None)
+    return found if hasattr(found, "fp32_precision") else None
+
+
+@contextmanager
+def _allowed(precision: str) -> Iterator[None]:
+    setting = _setting()
+    before, setting.fp32_precision = setting.fp32_precision, precision
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before
+
+
+def _is_amd() -> bool:
+    known = Path("/proc/cpuinfo")
+    text = known.read_text(encoding="utf-8", errors="replace") if known.is_file() else platform.processor()
+    return "AuthenticAMD" in text
+
+
+def _is_exact() -> bool:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(64, 512, generator=generator), torch.randn(512, 64, generator=generator)
+    exact = a.double() @ b.double()
+
+    def error() -> float:
+        return float((a @ b - exact).abs().max())
+
+    usual = error()
+    with _allowed(ALLOWED):
+        return error() <= AS_EXACT * usual

@@ -446,21 +446,22 @@ def to_cluster(table: Table) -> Choice:
 def to_generate(table: Table) -> Choice:
     """The smallest size that describes new rows nearly as well as the best; of the models, whose samples reach most.
 
-    A model without a bound is judged by what its samples reach from the start.
+    The size of a model without a bound is the one to compress with: what its samples reach says little of sizes, for
+    the blurred rows of a small code are near to many.
     """
     blank = Choice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage")
-    options = table.options("bound", table.trained)
-    bounded = {model for model, _ in options}
-    options |= table.options("coverage", [model for model in table.trained if model not in bounded])
-    if not options:
+    bounds = {model: own for model in table.trained if (own := table.options("bound", [model]))}
+    others = {model: own for model in table.trained if model not in bounds and (own := table.options(Q2, [model]))}
+    found = [smallest_enough(own, _span(own)) for own in bounds.values()] + [_smallest(own) for own in others.values()]
+    reach = {pair: values for pair in found if (values := table.by_repeat(*pair, "coverage"))}
+    if not bounds and not reach:
         return _concluded(table, blank, None, {}, UNKNOWN, notes=[Note(NO_SAMPLES)])
+    options = reach or {found[0]: bounds[found[0][0]][found[0]]}
     if to_compress(table).verdict == NOTHING:
         return _concluded(table, blank, None, options, NOTHING)
-    found = [smallest_enough(own, _span(own)) for own in (_of_model(options, model) for model in table.trained) if own]
-    reach = {pair: table.by_repeat(*pair, "coverage") for pair in found}
-    reach = {pair: values for pair, values in reach.items() if values}
+    reach = dict(sorted(reach.items(), key=lambda item: table.trained.index(item[0][0])))  # the simplest first
     ours = first_of_equals(reach) if reach else found[0]
-    notes = [*_sizes(table, ours[1], _of_model(options, ours[0])), *_ties(table, ours, reach)]
+    notes = [*_sizes(table, ours[1], {**bounds, **others}[ours[0]]), *_ties(table, ours, reach)]
     return _beside_pca(table, blank, ours, options, notes, "coverage")
 
 

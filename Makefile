@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+PIP := -m pip --disable-pip-version-check --no-input -qq
 
 # The stamp holds this folder's path, for an environment that was moved or copied still points at the old place. It is
 # dropped when the environment no longer works, and then everything is set up anew.
@@ -38,8 +38,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV), once: this takes a few minutes." >&2
 	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
 	@rm -f $@
-	@$(PIP) install -c constraints.txt torch
-	@$(PIP) install -c constraints.txt -e '.[dev,tensorboard]'
+	@$(BIN)/python $(PIP) install -c constraints.txt torch
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,tensorboard]'
 	@echo "$(CURDIR)" > $@
 
 demo: $(READY)
@@ -59,8 +59,8 @@ test: check
 $(PEERS)/.ready: benchmarks/peers.txt pyproject.toml
 	@echo "Setting up $(PEERS), once: this takes a few minutes." >&2
 	@$(PYTHON) -m venv --clear $(PEERS)
-	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input -qq install -r benchmarks/peers.txt
-	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input -qq install --no-deps -e .
+	@$(PEERS)/bin/python $(PIP) install -r benchmarks/peers.txt
+	@$(PEERS)/bin/python $(PIP) install --no-deps -e .
 	@touch $@
 
 bench: $(READY) $(PEERS)/.ready

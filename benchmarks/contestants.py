@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.networks import FEATURES, Network, Plain
 
@@ -41,6 +41,10 @@ class Task:
     def scaled(self) -> torch.Tensor:
         """The rows in [0, 1], float32."""
         return torch.from_numpy(self.rows).float().div_(255)
+
+    def loader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        """The rows as an ordinary loader gives them, fetched one by one."""
+        return DataLoader(TensorDataset(self.scaled()), self.batch, shuffle=True)
 
 
 def limit(task: Task, dtype: torch.dtype = torch.float32) -> Train:
@@ -88,7 +92,7 @@ def loader(task: Task) -> Train:
     def train(epochs: int) -> None:
         model = Plain(task.network)
         optimizer = torch.optim.Adam(model.parameters(), RATE)
-        batches = DataLoader(TensorDataset(task.scaled()), task.batch, shuffle=True)
+        batches = task.loader()
         for _ in range(epochs):
             for (x,) in batches:
                 optimizer.zero_grad()
@@ -223,7 +227,7 @@ def lightning(task: Task) -> Train:
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.Adam(self.parameters(), RATE)
 
-    batches: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(_rows(task), task.batch, shuffle=True)
+    batches = task.loader()
 
     def train(epochs: int) -> None:
         L.Trainer(
@@ -236,10 +240,6 @@ def lightning(task: Task) -> Train:
         ).fit(Module(), batches)
 
     return train
-
-
-def _rows(task: Task) -> Dataset[tuple[torch.Tensor, ...]]:
-    return TensorDataset(task.scaled())
 
 
 def pyod(task: Task) -> Train:

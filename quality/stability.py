@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hyotan import Study
+from hyotan.study.recommendation import Option
 from hyotan.study.records import interval
 
 
@@ -41,12 +42,16 @@ def measure(arguments: argparse.Namespace) -> None:
                 option = choice.chosen
                 said = choice.verdict if option is None else f"{option.model} {option.latent_dim}"
                 chosen.setdefault(choice.purpose, []).append(said)
-                found = (
-                    None
-                    if option is None
-                    else interval(study.cells, option.model, option.latent_dim, "accuracy", "test")
+                print(
+                    f"study {number}, to {choice.purpose}: {said} ({choice.verdict}{named(study, option)})", flush=True
                 )
-                named = "" if found is None else f", K-means names {found.mean:.3f} right"
-                print(f"study {number}, to {choice.purpose}: {said} ({choice.verdict}{named})", flush=True)
     for purpose, options in chosen.items():
         print(f"== to {purpose}: {', '.join(options)}")
+
+
+def named(study: Study, option: Option | None) -> str:
+    """The share of the test rows' labels that K-means on an option's codes names right; nothing where it is unknown."""
+    if option is None:
+        return ""
+    found = interval(study.cells, option.model, option.latent_dim, "accuracy", "test")
+    return "" if found is None else f", K-means names {found.mean:.3f} right"

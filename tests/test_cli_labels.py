@@ -129,6 +129,14 @@ class TestCluster:
         assert said.code == 2
         assert said.begins("fix:") == ["Say it: --clusters 5"]
 
+    def test_counts_no_gap_among_the_labels_as_one(self, tmp_path: Path) -> None:
+        values = np.random.default_rng(0).normal(size=40) + 9 * (np.arange(40) % 2)
+        rows = [f"{value},{value + 1},{['', '猫', '犬'][1 + i % 2 if i else 0]}" for i, value in enumerate(values)]
+        source = table(tmp_path / "t.csv", rows)
+        run = fitted(source, "--label", "種類", "--latent-dim", 1, cwd=tmp_path)
+        record = done("cluster", run, source, "--label", "種類", "--json").record
+        assert len(record["sizes"]) == 2 and record["agreement"]["accuracy"] > 0.9
+
     def test_knows_the_methods_of_the_library(self) -> None:
         assert list(METHODS_OF_THE_COMMAND) == list(METHODS)
 

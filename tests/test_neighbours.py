@@ -81,6 +81,11 @@ class TestLabelsThatSpread:
         np.testing.assert_allclose(cdist(found[:50], found[:50]), cdist(expected[:50], expected[:50]), rtol=0.01)
         assert principal_components(BLOBS) is not None and principal_components(BLOBS).shape == BLOBS.shape
 
+    @pytest.mark.filterwarnings("error")
+    def test_rows_that_are_all_alike_say_something_finite_and_warn_of_nothing(self) -> None:
+        graph = neighbour_graph(principal_components(np.ones((80, 50), np.float32)))
+        assert np.isfinite(spread_labels(graph, np.where(np.arange(80) < 2, np.arange(80), -1), 2)).all()
+
     def test_are_asked_of_so_many_rows_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(labels, "ASKED_ROWS", 40)
         few, many, all_but_few = (np.where(np.arange(100) < n, 0, -1) for n in (10, 60, 95))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, SettingsError, did_you_mean
-from .metrics import some_rows
+from .metrics import fit_pca, some_rows
 
 Array = NDArray[Any]
 Walk = Callable[[ArrayLike, ArrayLike, int], Array]
@@ -195,14 +195,13 @@ def tsne_plane(rows: ArrayLike, perplexity: float = 30.0, random_state: int = 0)
     More than 50 features are first reduced to 50 principal components, as the authors do. Some 2,000 rows take 10
     seconds; the time grows a little faster than the rows. DataError for fewer than 4 rows.
     """
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     flat = _flat(np.asarray(rows))
     if len(flat) < 4:
         raise DataError(f"t-SNE needs 4 rows or more; got {len(flat)}.", "Pass more rows.")
     if min(flat.shape) > TSNE_FEATURES:
-        flat = PCA(TSNE_FEATURES, random_state=random_state).fit_transform(flat)
+        flat = fit_pca(flat, TSNE_FEATURES, random_state).transform(flat)
     nearest = min(perplexity, (len(flat) - 1) / 3)
     start = "pca" if flat.shape[1] > 1 else "random"
     return TSNE(2, perplexity=nearest, init=start, random_state=random_state).fit_transform(flat)

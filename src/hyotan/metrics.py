@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -58,14 +59,18 @@ def mean_image_errors(train: Float[Array, "n *features"], test: Float[Array, "m 
     return row_errors(np.broadcast_to(train.mean(axis=0), test.shape), test)
 
 
-def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> Float[Array, " m"]:
-    """Errors on test rows of PCA with ``size`` components, fitted on the training rows."""
+def fit_pca(rows: Float[Array, "n features"], size: int, random_state: int = 0) -> Any:
+    """scikit-learn's PCA of the rows, with as many components as there can be, ``size`` at most."""
     from sklearn.decomposition import PCA
 
-    flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
-    size = min(size, *flat.shape)
     with np.errstate(invalid="ignore"):  # constant rows have no variance of which a share could be explained
-        pca = PCA(size, random_state=0).fit(flat)
+        return PCA(min(size, *rows.shape), random_state=random_state).fit(rows)
+
+
+def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> Float[Array, " m"]:
+    """Errors on test rows of PCA with ``size`` components, fitted on the training rows."""
+    flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    pca = fit_pca(flat, size)
     return row_errors(pca.inverse_transform(pca.transform(flat_test)), flat_test)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .metrics import fit_pca
+
 Array = NDArray[Any]
 
 NEIGHBOURS = 10
@@ -82,10 +84,5 @@ def principal_components(rows: Array) -> Array:
     ----------
     rows : (n, *features)
     """
-    from sklearn.decomposition import PCA
-
     flat = rows.reshape(len(rows), -1)
-    if flat.shape[1] <= PRINCIPAL or len(flat) <= PRINCIPAL:
-        return flat
-    # Long rows are decomposed approximately, from a random start: always the same one.
-    return PCA(PRINCIPAL, random_state=0).fit_transform(flat)
+    return flat if min(flat.shape) <= PRINCIPAL else fit_pca(flat, PRINCIPAL).transform(flat)

@@ -57,10 +57,12 @@ def cluster(
     from hyotan.cli.rows import Used, write_rows
     from hyotan.clustering import cluster_codes
     from hyotan.metrics import agreement
+    from hyotan.study.labels import Classes
 
     used = Used(run)
     dataset = used.rows(source, options)
-    clusters = clusters or dataset.n_classes
+    classes = Classes.of(dataset.y)
+    clusters = clusters or (0 if classes is None else len(classes))
     if not clusters:
         raise SettingsError("The rows have no labels to say how many clusters there are.", "Say it: --clusters 5")
     found = cluster_codes(used.estimator.transform(dataset.X), clusters, method, random_state)
@@ -69,9 +71,10 @@ def cluster(
     record: dict[str, Any] = {"file": path, "rows": len(found), "sizes": sizes.tolist()}
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(found):,} rows in {clusters} clusters of {', '.join(f'{size:,}' for size in sizes)}")
-    if dataset.y is not None and dataset.n_classes:
-        known = np.array([label is not None and label == label for label in dataset.y])
-        agrees = agreement(dataset.y[known].astype(str), found[known])
+    if classes is not None and dataset.y is not None:
+        numbers = classes.numbers(dataset.y)
+        known = numbers >= 0
+        agrees = agreement(numbers[known], found[known])
         record["agreement"] = {"accuracy": agrees.accuracy, "v_measure": agrees.v_measure}
         printer.notice(f"each named by its best label, {100 * agrees.accuracy:.1f} % of {known.sum():,} are right")
     printer.result(record, [str(path)])

@@ -71,7 +71,8 @@ def _study(printer: Printer, path: Path) -> None:
     from hyotan.study.sentences import of_recommendation
 
     folder = StudyFolder(path)
-    config, recommendation, run = folder.config, folder.recommendation(), folder.recommended_run()
+    config, recommendation = folder.config, folder.recommendation()
+    run = folder.recommended_run(recommendation)
     finished = sum(bool(folder.read_cells(plan)) for plan in folder.plans)
     failed, total = len(folder.failures()), len(folder.plans)
     state = "finished" if recommendation is not None else "stopped" if finished else "begun"

@@ -148,7 +148,8 @@ class Used:
 
 
 def _run_of_study(path: Path) -> str:
-    run = StudyFolder(path).recommended_run()
+    folder = StudyFolder(path)
+    run = folder.recommended_run(folder.recommendation())
     if run is None:
         return f"Name a folder below {path / CELLS}."
     return f"Name the run: the model to compress with is in {run.path}, the others lie beside it."

@@ -174,7 +174,7 @@ def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     report = _write_report(folder.path)
     for line in lines_of(finished):
         printer.notice(line)
-    if (chosen := folder.recommended_run()) is not None:
+    if (chosen := folder.recommended_run(finished.recommendation)) is not None:
         printer.notice(f"model to compress with: {chosen.path}")
     record = {
         "study": folder.path,

@@ -190,11 +190,10 @@ class StudyFolder:
         found = self.read_record().get("recommendation")
         return None if found is None else Recommendation.from_dict(found)
 
-    def recommended_run(self) -> RunFolder | None:
-        """The run of the trained model to compress with, the first repeat's; None before the study has come to its end,
-        or where no model is worth it.
+    def recommended_run(self, recommendation: Recommendation | None) -> RunFolder | None:
+        """The run of the best trained model to compress with, the first repeat's; None where nothing is recommended, or
+        there is nothing to compress.
         """
-        recommendation = self.recommendation()
         ours = None if recommendation is None else recommendation.headline.ours
         if ours is None:
             return None

@@ -317,17 +317,10 @@ def baselines(estimator: LatentEstimator, sizes: Sequence[int], parts: Parts, re
 
     raw = Judge.of(Features(estimator), parts, seed)
     yield cell(MEAN, 0, _each_part(parts, lambda rows, runs: (_of_mean(raw.errors_of_mean(rows)), {})))
-    fitted = _fit_pca(_flat(estimator.in_range(parts.train.X)), max(sizes), seed)
+    fitted = metrics.fit_pca(_flat(estimator.in_range(parts.train.X)), max(sizes), seed)
     for size in sizes:
         yield cell(PCA, size, _measured(PrincipalCode(estimator, fitted, size), parts, seed))
     yield cell(RAW, features, _each_part(parts, raw.by_label))
-
-
-def _fit_pca(rows: np.ndarray, size: int, seed: int) -> Any:
-    from sklearn.decomposition import PCA as PrincipalComponents
-
-    with np.errstate(invalid="ignore"):  # constant rows have no variance of which a share could be explained
-        return PrincipalComponents(min(size, *rows.shape), random_state=seed).fit(rows)
 
 
 def _as_trained(estimator: LatentEstimator, parts: Parts, seed: int) -> Parts:

@@ -13,7 +13,7 @@ All choosing is done on the selection rows. What is reported beside a choice com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -450,18 +450,22 @@ def to_generate(table: Table) -> Choice:
     the blurred rows of a small code are near to many.
     """
     blank = Choice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage")
-    bounds = {model: own for model in table.trained if (own := table.options("bound", [model]))}
-    others = {model: own for model in table.trained if model not in bounds and (own := table.options(Q2, [model]))}
-    found = [smallest_enough(own, _span(own)) for own in bounds.values()] + [_smallest(own) for own in others.values()]
+    tried: dict[str, Options] = {}
+    found: list[tuple[str, int]] = []
+    for model in table.trained:  # the simplest first
+        if own := table.options("bound", [model]):
+            found.append(smallest_enough(own, _span(own)))
+        elif own := table.options(Q2, [model]):
+            found.append(_smallest(own))
+        tried[model] = own
     reach = {pair: values for pair in found if (values := table.by_repeat(*pair, "coverage"))}
-    if not bounds and not reach:
+    if not reach and not table.options("bound", table.trained):
         return _concluded(table, blank, None, {}, UNKNOWN, notes=[Note(NO_SAMPLES)])
-    options = reach or {found[0]: bounds[found[0][0]][found[0]]}
+    options = {pair: tried[pair[0]][pair] for pair in found}
     if to_compress(table).verdict == NOTHING:
         return _concluded(table, blank, None, options, NOTHING)
-    reach = dict(sorted(reach.items(), key=lambda item: table.trained.index(item[0][0])))  # the simplest first
     ours = first_of_equals(reach) if reach else found[0]
-    notes = [*_sizes(table, ours[1], {**bounds, **others}[ours[0]]), *_ties(table, ours, reach)]
+    notes = [*_sizes(table, ours[1], tried[ours[0]]), *_ties(table, ours, reach)]
     return _beside_pca(table, blank, ours, options, notes, "coverage")
 
 
@@ -523,11 +527,7 @@ def _concluded(
 
 def _runners_up(table: Table, blank: Choice, ours: tuple[str, int] | None, options: Options) -> tuple[Option, ...]:
     """What the rule finds for each model by itself, but for the one chosen."""
-    picks: dict[str, Callable[[Options], tuple[str, int]]] = {
-        SMALLEST_ENOUGH: _smallest,
-        SMALLEST_BOUND: lambda own: smallest_enough(own, _span(own)),
-    }
-    pick = picks.get(blank.rule, best_of)
+    pick = _smallest if blank.rule == SMALLEST_ENOUGH else best_of
     if ours is None:
         return ()
     others = [own for model in table.trained if model != ours[0] and (own := _of_model(options, model))]

@@ -115,6 +115,10 @@ class CVAEModel(VAEModel):
         """How many classes there are."""
         return len(self.log_prior)
 
+    def is_same_each_step(self, progress: Progress) -> bool:
+        """Never: what a step does depends on the classes that its rows may have."""
+        return False
+
     # -- the networks ------------------------------------------------------------------------------------------------
 
     def one_hot(self, classes: Tensor) -> Tensor:

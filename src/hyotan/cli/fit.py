@@ -41,6 +41,7 @@ from hyotan.parameters import MODEL_NAMES, PARAMETERS, Choice, check_settings, p
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @click.option("--config", metavar="FILE", type=click.Path(), help="Settings, such as a run's config.toml.")
 @click.option("--summary", is_flag=True, help="Print the network and stop.")
+@click.option("--profile", is_flag=True, help="Say where a training step's time goes.")
 @click.option("--tensorboard", metavar="DIR", type=click.Path(), help="Write TensorBoard logs there.", hidden=True)
 @parameter_options
 @data_options
@@ -53,6 +54,7 @@ def fit(
     overwrite: bool,
     config: str | None,
     summary: bool,
+    profile: bool,
     tensorboard: str | None,
     as_json: bool,
     quiet: bool,
@@ -73,7 +75,7 @@ def fit(
         raise SettingsError("No SOURCE was given.", "For example: hyotan fit digits; or see: hyotan recipes")
     from hyotan.cli.training import train_new
 
-    train_new(printer, chosen, out, overwrite, tensorboard)
+    train_new(printer, chosen, out, overwrite, tensorboard, profile)
 
 
 def choose(

@@ -21,12 +21,18 @@ from hyotan.runs import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFol
 from hyotan.runs import fit as fit_run
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
+from hyotan.training.profiling import StepProfiler
 
 MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning": ("warning", "red")}
 
 
 def train_new(
-    printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: bool, tensorboard: str | None = None
+    printer: Printer,
+    chosen: dict[str, Any],
+    out: str | None,
+    overwrite: bool,
+    tensorboard: str | None = None,
+    profile: bool = False,
 ) -> FittedRun:
     """Make a run folder for the settings chosen, train in it, and report; nothing is made where that is refused."""
     options = DataOptions(**{**chosen["data"]})
@@ -45,13 +51,15 @@ def train_new(
         config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
     )
     rehearse(noted, train)
-    more = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
+    more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
+    profiler = StepProfiler() if profile else None
     folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
     return watched(
         printer,
         folder,
-        lambda callbacks: fit_run(folder, [*callbacks, *more], data=(train, test)),
+        lambda callbacks: fit_run(folder, [*callbacks, *more, *([profiler] if profiler else [])], data=(train, test)),
         [f"run folder: {folder.path}"],
+        profiler,
     )
 
 
@@ -105,6 +113,7 @@ def watched(
     folder: RunFolder,
     train: Callable[[list[Callback]], FittedRun],
     first: Sequence[str] = (),
+    profiler: StepProfiler | None = None,
 ) -> FittedRun:
     """Train with progress shown, then draw and report; an interruption says how to go on."""
     callbacks: list[Callback] = [Announcement(printer, first), *([ProgressReporter()] if printer.talks else [])]
@@ -115,15 +124,19 @@ def watched(
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
     figures = draw(run)
-    report(printer, run, figures)
+    report(printer, run, figures, profiler)
     return run
 
 
-def report(printer: Printer, run: FittedRun, figures: Sequence[Path]) -> None:
+def report(printer: Printer, run: FittedRun, figures: Sequence[Path], profiler: StepProfiler | None = None) -> None:
     """The verdict for a person, figures' paths, and the run folder as the last line of standard output."""
     for line in verdict_lines(run.evaluation, run.train is run.test):
         printer.notice(line)
-    record = {"run": run.folder.path, "figures": list(figures), "metrics": run.folder.read_metrics()}
+    record: dict[str, Any] = {"run": run.folder.path, "figures": list(figures), "metrics": run.folder.read_metrics()}
+    if profiler is not None:
+        for line in profiler.lines():
+            printer.notice(line)
+        record["profile"] = profiler.result.to_dict() if profiler.result else None
     printer.result(plain(record), [*map(str, figures), str(run.folder.path)])
 
 

@@ -12,19 +12,15 @@ import tempfile
 
 import torch
 
-from benchmarks.networks import Plain
+from benchmarks.networks import Network, Plain
 from benchmarks.tasks import RATE, Task, Train
 
 
-def pythae(task: Task) -> Train:
-    """pythae's trainer, without workers."""
-    from pythae.data.datasets import BaseDataset
+def pythae_model(network: Network) -> torch.nn.Module:
+    """pythae's VAE or autoencoder of these layers."""
     from pythae.models import AE, VAE, AEConfig, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    network = task.network
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
@@ -46,14 +42,21 @@ def pythae(task: Task) -> Train:
         def forward(self, z: torch.Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=torch.sigmoid(self.layers(z)))
 
+    shape = {"input_dim": (network.features,), "latent_dim": network.latent}
+    if network.variational:
+        return VAE(VAEConfig(**shape, reconstruction_loss="bce"), encoder=Encoder(), decoder=Decoder())
+    return AE(AEConfig(**shape), encoder=Encoder(), decoder=Decoder())
+
+
+def pythae(task: Task) -> Train:
+    """pythae's trainer, without workers."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
     data = BaseDataset(task.scaled(), torch.zeros(len(task.rows)))
 
     def train(epochs: int) -> None:
-        shape = {"input_dim": (network.features,), "latent_dim": network.latent}
-        if network.variational:
-            model = VAE(VAEConfig(**shape, reconstruction_loss="bce"), encoder=Encoder(), decoder=Decoder())
-        else:
-            model = AE(AEConfig(**shape), encoder=Encoder(), decoder=Decoder())
+        model = pythae_model(task.network)
         with tempfile.TemporaryDirectory() as folder:
             config = BaseTrainerConfig(
                 output_dir=folder,

@@ -25,6 +25,9 @@ from benchmarks.networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent
 
+TRIES = 10
+"""How often a difference is taken that comes out negative."""
+
 Rates = dict[str, list[float]]
 """Rows a second by contestant, a number a round."""
 
@@ -35,10 +38,10 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", nargs="+", type=int, help="rows a step  [each network's own]")
     parser.add_argument("--contestants", nargs="+", help="default: all whose packages are installed")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="that a difference takes at least")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="a look: 3 short rounds, and no verdict")
+    parser.add_argument("--quick", action="store_true", help="a look: 3 short rounds of few rows, and no verdict")
     parser.add_argument("--out", type=Path, help="the figures as JSON, for benchmarks.figure")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -66,7 +69,8 @@ def work(arguments: argparse.Namespace) -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(arguments.threads)
     network = NETWORKS[arguments.networks[0]]
-    task = Task(network, rows_of(network.rows, network.side), arguments.batches[0])
+    n_rows = network.rows // (4 if arguments.quick else 1)
+    task = Task(network, rows_of(n_rows, network.side), arguments.batches[0])
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a trainer prints is no answer
     train = CONTESTANTS[arguments.worker](task)
     epochs = 0
@@ -95,17 +99,20 @@ def steps_and_weights(train: Any) -> tuple[int, int]:
 
 
 def enough_epochs(train: Any, seconds: float) -> int:
-    """So many more epochs as a difference must have to take that long."""
+    """So many more epochs as a difference must have to take that long; a pause of the machine must not stand in."""
     epochs = 1
-    while (found := difference(train, epochs)) < seconds and epochs < 10_000:
-        epochs = math.ceil(epochs * min(8, 1.1 * seconds / max(found, seconds / 8)))
+    while (found := min(difference(train, epochs) for _ in range(2))) < seconds:
+        epochs = math.ceil(epochs * min(8, 1.1 * seconds / found))
     return epochs
 
 
 def difference(train: Any, epochs: int) -> float:
-    """Seconds that so many epochs more take than one epoch."""
-    shorter, longer = seconds_of(train, 1), seconds_of(train, 1 + epochs)
-    return max(longer - shorter, 1e-9)
+    """Seconds that so many epochs more take than one epoch; measured again where something else held up the one."""
+    for _ in range(TRIES):
+        shorter, longer = seconds_of(train, 1), seconds_of(train, 1 + epochs)
+        if longer > shorter:
+            return longer - shorter
+    raise SystemExit("The machine is too busy: one epoch took longer than several.")
 
 
 def seconds_of(train: Any, epochs: int) -> float:
@@ -144,9 +151,11 @@ def compare(arguments: argparse.Namespace) -> None:
 def race(names: list[str], network: str, batch: int, arguments: argparse.Namespace) -> Rates:
     """Everyone's figures, round by round, after one that counts their steps and warms up."""
     common = [sys.executable, "-m", "benchmarks.speed", "--networks", network, "--batches", str(batch)]
-    common += ["--threads", str(arguments.threads), "--seconds", str(arguments.seconds), "--worker"]
-    # Where workers share a terminal's output, a peer's progress bar must not be taken for the table.
+    common += ["--threads", str(arguments.threads), "--seconds", str(arguments.seconds)]
+    common += [*(["--quick"] if arguments.quick else []), "--worker"]
+    # Progress bars take time, and where workers share a terminal's output they would be taken for the table.
     how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "cwd": ROOT}
+    how["env"] = {**os.environ, "TQDM_DISABLE": "1"}
     workers = {name: subprocess.Popen([*common, name], **how) for name in names}  # type: ignore[call-overload]
 
     def ask(name: str) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from benchmarks.contestants import Task, bare, hyotan
+from benchmarks.contestants import bare, hyotan
 from benchmarks.networks import NETWORKS
+from benchmarks.tasks import Task, rows_of
 
 
 @pytest.fixture(scope="module")
 def task():
-    rows = np.random.default_rng(0).integers(0, 256, (20_000, 784), dtype=np.uint8)
-    return Task(NETWORKS["784-400-20 VAE"], rows, batch=128)
+    return Task(NETWORKS["784-400-20 VAE"], rows_of(20_000), batch=128)
 
 
 @pytest.mark.benchmark(group="one epoch, 784-400-20 VAE")

@@ -9,7 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEATURES = 784
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of width 3 with stride 2.
+
+    Attributes
+    ----------
+    n_in, n_out : channels.
+    side : of the pictures that go in.
+    transposed : doubles the side, else halves it.
+    """
+
+    n_in: int
+    n_out: int
+    side: int
+    transposed: bool
+
+    def layer(self) -> nn.Module:
+        """The layer in PyTorch."""
+        if self.transposed:
+            return nn.ConvTranspose2d(self.n_in, self.n_out, 3, stride=2, padding=1, output_padding=1)
+        return nn.Conv2d(self.n_in, self.n_out, 3, stride=2, padding=1)
 
 
 @dataclass(frozen=True)
@@ -18,40 +39,74 @@ class Network:
 
     Attributes
     ----------
-    hidden : widths of the encoder's hidden layers; the decoder mirrors them.
+    hidden : widths of the encoder's fully connected hidden layers; the decoder mirrors them.
     latent : size of the code.
     variational : a VAE, else an autoencoder.
+    channels : of the convolutions before them, each of which halves the picture; the decoder mirrors them too.
+    side : height and width of the picture.
+    rows : rows of an epoch: a multiple of every batch, so that all steps are full.
+    batches : rows of a step, in the benchmark.
     """
 
     hidden: tuple[int, ...]
     latent: int
     variational: bool
+    channels: tuple[int, ...] = ()
+    side: int = 28
+    rows: int = 20_480
+    batches: tuple[int, ...] = (128,)
 
-    def layers(self) -> list[tuple[int, int]]:
-        """Numbers in and out of every linear layer."""
-        widths = [FEATURES, *self.hidden]
+    @property
+    def features(self) -> int:
+        """Values of a row."""
+        return self.side * self.side
+
+    @property
+    def inner(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the convolutions leave."""
+        side = self.side // 2 ** len(self.channels)
+        return (self.channels[-1] if self.channels else 1), side, side
+
+    def linear(self) -> list[tuple[int, int]]:
+        """Numbers in and out of every fully connected layer, the encoder's first."""
+        channels, height, width = self.inner
+        widths = [channels * height * width, *self.hidden]
         ends = [(widths[-1], self.latent * (2 if self.variational else 1)), (self.latent, widths[-1])]
         inner = list(itertools.pairwise(widths))
         return [*inner, *ends, *((b, a) for a, b in reversed(inner))]
 
+    def convolutions(self) -> list[Convolution]:
+        """Every convolution, the encoder's first."""
+        pairs = list(itertools.pairwise([1, *self.channels]))
+        down = [Convolution(a, b, self.side >> depth, False) for depth, (a, b) in enumerate(pairs)]
+        return [*down, *(Convolution(c.n_out, c.n_in, c.side // 2, True) for c in reversed(down))]
+
 
 NETWORKS = {
     "784-20-784": Network((), 20, variational=False),
-    "784-400-20 VAE": Network((400,), 20, variational=True),
+    "784-400-20 VAE": Network((400,), 20, variational=True, batches=(128, 1024)),
     "784-512-256-20": Network((512, 256), 20, variational=False),
+    "conv VAE 28 × 28": Network((256,), 20, variational=True, channels=(32, 64), rows=10_240),
+    "conv VAE 64 × 64": Network((256,), 20, variational=True, channels=(32, 64), side=64, rows=2_560),
 }
 
 
 class Plain(nn.Module):
-    """A network of :data:`NETWORKS`: rows in [0, 1] to the mean loss, cross-entropy and KL in nats a row."""
+    """A network of :data:`NETWORKS`: rows (batch, features) in [0, 1] to the mean loss, in nats a row."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        layers = [nn.Linear(*sizes) for sizes in network.layers()]
-        middle = len(layers) // 2
+        layers: list[nn.Module] = [nn.Linear(*sizes) for sizes in network.linear()]
+        pictures: list[nn.Module] = [convolution.layer() for convolution in network.convolutions()]
+        middle, outer = len(layers) // 2, len(pictures) // 2
         self.variational = network.variational
-        self.encoder = _with_relu(layers[:middle])
-        self.decoder = _with_relu(layers[middle:])
+        self.encoder = nn.Sequential(*with_relu(layers[:middle]))
+        self.decoder = nn.Sequential(*with_relu(layers[middle:]))
+        if pictures:
+            side = network.side
+            read = [nn.Unflatten(1, (1, side, side)), *with_relu(pictures[:outer]), nn.ReLU(), nn.Flatten()]
+            drawn = [nn.Unflatten(1, network.inner), nn.ReLU(), *with_relu(pictures[outer:]), nn.Flatten()]
+            self.encoder, self.decoder = nn.Sequential(*read, *self.encoder), nn.Sequential(*self.decoder, *drawn)
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, and mean and log-variance of the code, (batch, …)."""
@@ -62,7 +117,7 @@ class Plain(nn.Module):
         return self.decoder(mean + torch.randn_like(mean) * (0.5 * log_variance).exp()), mean, log_variance
 
     def forward(self, x: Tensor) -> Tensor:
-        """The loss, ()."""
+        """The loss, (): cross-entropy and, of a VAE, KL."""
         logits, mean, log_variance = self.parts(x)
         loss = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         if self.variational:
@@ -70,8 +125,9 @@ class Plain(nn.Module):
         return loss / len(x)
 
 
-def _with_relu(layers: list[nn.Linear]) -> nn.Sequential:
+def with_relu(layers: list[nn.Module]) -> list[nn.Module]:
+    """The layers with a ReLU between each two."""
     parts: list[nn.Module] = []
     for number, layer in enumerate(layers):
         parts += [nn.ReLU()] * (number > 0) + [layer]
-    return nn.Sequential(*parts)
+    return parts

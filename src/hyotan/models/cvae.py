@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
+from hyotan import draws
 from hyotan.distributions import Likelihood, normal, standard_normal
 from hyotan.losses import (
     free_bits,
@@ -198,7 +199,7 @@ class CVAEModel(VAEModel):
         """The negative bound of rows whose class is known, or -1."""
         pairs, label_cost = self._pairs(classes, logits)
         posterior = self._posterior(self.encoder.from_hidden(pairs.of(self.encoder.trunk(x)), pairs.label))
-        z = posterior.rsample(torch.Size([self.n_samples]))
+        z = posterior.mean + posterior.base_dist.scale * draws.code_noise(posterior.mean, self.n_samples)
         log_likelihood = self.decode(z, pairs.label).log_prob(pairs.of(x)).mean(0)
         reconstruction = pairs.mean(-log_likelihood, len(x))
         kl = pairs.mean(kl_per_dimension(posterior), len(x))
@@ -226,10 +227,13 @@ class CVAEModel(VAEModel):
         return Pairs(rows, self.one_hot(columns), log_q[rows, columns].exp()), cost
 
     def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor, beliefs: Tensor | None) -> Tensor:
-        """Cross-entropy with the known classes, a mean over their rows, and with what the neighbours of the others say;
+        """Cross-entropy with the known classes, a mean over their rows, (), and with what the neighbours of the others say;
         and that the answer stays the same around rows without a class.
         """
         known = classes >= 0
+        if self.cells > 1:  # each cell has its own mean; its rows all have classes
+            of_cell = F.cross_entropy(logits, classes, reduction="none").view(self.cells, -1).mean(1)
+            return self.classifier_weight * of_cell.repeat_interleave(len(x) // self.cells)
         cross_entropy = F.cross_entropy(logits[known], classes[known], reduction="sum") / known.sum().clamp(min=1)
         loss = self.classifier_weight * cross_entropy
         if beliefs is not None:  # of the batch itself: companions come after it

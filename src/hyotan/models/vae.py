@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 from torch.nn import functional as F
 
+from hyotan import draws
 from hyotan.distributions import Likelihood, normal, standard_normal
 from hyotan.losses import (
     free_bits,
@@ -88,7 +89,7 @@ class VAEModel(LatentModel):
         if self.cuts is not None:
             return self._ordered_objective(x, self.cuts, progress)
         posterior = self.posterior(x)
-        z = posterior.rsample(torch.Size([self.n_samples]))
+        z = posterior.mean + posterior.base_dist.scale * draws.code_noise(posterior.mean, self.n_samples)
         log_likelihood = self.decode(z).log_prob(x)
         kl = kl_per_dimension(posterior)
         reconstruction = -log_likelihood.mean(0)

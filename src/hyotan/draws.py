@@ -1,8 +1,8 @@
 """Every random number that training draws: from torch's global generator, or for each cell of a stack from its own.
 
-A stack trains several models of one shape at once: the rows of its batches belong to its cells, in equal parts one after
-the other. While :func:`by_cell` is entered each cell's part comes from the cell's own generator, with the numbers and
-in the order in which the cell would have drawn them alone from the global one.
+A stack trains several models of one shape at once: the rows of its batches belong to its cells, in equal parts one
+after the other. While :func:`by_cell` is entered each cell's part comes from the cell's own generator, with the numbers
+and in the order in which the cell would have drawn them alone from the global one.
 """
 
 from __future__ import annotations

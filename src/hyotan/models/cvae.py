@@ -227,8 +227,8 @@ class CVAEModel(VAEModel):
         return Pairs(rows, self.one_hot(columns), log_q[rows, columns].exp()), cost
 
     def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor, beliefs: Tensor | None) -> Tensor:
-        """Cross-entropy with the known classes, a mean over their rows, (), and with what the neighbours of the others say;
-        and that the answer stays the same around rows without a class.
+        """Cross-entropy with the known classes, a mean over their rows, and with what the neighbours of the others say;
+        and that the answer stays the same around rows without a class: (), or in a stack (batch,), a mean a cell.
         """
         known = classes >= 0
         if self.cells > 1:  # each cell has its own mean; its rows all have classes

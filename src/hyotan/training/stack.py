@@ -4,8 +4,8 @@ A stack of c cells takes (c * batch, *features): rows i * batch to (i + 1) * bat
 connected layers hold the weights of all cells, (c, out, in), and multiply them in one batched product; everything else
 of a model works on rows as it is, and so stays as it is.
 
-Cells may differ in the size of their codes. The stack's code is as wide as the largest; what a cell does not have is zero
-in the code and in every weight that reads or writes it, gets a gradient of exactly zero, and so stays zero.
+Cells may differ in the size of their codes. The stack's code is as wide as the largest; what a cell does not have is
+zero in the code and in every weight that reads or writes it, gets a gradient of exactly zero, and so stays zero.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class StackedTiedLinear(nn.Module):
 
 
 def products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Rows (..., cells * batch, in) by weights (cells, in, out), plus biases (cells, out): one product for all cells."""
+    """Rows (..., cells * batch, in) by weights (cells, in, out), plus biases (cells, out), in one batched product."""
     split = by_cell(x, len(weight))
     found = torch.bmm(split, weight) if bias is None else torch.baddbmm(bias[:, None], split, weight)
     return by_row(found, x.shape[:-2])
@@ -264,7 +264,7 @@ class Stack:
 
     @torch.no_grad()
     def take_optimizer(self, own: Optimizer, theirs: Sequence[Optimizer]) -> None:
-        """Copy the state of every cell's optimizer into the stack's, ``own``; they have their parameters in one order."""
+        """Copy the state of every cell's optimizer into the stack's, ``own``."""
         for i, (model, optimizer) in enumerate(zip(self.models, theirs, strict=True)):
             for name, parameter in model.named_parameters():
                 whole = self._parameters[name]

@@ -1,8 +1,8 @@
-"""Trainings of one kin in one loop: the steps of a stack, for trainers that each go on as if they had taken them alone.
+"""Trainings of one kin in one loop: the steps of a stack, for trainers that go on as if each had taken them alone.
 
-A small model's step is bound by Python and by torch's way to each product, not by arithmetic; one loop over a stack takes
-that way once for all of its cells. Each cell keeps its own rows, their order, its random numbers, losses, best state and
-checkpoints; what differs from training alone is the rounding of batched products.
+A small model's step is bound by Python and by torch's way to each product, not by arithmetic; one loop over a stack
+takes that way once for all of its cells. Each cell keeps its own rows, their order, its random numbers, losses, best
+state and checkpoints; what differs from training alone is the rounding of batched products.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Together:
 
     Parameters
     ----------
-    trainers : at least two of one company, see :func:`company_of`; after :meth:`fit` each is as if it had trained alone.
-        The time is split evenly between them.
+    trainers : at least two of one company, see :func:`company_of`. After :meth:`fit` each is as if it had trained
+        alone; of the time that the loop took each is given an equal part.
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from hyotan.distributions import PerFeatureGaussianLikelihood
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.training.optimizers import OPTIMIZERS
 from hyotan.training.rows import Rows, batch_bounds, epoch_order
-from hyotan.training.schedules import OPTIMIZERS, SCHEDULES
+from hyotan.training.schedules import SCHEDULES
 
 
 def autoencoder() -> AutoencoderModel:

@@ -21,8 +21,9 @@ from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.vae import VAEModel
 from hyotan.objective import LatentModel
 from hyotan.training.callbacks import Callback, Fitting
+from hyotan.training.optimizers import OPTIMIZERS
 from hyotan.training.rows import Rows, epoch_order
-from hyotan.training.schedules import OPTIMIZERS, SCHEDULES, constant
+from hyotan.training.schedules import SCHEDULES, constant
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer, TrainingSettings
 
 DIGITS = (load_digits().images / 16).astype(np.float32)[:400]

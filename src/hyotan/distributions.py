@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
+from torch.nn import functional as F
 
 from hyotan.errors import DataError
 
@@ -32,6 +33,55 @@ def standard_normal(latent_dim: int, like: Tensor) -> Distribution:
     """The prior N(0, I) over codes of size ``latent_dim``, on the device and in the dtype of ``like``."""
     zero = like.new_zeros(latent_dim)
     return normal(zero, torch.ones_like(zero))
+
+
+class BernoulliLogProbability(torch.autograd.Function):
+    """log p(x) of Bernoulli variables given by logits, summed over the last dimension, and its gradients.
+
+    By torch's own operations the gradient takes five passes over all values, each into new memory, where one is enough.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, value: Tensor) -> Tensor:
+        """Map (..., n) and (..., n), which broadcast, to (...)."""
+        return torch.linalg.vecdot(logits, value) - F.softplus(logits).sum(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        """Keep both for the gradients."""
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """value - sigmoid(logits), and logits, times the gradient."""
+        logits, value = ctx.saved_tensors
+        outer = gradients[0].unsqueeze(-1)
+        of_logits = ((value - logits.sigmoid()) * outer).sum_to_size(logits.shape) if ctx.needs_input_grad[0] else None
+        of_value = (logits * outer).sum_to_size(value.shape) if ctx.needs_input_grad[1] else None
+        return of_logits, of_value
+
+
+class LogitBernoulli(Independent):
+    """Bernoulli(sigmoid(logits)) over the last ``event_dims`` dimensions.
+
+    Parameters
+    ----------
+    logits : (..., *features)
+    """
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        self.logits = logits
+        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability in nats, (...,): of grey values, minus the cross-entropy."""
+        events = self.event_shape.numel()
+        return BernoulliLogProbability.apply(
+            self.logits.reshape(*self.batch_shape, events),
+            value.reshape(*value.shape[: -len(self.event_shape)], events),
+        )
 
 
 class DiagonalGaussian(Distribution):
@@ -196,7 +246,7 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, raw: Tensor) -> Distribution:
         """Bernoulli(sigmoid(raw)) over (*features)."""
-        return Independent(Bernoulli(logits=raw, validate_args=False), self.event_dims, validate_args=False)
+        return LogitBernoulli(raw, self.event_dims)
 
 
 class ContinuousBernoulliMean(nn.Module):

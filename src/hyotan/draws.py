@@ -71,15 +71,15 @@ def rows_like(x: Tensor) -> Tensor:
     return torch.cat([torch.randint(n, shape, generator=g) + i * n for i, g in enumerate(cells.generators)])
 
 
-def code_noise(mean: Tensor, n_samples: int) -> Tensor:
-    """Standard normal numbers for so many codes of each row, (samples, rows, latent), for means (rows, latent)."""
-    cells = _CELLS.get()
+def code_noise(mean: Tensor, n_samples: int | None = None) -> Tensor:
+    """Standard normal numbers for codes of means (rows, latent): as many, or (samples, rows, latent)."""
+    cells, samples = _CELLS.get(), () if n_samples is None else (n_samples,)
     if cells is None:
-        return torch.randn(n_samples, *mean.shape, **_kind(mean))
-    noise, n = mean.new_zeros(n_samples, *mean.shape), len(mean) // len(cells)
+        return torch.randn(*samples, *mean.shape, **_kind(mean))
+    noise, n = mean.new_zeros(*samples, *mean.shape), len(mean) // len(cells)
     for i, (generator, size) in enumerate(zip(cells.generators, cells.code_sizes, strict=True)):
-        drawn = torch.randn(n_samples, n, size, generator=generator, **_kind(mean))
-        noise[:, i * n : (i + 1) * n, :size] = drawn
+        drawn = torch.randn(*samples, n, size, generator=generator, **_kind(mean))
+        noise[..., i * n : (i + 1) * n, :size] = drawn
     return noise
 
 

@@ -307,6 +307,18 @@ def initialise(module: nn.Module, scheme: Callable[[Tensor], Tensor] | None) -> 
             nn.init.zeros_(layer.bias)
 
 
+def is_fixed(network: nn.Module) -> bool:
+    """Whether a network, put together of torch's and our layers alone, does the same operations for every batch.
+
+    A layer of the user's own may not, and one that counts batches does not.
+    """
+    own = (nn.modules.batchnorm._NormBase, nn.modules.lazy.LazyModuleMixin)
+    return all(
+        type(layer).__module__.startswith(("torch.nn.", "hyotan.")) and not isinstance(layer, own)
+        for layer in network.modules()
+    )
+
+
 @dataclass(frozen=True)
 class SummaryRow:
     """One layer: its name with a running number, what went in, what came out (-1 is the batch), its parameters."""

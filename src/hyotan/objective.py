@@ -78,6 +78,13 @@ class LatentModel(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.likelihood: Likelihood = likelihood
 
+    def is_same_each_step(self, progress: Progress) -> bool:
+        """Whether, from ``progress`` on, a step of training does the same operations at every batch of one shape.
+
+        Then it can be recorded. Networks of the user's own may do what they like, and are never taken to.
+        """
+        return False
+
     def code(self, x: Tensor) -> Tensor:
         """The deterministic code, (batch, latent)."""
         raise NotImplementedError

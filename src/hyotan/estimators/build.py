@@ -30,7 +30,8 @@ from hyotan.nn import (
     mlp_encoder,
     tied_decoder,
 )
-from hyotan.training.schedules import OPTIMIZERS, SCHEDULES
+from hyotan.training.optimizers import OPTIMIZERS
+from hyotan.training.schedules import SCHEDULES
 from hyotan.training.trainer import TrainingSettings
 
 Settings = Mapping[str, Any]

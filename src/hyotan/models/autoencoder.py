@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from hyotan.distributions import Likelihood
 from hyotan.losses import Penalty
 from hyotan.models.ordered import Cuts
+from hyotan.nn import is_fixed
 from hyotan.noise import Noise
 from hyotan.objective import Labels, LatentModel, Progress, Terms
 
@@ -38,6 +39,10 @@ class AutoencoderModel(LatentModel):
         super().__init__(encoder, decoder, likelihood)
         self.cuts, self.is_ordered = cuts, cuts is not None
         self.noise, self.penalty, self.penalty_weight = noise, penalty, penalty_weight
+
+    def is_same_each_step(self, progress: Progress) -> bool:
+        """Unless prefixes are drawn or a penalty differentiates within the step."""
+        return self.cuts is None and self.penalty is None and is_fixed(self)
 
     def code(self, x: Tensor) -> Tensor:
         """The code, (batch, latent)."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
-from hyotan import draws
 from hyotan.distributions import Likelihood, normal, standard_normal
 from hyotan.losses import (
     free_bits,
@@ -20,7 +19,7 @@ from hyotan.losses import (
     virtual_adversarial,
     warmed_beta,
 )
-from hyotan.models.vae import VAEModel
+from hyotan.models.vae import VAEModel, sampled
 from hyotan.nn import LabelledDecoder, LabelledEncoder
 from hyotan.objective import Labels, Progress, Terms
 
@@ -116,6 +115,10 @@ class CVAEModel(VAEModel):
         """How many classes there are."""
         return len(self.log_prior)
 
+    def is_same_each_step(self, progress: Progress) -> bool:
+        """Never: what a step does depends on the classes that its rows may have."""
+        return False
+
     # -- the networks ------------------------------------------------------------------------------------------------
 
     def one_hot(self, classes: Tensor) -> Tensor:
@@ -199,7 +202,7 @@ class CVAEModel(VAEModel):
         """The negative bound of rows whose class is known, or -1."""
         pairs, label_cost = self._pairs(classes, logits)
         posterior = self._posterior(self.encoder.from_hidden(pairs.of(self.encoder.trunk(x)), pairs.label))
-        z = posterior.mean + posterior.base_dist.scale * draws.code_noise(posterior.mean, self.n_samples)
+        z = sampled(posterior, self.n_samples)
         log_likelihood = self.decode(z, pairs.label).log_prob(pairs.of(x)).mean(0)
         reconstruction = pairs.mean(-log_likelihood, len(x))
         kl = pairs.mean(kl_per_dimension(posterior), len(x))

@@ -11,7 +11,7 @@ zero in the code and in every weight that reads or writes it, gets a gradient of
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -285,10 +285,6 @@ class Stack:
                     entry: value.clone() if value.shape != whole.shape else cut(value[i], parameter.shape, blocks)
                     for entry, value in own.state.get(whole, {}).items()
                 }
-
-    def cut_code(self, values: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-        """One cell's part of sums, (cells,) or (cells, latent), as (), or (latent,) of its own size."""
-        return {name: value[i] if value.ndim < 2 else value[i, : self.code_sizes[i]] for name, value in values.items()}
 
 
 def padded(tensor: Tensor, shape: Sequence[int], blocks: int) -> Tensor:

@@ -7,6 +7,7 @@ state and checkpoints; what differs from training alone is the rounding of batch
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -14,16 +15,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hyotan import draws
 from hyotan.errors import DivergenceError
 from hyotan.objective import Labels, Progress, Terms
 from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
 from hyotan.training.rows import Rows, epoch_order
 from hyotan.training.stack import Stack, kin
-from hyotan.training.trainer import VALIDATION_ROWS, Sums, Trainer
+from hyotan.training.sums import Parts, Sums
+from hyotan.training.trainer import VALIDATION_ROWS, Trainer
 
 
 def together(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
@@ -66,33 +70,25 @@ def _is_labelled_as_one(rows: Rows, trainer: Trainer) -> bool:
     return classifier is None or (rows.classes is not None and bool((rows.classes >= 0).all()))
 
 
-class CellSums:
-    """Running sums of each cell over the samples of an epoch: :class:`Sums`, with a dimension of cells before."""
+def parts_by_cell(terms: Terms, cells: int, **more: Tensor) -> Parts:
+    """What :func:`hyotan.training.sums.parts_of` gives, of every cell: (cells,), or (cells, latent)."""
 
-    def __init__(self, cells: int) -> None:
-        self.cells = cells
-        self.values: dict[str, Tensor] = {}
+    def split(values: Tensor) -> Tensor:
+        return values.detach().unflatten(0, (cells, -1))
 
-    def add(self, terms: Terms, **more: Tensor) -> None:
-        """Add a batch, and sums by cell, (cells,)."""
-        code = self._split(terms.code)
-        parts = {
-            "count": code.new_full((self.cells,), float(code.shape[1])),
-            "loss": self._split(terms.loss).sum(1),
-            "reconstruction": self._split(terms.reconstruction).sum(1),
-            "code": code.sum(1),
-            "code_squares": code.square().sum(1),
-            **more,
-        }
-        if terms.kl is not None:
-            parts["kl"] = self._split(terms.kl).sum(1)
-        if terms.label is not None:
-            parts["label"] = self._split(terms.label).sum(1)
-        for name, part in parts.items():
-            self.values[name] = self.values[name] + part if name in self.values else part.double()
-
-    def _split(self, values: Tensor) -> Tensor:
-        return values.detach().unflatten(0, (self.cells, -1))
+    code = split(terms.code)
+    parts = {
+        "loss": split(terms.loss).sum(1),
+        "reconstruction": split(terms.reconstruction).sum(1),
+        "code": code.sum(1),
+        "code_squares": code.square().sum(1),
+        **more,
+    }
+    if terms.kl is not None:
+        parts["kl"] = split(terms.kl).sum(1)
+    if terms.label is not None:
+        parts["label"] = split(terms.label).sum(1)
+    return parts
 
 
 class Together:
@@ -112,6 +108,7 @@ class Together:
         self.optimizer = settings.optimizer(self.model, settings.learning_rate, settings.weight_decay)
         self.stack.take()
         self.stack.take_optimizer(self.optimizer, [trainer.optimizer for trainer in trainers])
+        self.stepper = Stepper(self.optimizer)
         self.generators = [trainer.generator() for trainer in trainers]
         self.sums = self._sums_so_far()
         self.like = self._first_of_same_rows()
@@ -164,23 +161,21 @@ class Together:
         self._give(time.perf_counter() - started)
         for trainer, means in zip(self.trainers, validation, strict=True):
             trainer.end_epoch(means)
-        self.sums = CellSums(len(self.trainers))
+        self.sums = Sums()
 
     def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
         """One step of the optimizer on a batch of every cell, (cells * batch, *features)."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.first.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         progress = Progress(self.first.step / self.first.steps_per_epoch, self.first.max_epochs)
         with draws.by_cell(self.generators, self.stack.code_sizes):
             terms = self.model.objective(x, progress, labels)
         # The sum over cells of their means: each weight gets the gradient of its own cell's loss.
         loss = terms.loss.view(len(self.trainers), -1).mean(1).sum()
-        if not bool(torch.isfinite(loss)):
+        if not math.isfinite(loss.item()):
             raise DivergenceError(f"A training of {len(self.trainers)} in one loop diverged.", "Train them one by one.")
         loss.backward()
-        self.optimizer.step()
-        self.sums.add(terms)
+        self.stepper.step(self.first.learning_rate)
+        self.sums.add(parts_by_cell(terms, len(self.trainers)), len(x) // len(self.trainers))
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, Any]]:
@@ -190,15 +185,16 @@ class Together:
             return [{} for _ in self.trainers]
         self.model.eval()
         generators = [torch.Generator().manual_seed(trainer.settings.seed) for trainer in self.trainers]
-        sums = CellSums(len(self.trainers))
+        sums = Sums()
         for start in range(0, len(rows[0]), VALIDATION_ROWS):
             indices = [slice(start, start + VALIDATION_ROWS)] * len(rows)
             x, labels = self._batch(rows, indices, generators)
             with draws.by_cell(generators, self.stack.code_sizes):
                 terms = self.model.objective(x, labels=labels)
             error = (self.model.reconstruct(x) - x).square().flatten(1).mean(1)
-            sums.add(terms, mse=error.view(len(rows), -1).sum(1))
-        return [Sums(self.stack.cut_code(sums.values, i)).means() for i in range(len(rows))]
+            parts = parts_by_cell(terms, len(rows), mse=error.view(len(rows), -1).sum(1))
+            sums.add(parts, len(x) // len(rows))
+        return [self._sums_of(sums, i).means() for i in range(len(rows))]
 
     # -- what the rungs stand on -------------------------------------------------------------------------------------
 
@@ -232,23 +228,30 @@ class Together:
             found.append(next(same, i))
         return found
 
-    def _sums_so_far(self) -> CellSums:
-        """What trainings that go on within an epoch have added up."""
-        sums, widest = CellSums(len(self.trainers)), max(self.stack.code_sizes)
-        for name, value in self.first.sums.values.items():
-            shape = (len(self.trainers), widest) if value.ndim else (len(self.trainers),)
-            sums.values[name] = value.new_zeros(shape)
-            for i, trainer in enumerate(self.trainers):
-                part = trainer.sums.values[name]
-                sums.values[name][(i, slice(len(part))) if part.ndim else i] = part
-        return sums
+    def _sums_so_far(self) -> Sums:
+        """What trainings that go on within an epoch have added up, as sums of all cells."""
+        each, widest = [trainer.sums.values for trainer in self.trainers], max(self.stack.code_sizes)
+        joined: Parts = {}
+        for name, value in each[0].items():
+            parts = [values[name] for values in each]
+            padded = [part if part.ndim == 0 else F.pad(part, (0, widest - len(part))) for part in parts]
+            joined[name] = value if name == "count" else torch.stack(padded)
+        return Sums(joined)
+
+    def _sums_of(self, sums: Sums, i: int) -> Sums:
+        """One cell's part of the sums of all."""
+        size = self.stack.code_sizes[i]
+        parts = {
+            name: value if name == "count" else value[i] if value.ndim == 1 else value[i, :size]
+            for name, value in sums.values.items()
+        }
+        return Sums(parts)
 
     def _give(self, seconds: float) -> None:
         """Bring every trainer to where the stack stands; its optimizer follows when it is saved."""
         self.stack.give()
         for i, trainer in enumerate(self.trainers):
-            sums = Sums(self.stack.cut_code(self.sums.values, i))
-            trainer.stand(trainer.step_in_epoch, sums, seconds / len(self.trainers))
+            trainer.stand(trainer.step_in_epoch, self._sums_of(self.sums, i), seconds / len(self.trainers))
 
     def _is_due(self) -> bool:
         return self.first.store is not None and self.first.store.is_due()

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
-from hyotan.metrics import are_active
 from hyotan.objective import Labels, LatentModel, Progress, Terms
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
@@ -32,9 +31,12 @@ from hyotan.training.checkpoint import (
     to_arrays,
 )
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.optimizers import OptimizerMaker, Stepper
 from hyotan.training.products import fast_products
+from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
 from hyotan.training.rows import Rows, as_tensor, batch_bounds, epoch_order
-from hyotan.training.schedules import OptimizerMaker, Schedule
+from hyotan.training.schedules import Schedule
+from hyotan.training.sums import Parts, Sums, parts_of
 
 VALIDATION_ROWS = 2048
 """Rows evaluated at once: large enough to keep the products busy, small enough to stay in the cache."""
@@ -55,46 +57,6 @@ class TrainingSettings:
     shuffle: bool = True
     early_stopping: int | None = None
     bf16: bool = False
-
-
-@dataclass
-class Sums:
-    """Running sums over the samples of an epoch; on the device, so that no step waits for it."""
-
-    values: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, terms: Terms, **more: Tensor) -> None:
-        """Add a batch: sums of losses, KL by dimension, and the first two moments of the code."""
-        code = terms.code.detach()
-        parts = {
-            "count": code.new_tensor(float(len(code))),
-            "loss": terms.loss.detach().sum(),
-            "reconstruction": terms.reconstruction.detach().sum(),
-            "code": code.sum(0),
-            "code_squares": code.square().sum(0),
-            **more,
-        }
-        if terms.kl is not None:
-            parts["kl"] = terms.kl.detach().sum(0)
-        if terms.label is not None:
-            parts["label"] = terms.label.detach().sum()
-        wide = torch.float32 if code.device.type == "mps" else torch.float64
-        for name, part in parts.items():
-            self.values[name] = self.values[name] + part if name in self.values else part.to(wide)
-
-    def means(self) -> dict[str, Any]:
-        """Means over the samples: loss, reconstruction, kl (and by dimension), active units; mse where it was added."""
-        host = {name: value.cpu().double().numpy() for name, value in self.values.items()}
-        count = float(host["count"])
-        row: dict[str, Any] = {
-            name: float(host[name] / count) for name in ("loss", "reconstruction", "label", "mse") if name in host
-        }
-        variance = host["code_squares"] / count - (host["code"] / count) ** 2
-        row["active_units"] = int(are_active(variance).sum())
-        if "kl" in host:
-            row["kl"] = float(host["kl"].sum() / count)
-            row["kl_per_dimension"] = (host["kl"] / count).tolist()
-        return row
 
 
 def as_float32(x: np.ndarray) -> np.ndarray:
@@ -136,6 +98,9 @@ class Trainer:
         self.device = train.values.device
         self.batches = batch_bounds(len(train), settings.batch_size)
         self.optimizer = settings.optimizer(model, settings.learning_rate, settings.weight_decay)
+        self.stepper = Stepper(self.optimizer)
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._recorded: dict[torch.Size, Backward | None] = {}
         self.epoch, self.step_in_epoch = 0, 0
         self.cycles = [(0, settings.max_epochs)]
         self.history: list[dict[str, Any]] = []
@@ -232,17 +197,35 @@ class Trainer:
 
     def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
         """One step of the optimizer on one batch, (batch, *features), and what is known of its classes."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = self.loss(x, self._progress(), labels)
-        loss = terms.loss.mean()
-        self._refuse_divergence(loss, len(x))
-        loss.backward()
+        parts = self.backward(x, labels)
+        self._refuse_divergence(parts["loss"], len(x))
         if self.settings.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
-        self.optimizer.step()
-        self.sums.add(terms)
+        self.stepper.step(self.learning_rate)
+        self.sums.add(parts, len(x))
+
+    def backward(self, x: Tensor, labels: Labels | None = None) -> Parts:
+        """Leave each parameter the gradient of the batch's mean loss; give back sums over the batch."""
+        recorded = self._recording(x) if labels is None else None
+        if recorded is not None:
+            parts, gradients = recorded(x)
+            for parameter, gradient in zip(self.trained, gradients, strict=True):
+                parameter.grad = gradient
+            return parts
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.loss(x, self._progress(), labels)
+        terms.loss.mean().backward()
+        return parts_of(terms)
+
+    def _recording(self, x: Tensor) -> Backward | None:
+        """The recorded step of batches like this one, where it is worth making or made already."""
+        if x.shape not in self._recorded:
+            to_come = self.max_epochs * self.steps_per_epoch - self.step
+            is_worth_it = len(x) == self.batches[0][1] and to_come >= LEAST_STEPS and x.device.type in DEVICES
+            if not is_worth_it or not self.model.is_same_each_step(self._progress()):
+                return None
+            self._recorded[x.shape] = record(self.model, x, self._progress(), self._autocast)
+        return self._recorded[x.shape]
 
     def loss(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The objective, under autocast where bf16 was asked for."""
@@ -265,7 +248,7 @@ class Trainer:
                 terms = self.loss(x, labels=self.validation.labels(index))
                 with self._autocast():
                     mean = self.model.reconstruct(x)
-                sums.add(terms, mse=(mean - x).square().flatten(1).mean(1).sum())
+                sums.add(parts_of(terms, mse=(mean - x).square().flatten(1).mean(1).sum()), len(x))
         return sums.means()
 
     # -- what a stack of trainings takes the steps for: see together.py ------------------------------------------------
@@ -345,7 +328,7 @@ class Trainer:
             restore_random(self._random_state, self.device)
 
     def _refuse_divergence(self, loss: Tensor, rows: int) -> None:
-        if not bool(torch.isfinite(loss)):
+        if not math.isfinite(loss.item()):
             raise self._divergence(f"the loss became {loss.item()} at step {self.step + 1}", f"batch of {rows} rows, ")
 
     def _divergence(self, what: str, where: str = "") -> DivergenceError:
@@ -410,6 +393,7 @@ class Trainer:
         s, arrays = snapshot.settings, snapshot.arrays
         load_weights(self.model, below(arrays, "model"), "checkpoint")
         restore_optimizer(self.optimizer, arrays)
+        self.stepper.forget()
         self.best_state = {name: tensor.to(self.device) for name, tensor in below(arrays, "best").items()}
         self.sums = Sums({name: tensor.to(self.device) for name, tensor in below(arrays, "sums").items()})
         self.epoch, self.step_in_epoch = s["epoch"], s["step_in_epoch"]

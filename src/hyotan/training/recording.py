@@ -1,0 +1,205 @@
+"""A step's forward and backward pass as a flat list of operations: recorded once, then run without autograd.
+
+Small networks spend more time in Python and in autograd's bookkeeping than in arithmetic. Both are the same at every
+step, so the operations are written down at one (``make_fx``) and called in a row at those that follow: the same kernels
+in the same order, and the same bits. Whether they are is looked at before the recording is used, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+
+from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.training.sums import Parts, parts_of
+
+LEAST_STEPS = 300
+"""Steps to come from which on a recording pays for itself: making one takes about as long as it saves in so many."""
+
+Gradients = tuple[Tensor, ...]
+Backward = Callable[[Tensor], tuple[Parts, Gradients]]
+"""From a batch, (batch, *features), to what is summed over an epoch and each parameter's gradient of the mean loss."""
+
+Differentiated = Callable[[Sequence[Tensor], Tensor], tuple[Parts, Gradients]]
+"""The same of parameters that are given."""
+
+DEVICES = ("cpu", "cuda")
+"""Where recordings are made."""
+
+aten = torch.ops.aten
+
+FILLED = (aten.scalar_tensor.default, aten.zeros.default, aten.ones.default, aten.full.default)
+FILLED_LIKE = {aten.ones_like.default: 1.0, aten.zeros_like.default: 0.0}
+"""Operations whose value is the same at every step, whatever the batch holds."""
+
+
+class Objective(nn.Module):
+    """A model whose call is its objective, as :func:`torch.func.functional_call` wants it."""
+
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, progress: Progress) -> Terms:
+        """The objective of a batch."""
+        return self.model.objective(x, progress)
+
+
+def with_autograd(
+    model: LatentModel, progress: Progress, precision: Callable[[], AbstractContextManager[Any]]
+) -> Differentiated:
+    """What is to be recorded: parameters and a batch to sums and gradients, by way of autograd."""
+    objective = Objective(model)
+    names = [f"model.{name}" for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+    def backward(parameters: Sequence[Tensor], x: Tensor) -> tuple[Parts, Gradients]:
+        with precision():
+            terms = functional_call(objective, dict(zip(names, parameters, strict=True)), (x, progress))
+        gradients = torch.autograd.grad(terms.loss.mean(), parameters)
+        return parts_of(terms), gradients
+
+    return backward
+
+
+def record(
+    model: LatentModel, x: Tensor, progress: Progress, precision: Callable[[], AbstractContextManager[Any]]
+) -> Backward | None:
+    """Record the step of batches shaped like ``x``; None where the recording does not give autograd's bits.
+
+    Parameters
+    ----------
+    model : in training mode; :meth:`LatentModel.is_same_each_step` holds.
+    x : (batch, *features), one batch.
+    progress : where training stands.
+    precision : opens the context of the forward pass, autocast where it was asked for.
+
+    Notes
+    -----
+    torch's generators are left as they were.
+    """
+    backward = with_autograd(model, progress, precision)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        start = torch.get_rng_state()
+        expected, after = backward(parameters, x), torch.get_rng_state()
+        torch.set_rng_state(start)
+        recorded = _recorded(backward, parameters, x, list(expected[0]))
+        # Twice, for a recording that writes to what it keeps would give the right bits once.
+        is_same = all(_gives(recorded, x, start, expected, after) for _ in range(2))
+    return recorded if is_same else None
+
+
+def _gives(recorded: Backward, x: Tensor, start: Tensor, expected: tuple[Parts, Gradients], after: Tensor) -> bool:
+    """Whether a recording gives what autograd gave, and draws as much."""
+    torch.set_rng_state(start)
+    found = recorded(x)
+    pairs = zip([*found[0].values(), *found[1]], [*expected[0].values(), *expected[1]], strict=True)
+    return torch.equal(torch.get_rng_state(), after) and all(torch.equal(a, b) for a, b in pairs)
+
+
+def _recorded(
+    backward: Differentiated,
+    parameters: Sequence[Tensor],
+    x: Tensor,
+    names: list[str],
+) -> Backward:
+    from torch.fx.experimental.proxy_tensor import make_fx  # half a second, for trainings that are long enough alone
+
+    def flat(*arguments: Tensor) -> list[Tensor]:
+        parts, gradients = backward(list(arguments[:-1]), arguments[-1])
+        return [*parts.values(), *gradients]
+
+    module = make_fx(flat)(*parameters, x)
+    shorten(module)
+    module.graph.set_codegen(fx.graph.CodeGen())  # plain arguments: nothing is flattened at each call
+    module.recompile()
+    run, count = module.forward, len(names)
+
+    def recorded(x: Tensor) -> tuple[Parts, Gradients]:
+        with torch.no_grad():
+            values = run(*parameters, x)
+        return dict(zip(names, values[:count], strict=True)), tuple(values[count:])
+
+    return recorded
+
+
+def shorten(module: fx.GraphModule) -> None:
+    """Drop what changes no bit: detaching, transposing twice, viewing anew, multiplying by one, computing constants."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        source = _same_as(node)
+        if source is not None:
+            node.replace_all_uses_with(source)
+            graph.erase_node(node)
+        elif _is_view(node) and _is_view(node.args[0]):
+            node.args = (node.args[0].args[0], *node.args[1:])
+    _compute_constants(module)
+    graph.eliminate_dead_code()
+
+
+def _compute_constants(module: fx.GraphModule) -> None:
+    """Put values that are the same at every step in the place of the operations that give them."""
+    values: dict[fx.Node, Tensor] = {}
+    for node in module.graph.nodes:
+        if _is_constant(node, values):
+            values[node] = _value(node, values)
+    for number, node in enumerate(values):
+        if any(user not in values for user in node.users):
+            name = f"constant_{number}"
+            module.register_buffer(name, values[node])
+            with module.graph.inserting_before(node):
+                node.replace_all_uses_with(module.graph.get_attr(name), lambda user: user not in values)
+
+
+def _is_constant(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> bool:
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded in target.tags:
+        return False
+    if _writes(node) or any(_writes(user) for user in node.users):
+        return False
+    inputs = node.all_input_nodes
+    return target in (*FILLED, *FILLED_LIKE) or (bool(inputs) and all(known in constants for known in inputs))
+
+
+def _value(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> Tensor:
+    target: Any = node.target
+    if target in FILLED_LIKE:  # of a tensor that is none, only the shape counts
+        like = node.meta["val"]
+        return torch.full(like.shape, FILLED_LIKE[target], dtype=like.dtype, device=like.device)
+    arguments, named = fx.node.map_arg((node.args, node.kwargs), constants.__getitem__)
+    return target(*arguments, **named)
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _same_as(node: fx.Node) -> fx.Node | None:
+    """The node whose value a node repeats."""
+    if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+        return None
+    source = node.args[0]
+    if node.target == aten.detach.default:
+        return source
+    if node.target == aten.t.default and source.target == aten.t.default:
+        return source.args[0]  # pyrefly: ignore[bad-return]
+    if node.target in (aten.view.default, aten.expand.default) and _shape(node) == _shape(source):
+        return source
+    if node.target in (aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar, aten.pow.Tensor_Scalar):
+        return source if isinstance(node.args[1], float | int) and node.args[1] == 1 else None
+    return None
+
+
+def _is_view(node: Any) -> bool:
+    return isinstance(node, fx.Node) and node.target == aten.view.default
+
+
+def _shape(node: fx.Node) -> Any:
+    value = node.meta.get("tensor_meta", node.meta.get("val"))
+    return None if value is None else tuple(value.shape)

@@ -276,14 +276,15 @@ class TestAFinishedStudy:
     def test_gives_the_same_scores_in_other_processes(
         self, digits: Dataset, finished: StudyFolder, tmp_path: Path
     ) -> None:
-        # The workers are processes of their own, which know nothing of the shortcuts above.
+        # The workers are processes of their own, which know nothing of the shortcuts above; and each trains its cell
+        # alone, where the finished study trained it in one loop with others: products round otherwise.
         folder = create(small(digits, repeats=1, sizes=[2]), digits, "digits-study", tmp_path / "parallel")
         run(folder, jobs=2)
         alone = {cell.model: cell for cell in finished.cells() if (cell.latent_dim, cell.repeat) == (2, 0)}
         for cell in folder.cells():
             if not cell.is_baseline:
-                assert cell.test.mse == alone[cell.model].test.mse
-                assert cell.test.bound == alone[cell.model].test.bound
+                assert cell.test.mse == pytest.approx(alone[cell.model].test.mse, rel=1e-5)
+                assert cell.test.bound == pytest.approx(alone[cell.model].test.bound, rel=1e-5)
                 assert cell.selection.knn_accuracy == alone[cell.model].selection.knn_accuracy
 
 

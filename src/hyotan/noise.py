@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyotan import draws
 from hyotan.errors import SettingsError
 
 Batch = Float[Tensor, "batch *features"]
 
 
 class Noise(Protocol):
-    """A corruption of a batch, drawn from torch's global generator."""
+    """A corruption of a batch, drawn by way of :mod:`hyotan.draws`."""
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch; the input stays as it was."""
@@ -37,7 +38,7 @@ class GaussianNoise:
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
-        return torch.randn_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
+        return draws.normal_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class MaskingNoise(HittingNoise):
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
-        return x * (torch.rand_like(x) >= self.level)
+        return x * (draws.uniform_like(x) >= self.level)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class SaltAndPepperNoise(HittingNoise):
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
-        u = torch.rand_like(x)
+        u = draws.uniform_like(x)
         peppered = torch.where(u < self.level / 2, self.low, x)
         return torch.where(u >= 1 - self.level / 2, self.high, peppered)
 
@@ -89,8 +90,8 @@ class SwapNoise(HittingNoise):
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
         flat = x.flatten(1)
-        donors = torch.randint(len(flat), flat.shape, device=x.device)
-        hit = torch.rand_like(flat) < self.level
+        donors = draws.rows_like(flat)
+        hit = draws.uniform_like(flat) < self.level
         return torch.where(hit, flat.gather(0, donors), flat).reshape(x.shape)
 
 

@@ -67,9 +67,11 @@ class LatentModel(nn.Module):
     Attributes
     ----------
     is_ordered : whether the code can be cut after any prefix.
+    cells : how many models its parameters and rows belong to, in equal parts: see :mod:`hyotan.training.stack`.
     """
 
     is_ordered = False
+    cells = 1
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()

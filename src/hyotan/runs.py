@@ -10,8 +10,8 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from hyotan.lock import held
 from hyotan.parameters import check_settings
 from hyotan.training.callbacks import Callback, Fitting, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
+from hyotan.training.together import Together, together
+from hyotan.training.trainer import Trainer
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
 HISTORY, METRICS, FIGURES = "history.jsonl", "metrics.json", "figures"
@@ -319,6 +321,38 @@ def fit(
     return _train(folder, None, callbacks, interval, data)
 
 
+def fit_together(
+    folders: Sequence[RunFolder], data: tuple[Dataset, Dataset], interval: float = 5.0
+) -> Iterator[FittedRun]:
+    """Train several runs as :func:`fit` does each, those that can share a loop in one; then evaluate one by one.
+
+    Every run folder ends as if its run had been trained alone, up to the rounding of batched products.
+
+    Parameters
+    ----------
+    folders : of runs on the same data.
+    data : training and test rows.
+    interval : least time between two checkpoints, in seconds.
+
+    Raises
+    ------
+    DivergenceError
+        One of them diverged; trained alone, from their checkpoints, the others go on.
+    """
+    share = FolderStore.share / len(folders)  # all of them write at the same time
+    with ExitStack() as held_until_the_end:
+        works = []
+        for folder in folders:
+            held_until_the_end.enter_context(folder.locked())
+            works.append(Work(folder, *data, store=FolderStore(folder.path, interval, share)))
+        with ExitStack() as trainings:
+            trainers = [trainings.enter_context(work.training()) for work in works]
+            for group in together(trainers):
+                group[0].fit() if len(group) == 1 else Together(group).fit()
+        for work in works:
+            yield work.finished()
+
+
 def resume(
     folder: RunFolder, max_epochs: int | None = None, callbacks: list[Callback] | None = None, interval: float = 5.0
 ) -> FittedRun:
@@ -399,21 +433,48 @@ def _train(
 ) -> FittedRun:
     with folder.locked():
         train, test = folder.split_data() if data is None else data
-        tracker = ReconstructionTracker(test.X[tracked_rows(test)], max_bytes=MAX_FRAME_BYTES)
-        estimator = folder.config.make_estimator(callbacks=[tracker, *(callbacks or [])])
-        store = FolderStore(folder.path, interval)
+        work = Work(folder, train, test, FolderStore(folder.path, interval), callbacks or [])
         try:
-            estimator.fit_resumable(
-                train.X, train.y, store=store, snapshot=folder.read_snapshot(), max_epochs=max_epochs
-            )
+            with work.training(max_epochs) as trainer:
+                trainer.fit()
         except DivergenceError as error:
             _note_divergence(folder, error)
             raise
+        return work.finished()
+
+
+class Work:
+    """A run at work: what surrounds its training.
+
+    Parameters
+    ----------
+    folder : locked.
+    train, test : its rows.
+    store : where its checkpoints go.
+    callbacks : watch the training.
+    """
+
+    def __init__(
+        self, folder: RunFolder, train: Dataset, test: Dataset, store: FolderStore, callbacks: Sequence[Callback] = ()
+    ) -> None:
+        self.folder, self.train, self.test, self.store = folder, train, test, store
+        self.tracker = ReconstructionTracker(test.X[tracked_rows(test)], max_bytes=MAX_FRAME_BYTES)
+        self.estimator = folder.config.make_estimator(callbacks=[self.tracker, *callbacks])
+
+    def training(self, max_epochs: int | None = None) -> AbstractContextManager[Trainer]:
+        """Its trainer, from the last checkpoint on where there is one; to be trained within the ``with`` block."""
+        return self.estimator.training(
+            self.train.X, self.train.y, store=self.store, snapshot=self.folder.read_snapshot(), max_epochs=max_epochs
+        )
+
+    def finished(self) -> FittedRun:
+        """Write down what was trained, and how good it is."""
+        estimator = self.estimator
         estimator.callbacks = None
-        estimator.save(folder.path / MODEL)
-        evaluation = evaluate(estimator, test.X, train.X, y=test.y)
-        folder.write_metrics(metrics_of(estimator, evaluation))
-    return FittedRun(folder, estimator, train, test, evaluation, _frames(estimator, tracker))
+        estimator.save(self.folder.path / MODEL)
+        evaluation = evaluate(estimator, self.test.X, self.train.X, y=self.test.y)
+        self.folder.write_metrics(metrics_of(estimator, evaluation))
+        return FittedRun(self.folder, estimator, self.train, self.test, evaluation, _frames(estimator, self.tracker))
 
 
 def _note_divergence(folder: RunFolder, error: DivergenceError) -> None:

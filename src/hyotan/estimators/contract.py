@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -117,6 +118,31 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         snapshot : where to go on from.
         max_epochs : a later last epoch than the snapshot's.
         """
+        with self.training(X, y, store=store, snapshot=snapshot, max_epochs=max_epochs) as trainer:
+            trainer.fit()
+        return self
+
+    @contextmanager
+    def training(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        store: CheckpointStore | None = None,
+        snapshot: Snapshot | None = None,
+        max_epochs: int | None = None,
+    ) -> Iterator[Trainer]:
+        """Everything about :meth:`fit_resumable` but the training itself, which belongs into the ``with`` block.
+
+        Parameters
+        ----------
+        others : as for :meth:`fit_resumable`.
+
+        Yields
+        ------
+        Trainer
+            Ready to train this estimator's model; what it has learned when the block ends, the estimator has learned.
+        """
         settings = self.settings()
         X = check_rows(self, X, reset=True)
         random = check_random_state(self.random_state)
@@ -143,12 +169,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         # What an earlier fit left must not make this one count as fitted, should it end before its first epoch does.
         vars(self).pop("code_mean_", None)
         try:
-            trainer.fit()
+            yield trainer
         finally:
             self._learned(trainer)
             if trainer.best_state:  # stopped or diverged after an epoch, it is still a model that can be used
                 self._fit_codes(X, split)
-        return self
 
     def settings(self) -> dict[str, Any]:
         """The parameters, checked and in plain Python types.

@@ -19,7 +19,7 @@ from hyotan.losses import (
     virtual_adversarial,
     warmed_beta,
 )
-from hyotan.models.vae import VAEModel
+from hyotan.models.vae import VAEModel, sampled
 from hyotan.nn import LabelledDecoder, LabelledEncoder
 from hyotan.objective import Labels, Progress, Terms
 
@@ -202,7 +202,7 @@ class CVAEModel(VAEModel):
         """The negative bound of rows whose class is known, or -1."""
         pairs, label_cost = self._pairs(classes, logits)
         posterior = self._posterior(self.encoder.from_hidden(pairs.of(self.encoder.trunk(x)), pairs.label))
-        z = posterior.rsample(torch.Size([self.n_samples]))
+        z = sampled(posterior, self.n_samples)
         log_likelihood = self.decode(z, pairs.label).log_prob(pairs.of(x)).mean(0)
         reconstruction = pairs.mean(-log_likelihood, len(x))
         kl = pairs.mean(kl_per_dimension(posterior), len(x))
@@ -231,9 +231,12 @@ class CVAEModel(VAEModel):
 
     def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor, beliefs: Tensor | None) -> Tensor:
         """Cross-entropy with the known classes, a mean over their rows, and with what the neighbours of the others say;
-        and that the answer stays the same around rows without a class.
+        and that the answer stays the same around rows without a class: (), or in a stack (batch,), a mean a cell.
         """
         known = classes >= 0
+        if self.cells > 1:  # each cell has its own mean; its rows all have classes
+            of_cell = F.cross_entropy(logits, classes, reduction="none").view(self.cells, -1).mean(1)
+            return self.classifier_weight * of_cell.repeat_interleave(len(x) // self.cells)
         cross_entropy = F.cross_entropy(logits[known], classes[known], reduction="sum") / known.sum().clamp(min=1)
         loss = self.classifier_weight * cross_entropy
         if beliefs is not None:  # of the batch itself: companions come after it

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 from torch.nn import functional as F
 
+from hyotan import draws
 from hyotan.distributions import Likelihood, normal, standard_normal
 from hyotan.losses import (
     free_bits,
@@ -36,6 +37,12 @@ def from_softplus(raw: Tensor) -> Tensor:
 
 VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {"exp": from_log_variance, "softplus": from_softplus}
 """From the encoder's second output to the posterior's standard deviation."""
+
+
+def sampled(posterior: Independent, n_samples: int | None = None) -> Tensor:
+    """Codes drawn with a gradient, (batch, latent), or (samples, batch, latent)."""
+    mean = posterior.mean
+    return mean + draws.code_noise(mean, n_samples) * posterior.base_dist.scale
 
 
 class VAEModel(LatentModel):
@@ -94,11 +101,11 @@ class VAEModel(LatentModel):
         posterior = self.posterior(x)
         kl = kl_per_dimension(posterior)
         if self.n_samples > 1 or self.iwae:
-            z = posterior.rsample(torch.Size([self.n_samples]))
+            z = sampled(posterior, self.n_samples)
             log_likelihood = self.decode(z).log_prob(x)
             reconstruction = -log_likelihood.mean(0)
         else:  # the same without a dimension of one sample, which costs a tenth of a small network's step
-            z = posterior.rsample()
+            z = sampled(posterior)
             log_likelihood = self.decode(z).log_prob(x)
             reconstruction = -log_likelihood
         if self.iwae:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import joblib
 import msgspec
@@ -23,6 +24,7 @@ from hyotan.errors import DivergenceError, HyotanError, ResourceError
 from hyotan.estimators.build import choose_batch_size, choose_device, choose_epochs
 from hyotan.folders import write_json
 from hyotan.parameters import CVAE, DENOISING, PARAMETERS, VAE
+from hyotan.study.bundles import bundles
 from hyotan.study.findings import Experiments, Finding, findings
 from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
 from hyotan.study.folder import create as create_folder
@@ -31,6 +33,8 @@ from hyotan.study.progress import Progress
 from hyotan.study.recommendation import Recommendation, recommend
 from hyotan.study.records import Cell
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
+
+Result = TypeVar("Result")
 
 COSTS = {DENOISING: 1.1, VAE: 1.3, CVAE: 3.0}
 """A training step's cost beside a plain autoencoder's, roughly: what is long is begun first."""
@@ -109,7 +113,7 @@ def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None 
     Parameters
     ----------
     folder : as :func:`create` made it, or as an earlier run left it.
-    jobs : cells at a time; by default one a core, on a GPU one.
+    jobs : cells, or bundles of small ones, at a time; by default one a core, on a GPU one.
     progress : what shows how far it is.
 
     Raises
@@ -126,9 +130,10 @@ def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None 
         train, _ = folder.load_data()
         team = Team.of(folder, jobs)
         schedule = Schedule.of(folder, len(train.X))
+        work = schedule.bundles(train.X.shape[1:], team.jobs)
         with _stoppable(folder) as stops:
             with _shown(progress, schedule):
-                for outcome in team.outcomes(train_and_measure, [plan.name for plan in schedule.pending]):
+                for outcome in itertools.chain.from_iterable(team.outcomes(train_and_measure, work)):
                     _refuse_stop(outcome, stops, folder)
                     schedule.note(outcome)
                     if progress is not None:
@@ -196,7 +201,7 @@ class Team:
         threads = min(max(1, cores // jobs), torch.get_num_threads())  # never more than this process was given
         return cls(Order(str(folder.path.resolve()), stamp, threads, os.getpid()), jobs)
 
-    def outcomes(self, task: Callable[[Order, Any], Outcome], items: Sequence[Any]) -> Iterator[Outcome]:
+    def outcomes(self, task: Callable[[Order, Any], Result], items: Sequence[Any]) -> Iterator[Result]:
         """What comes of a task for each item, as soon as it is there."""
         if not items:
             return
@@ -240,10 +245,11 @@ class Schedule:
     folder : the study's.
     weights : what each cell costs, by name, in units of its own.
     epochs : how many each is trained for.
+    rows : to train on.
     """
 
-    def __init__(self, folder: StudyFolder, weights: dict[str, float], epochs: dict[str, int]) -> None:
-        self.folder, self.weights, self.epochs = folder, weights, epochs
+    def __init__(self, folder: StudyFolder, weights: dict[str, float], epochs: dict[str, int], rows: int) -> None:
+        self.folder, self.weights, self.epochs, self.rows = folder, weights, epochs, rows
         self.total = len(folder.plans)
         left = [plan for plan in folder.plans if _is_left(folder, plan)]
         self.pending = sorted(left, key=lambda plan: -weights[plan.name])
@@ -254,7 +260,13 @@ class Schedule:
         """For so many training rows."""
         epochs = {plan.name: _epochs(folder, plan, rows) for plan in folder.plans}
         weights = {plan.name: epochs[plan.name] * _step_cost(plan) for plan in folder.plans}
-        return cls(folder, weights, epochs)
+        return cls(folder, weights, epochs, rows)
+
+    def bundles(self, shape: tuple[int, ...], jobs: int) -> list[list[str]]:
+        """The names of the cells that are left, in bundles that are trained in one loop each, the longest first."""
+        found = bundles(self.folder.plans, shape, self.rows, jobs)
+        left = [[plan.name for plan in bundle if plan.name in self._open] for bundle in found]
+        return sorted(filter(None, left), key=lambda names: -sum(self.weights[name] for name in names))
 
     @property
     def done(self) -> int:

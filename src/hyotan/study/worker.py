@@ -1,4 +1,4 @@
-"""One cell at a time, in whatever process: train or go on, measure, note."""
+"""One bundle of cells at a time, in whatever process: train or go on, measure, note."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,22 +72,37 @@ class Order:
     study_pid: int
 
 
-def train_and_measure(order: Order, name: str) -> Outcome:
-    """Bring one cell to its record: train it, on from its checkpoint where there is one, then measure it."""
+def train_and_measure(order: Order, names: Sequence[str]) -> list[Outcome]:
+    """Bring cells to their records: train them in one loop, on from their checkpoints, then measure one by one."""
     started = time.monotonic()
     _end_with(order.study_pid)
     with threads_limited(order.threads):
         work = opened(order.folder, order.stamp)
-        plan = work.folder.plan(name)
+        plans = [work.folder.plan(name) for name in names]
         try:
-            cells = work.cells_of(plan)
+            fitted = work.fitted_together(plans)
         except KeyboardInterrupt as stop:
-            return Outcome(name, stopped=_signal_of(stop))
-        except Exception as error:  # one cell's failure is noted; the others go on
-            failure = _failure_of(plan, error)
-            work.folder.write_failure(failure)
-            return Outcome(name, failure=failure, seconds=time.monotonic() - started)
-    return Outcome(name, cells, seconds=time.monotonic() - started)
+            return [Outcome(names[0], stopped=_signal_of(stop))]
+        shared = (time.monotonic() - started) / len(names)
+        outcomes = []
+        for plan in plans:
+            outcomes.append(_outcome_of(work, plan, fitted.get(plan.name), shared))
+            if outcomes[-1].stopped:
+                break
+    return outcomes
+
+
+def _outcome_of(work: Work, plan: CellPlan, fitted: runs.FittedRun | None, seconds: float) -> Outcome:
+    started = time.monotonic() - seconds
+    try:
+        cells = work.cells_of(plan, fitted)
+    except KeyboardInterrupt as stop:
+        return Outcome(plan.name, stopped=_signal_of(stop))
+    except Exception as error:  # one cell's failure is noted; the others go on
+        failure = _failure_of(plan, error)
+        work.folder.write_failure(failure)
+        return Outcome(plan.name, failure=failure, seconds=time.monotonic() - started)
+    return Outcome(plan.name, cells, seconds=time.monotonic() - started)
 
 
 def measure_baselines(order: Order, repeat: int) -> Outcome:
@@ -110,18 +125,35 @@ class Work:
     train: Dataset
     test: Dataset
 
-    def cells_of(self, plan: CellPlan) -> list[Cell]:
+    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, runs.FittedRun]:
+        """Those of some cells that are not trained yet, trained in one loop, by name; nothing where that cannot be."""
+        left = [plan for plan in plans if self._trained(plan) is None]
+        if len(left) < 2:
+            return {}
+        try:
+            folders = [self.folder.open_run(plan, self.train) for plan in left]
+            fitted = runs.fit_together(folders, (self.train, self.test))
+            return {plan.name: run for plan, run in zip(left, fitted, strict=True)}
+        except Exception:  # which cell's fault it is shows when each is trained alone, from its last checkpoint
+            return {}
+
+    def cells_of(self, plan: CellPlan, fitted: runs.FittedRun | None = None) -> list[Cell]:
         """The records of one cell; each step is taken only where the one before it left nothing."""
-        run = self.folder.load_run(plan)
-        if run is not None and "test" in run.read_metrics():
+        run = None if fitted is not None else self._trained(plan)
+        if run is not None:
             estimator = run.load_model()
             evaluation = evaluate(estimator, self.test.X, self.train.X)
         else:
-            fitted = runs.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
+            fitted = fitted or runs.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
             estimator, evaluation = fitted.estimator, fitted.evaluation
         cells = self.measured(plan, estimator, evaluation)
         self.folder.write_cells(plan, cells)
         return cells
+
+    def _trained(self, plan: CellPlan) -> runs.RunFolder | None:
+        """The run of a cell that is trained and evaluated."""
+        run = self.folder.load_run(plan)
+        return run if run is not None and "test" in run.read_metrics() else None
 
     def measured(self, plan: CellPlan, estimator: LatentEstimator, evaluation: Evaluation) -> list[Cell]:
         """The records of a trained model: one, or of an ordered code one for each size."""

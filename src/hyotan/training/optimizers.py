@@ -19,7 +19,9 @@ def _decayed_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     parameters = [p for p in model.parameters() if p.requires_grad]
     # A scale for each pixel has the shape of a matrix and is none.
     scales = {id(p) for part in model.modules() if isinstance(part, Likelihood) for p in part.parameters()}
-    decays = {id(p): p.ndim >= 2 and id(p) not in scales for p in parameters}
+    # In a stack of models a matrix has one dimension more.
+    dimensions = 2 if getattr(model, "cells", 1) == 1 else 3
+    decays = {id(p): p.ndim >= dimensions and id(p) not in scales for p in parameters}
     return [
         {"params": [p for p in parameters if decays[id(p)]], "weight_decay": weight_decay},
         {"params": [p for p in parameters if not decays[id(p)]], "weight_decay": 0.0},

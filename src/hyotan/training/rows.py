@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyotan import draws
 from hyotan.objective import Labels
 
 
@@ -49,7 +50,7 @@ class Rows:
             if self.offset:
                 picked = picked.sub_(self.offset)
             picked = picked.mul_(self.factor)
-        return torch.bernoulli(picked) if self.binarise else picked
+        return draws.bernoulli(picked) if self.binarise else picked
 
     def labels(self, index: Tensor | slice, step: int | None = None, seed: int = 0) -> Labels | None:
         """What is known of the classes of some rows.

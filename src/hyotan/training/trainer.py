@@ -162,11 +162,10 @@ class Trainer:
             Ctrl-C or SIGTERM; the checkpoint holds the step that was reached, the model its best state.
         """
         devices = [self.device] if self.device.type == "cuda" else []
-        self._start_state = self._state()
         stops = StopRequests(terminate=self.store is not None)
         with torch.random.fork_rng(devices=devices), fast_products(self.device), stops as requests:
             self._seed()
-            self._tell("on_fit_start")
+            self.begin()
             try:
                 while not self.is_finished:
                     self.run_epoch(requests)
@@ -174,8 +173,7 @@ class Trainer:
                 if requests.received is not None:  # it came with the last validation
                     self._leave_or_save(requests)
             finally:
-                self._tell("on_fit_end")
-                self._load_best()
+                self.end()
 
     def run_epoch(self, requests: StopRequests) -> None:
         """Take the steps that are left of this epoch, validate, and note the result."""
@@ -195,7 +193,7 @@ class Trainer:
                 started = time.perf_counter()
         validation = self.validate()
         self._epoch_seconds += time.perf_counter() - started
-        self._end_epoch(validation)
+        self.end_epoch(validation)
 
     def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
         """One step of the optimizer on one batch, (batch, *features), and what is known of its classes."""
@@ -253,6 +251,64 @@ class Trainer:
                 sums.add(parts_of(terms, mse=(mean - x).square().flatten(1).mean(1).sum()), len(x))
         return sums.means()
 
+    # -- what a stack of trainings takes the steps for: see together.py ------------------------------------------------
+
+    def begin(self) -> None:
+        """Training starts, or goes on."""
+        self._start_state = self._state()
+        self._tell("on_fit_start")
+
+    def generator(self) -> torch.Generator:
+        """What draws the same numbers, on the CPU, as the global generator would for this training alone."""
+        if not self._resumed:
+            return torch.Generator().manual_seed(self.settings.seed)
+        generator = torch.Generator()
+        generator.set_state(torch.from_numpy(self._random_state["random/cpu"].copy()))
+        return generator
+
+    def stand(self, step_in_epoch: int, sums: Sums, seconds: float) -> None:
+        """Steps were taken elsewhere: so many of this epoch are done, with these sums, and took so much more time."""
+        self.step_in_epoch, self.sums = step_in_epoch, sums
+        self._epoch_seconds += seconds
+
+    def end_epoch(self, validation: dict[str, Any]) -> None:
+        """Note an epoch whose steps are done, with the means over the validation rows.
+
+        Raises
+        ------
+        DivergenceError
+            The loss or the weights have left the finite numbers.
+        """
+        row = {"epoch": self.epoch + 1, "step": self.step, **self.sums.means(), "learning_rate": self.learning_rate}
+        row |= {f"val_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(self._epoch_seconds, 4)
+        watched = row.get("val_loss", row["loss"])
+        if not math.isfinite(watched):
+            self._refuse_divergence(torch.tensor(watched), len(self.train))
+        self._refuse_broken_weights()
+        self.train_seconds += self._epoch_seconds
+        self._epoch_seconds, self.sums = 0.0, Sums()
+        self.epoch, self.step_in_epoch = self.epoch + 1, 0
+        # Without held-out rows there is nothing to choose by: the last state is the best one.
+        if self.validation is None or watched < self.best_loss:
+            self.best_loss, self.best_epoch = watched, self.epoch
+            self.best_state = self._state()
+        self.history.append(row)
+        patience = self.settings.early_stopping
+        self.stopped_early = patience is not None and self.epoch - max(self.best_epoch, self.patient_since) >= patience
+        self._tell("on_epoch_end")
+
+    def save(self, generator: torch.Generator) -> None:
+        """Write a checkpoint from which this training goes on with the numbers of a generator."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(generator.get_state())
+            self._checkpoint(due=True)
+
+    def end(self) -> None:
+        """Training ends; the model gets its best state."""
+        self._tell("on_fit_end")
+        self._load_best()
+
     # -- what the rungs stand on -------------------------------------------------------------------------------------
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -292,26 +348,6 @@ class Trainer:
 
     def _state(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-
-    def _end_epoch(self, validation: dict[str, Any]) -> None:
-        row = {"epoch": self.epoch + 1, "step": self.step, **self.sums.means(), "learning_rate": self.learning_rate}
-        row |= {f"val_{name}": value for name, value in validation.items()}
-        row["seconds"] = round(self._epoch_seconds, 4)
-        watched = row.get("val_loss", row["loss"])
-        if not math.isfinite(watched):
-            self._refuse_divergence(torch.tensor(watched), len(self.train))
-        self._refuse_broken_weights()
-        self.train_seconds += self._epoch_seconds
-        self._epoch_seconds, self.sums = 0.0, Sums()
-        self.epoch, self.step_in_epoch = self.epoch + 1, 0
-        # Without held-out rows there is nothing to choose by: the last state is the best one.
-        if self.validation is None or watched < self.best_loss:
-            self.best_loss, self.best_epoch = watched, self.epoch
-            self.best_state = self._state()
-        self.history.append(row)
-        patience = self.settings.early_stopping
-        self.stopped_early = patience is not None and self.epoch - max(self.best_epoch, self.patient_since) >= patience
-        self._tell("on_epoch_end")
 
     def _load_best(self) -> None:
         if self.best_state:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.lib.format import write_array
 
+from hyotan.data import Dataset, load, numpy_files, stored
 from hyotan.data import arrays as array_limits
-from hyotan.data import load, numpy_files
+from hyotan.data.stored import StoredRows
 from hyotan.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -46,14 +47,23 @@ def test_one_axis_is_one_column(tmp_path: Path) -> None:
     assert dataset.notes == ("The array has one axis and was read as one column.",)
 
 
-def test_a_large_npy_is_mapped_and_stays_mapped_when_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rows_of_a_large_npy_stay_in_it_and_test_rows_are_spread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(numpy_files, "MAPPED_BYTES", 100)
+    monkeypatch.setattr(stored, "STREAMED_BYTES", 100)
     np.save(tmp_path / "large.npy", TABLE)
     dataset = load(tmp_path / "large.npy")
     train, test = dataset.split()
-    assert all(isinstance(part.X, np.memmap) for part in (dataset, train, test))
-    np.testing.assert_array_equal(np.concatenate([train.X, test.X]), TABLE)
-    assert test.notes == ("The last 3 rows are held out unshuffled, so that the file stays on disk.",)
+    assert isinstance(dataset.X, StoredRows) and isinstance(train.X, StoredRows)
+    assert isinstance(test.X, np.ndarray) and len(test.X) == 3
+    rows = np.concatenate([train.X, test.X])
+    assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, TABLE.tolist()))
+    assert dataset.fingerprint() == Dataset.from_arrays(TABLE).fingerprint()
+    assert test.notes == (
+        "The rows stay on disk and are read as they are needed; 3 rows, in short runs spread over the file, are held "
+        "out to test on.",
+    )
 
 
 def test_pickles_are_refused_unread(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyotan import metrics
+from hyotan.data.stored import HELD_OUT_BYTES, HELD_OUT_ROWS, Array, StoredRows, evenly
 from hyotan.diagnosis import Facts, Finding, diagnose
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
@@ -16,6 +17,9 @@ NLL_ROWS, NLL_SAMPLES = 500, 200
 """What an evaluation spends on the likelihood by default: seconds, not minutes."""
 
 BASELINE_ROWS = 60_000
+
+STORED_BASELINE_ROWS = 20_000
+"""Of training rows that stay in their file, so many, evenly spread, give the baselines."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ class Evaluation:
 
 def evaluate(
     estimator: LatentEstimator,
-    X: np.ndarray,
-    train: np.ndarray | None = None,
+    X: Array,
+    train: Array | None = None,
     *,
     y: np.ndarray | None = None,
     nll_rows: int = NLL_ROWS,
@@ -95,21 +99,23 @@ def evaluate(
     Parameters
     ----------
     estimator : fitted.
-    X : (n, *features), rows that it has not seen.
+    X : (n, *features), rows that it has not seen; of rows that stay in their file 50,000 at most, evenly spread, or
+        128 MiB of them.
     train : (m, *features), the training rows, for the mean image and PCA of the same size; None leaves them out.
     y : (n,), labels of X, for a model that predicts them.
     nll_rows, nll_samples : what to spend on a VAE's likelihood; 0 rows for none.
     random_state : seed of everything that is drawn: the objective's noise, binarised test rows, latent samples.
     """
-    X = as_trained(estimator, X, random_state)
-    scaled, reconstruction = estimator.reconstruct_in_range(X)
+    given, y = _in_memory(X, y)
+    rows = as_trained(estimator, given, random_state)
+    scaled, reconstruction = estimator.reconstruct_in_range(rows)
     errors = metrics.row_errors(reconstruction, scaled)
-    terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(X, random_state).items()}
+    terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(rows, random_state).items()}
     mean_image, pca = _baselines(estimator, train, scaled, random_state)
     n_features, loss = int(np.prod(estimator.feature_shape_)), float(terms["loss"].mean())
     kl = terms.get("kl")
     record = Evaluation(
-        n_rows=len(X),
+        n_rows=len(rows),
         mse=float(errors.mean()),
         mse_standard_error=metrics.standard_error(errors),
         loss=loss,
@@ -117,28 +123,37 @@ def evaluate(
         reconstruction=float(terms["reconstruction"].mean()),
         kl=None if kl is None else float(kl.sum(axis=1).mean()),
         bits_per_dimension=metrics.bits_per_dimension(loss, n_features),
-        active_units=metrics.active_units(estimator.transform(X)),
+        active_units=metrics.active_units(estimator.transform(rows)),
         latent_dim=estimator.latent_dim,
         n_features=n_features,
         kl_per_dimension=() if kl is None else tuple(kl.mean(axis=0).tolist()),
         mse_mean_image=None if mean_image is None else float(mean_image.mean()),
         mse_pca=None if pca is None else float(pca.mean()),
         pca_difference_error=None if pca is None else metrics.standard_error(errors - pca),
-        likelihood=_likelihood(estimator, _some(X, nll_rows, random_state), nll_samples, random_state),
-        label_error=_label_error(estimator, X, y),
+        likelihood=_likelihood(estimator, _some(rows, nll_rows, random_state), nll_samples, random_state),
+        label_error=_label_error(estimator, rows, y),
     )
-    facts = _facts(estimator, record, len(X) if train is None else len(train))
+    facts = _facts(estimator, record, len(rows) if train is None else len(train))
     return replace(record, diagnosis=tuple(diagnose(facts)))
 
 
 def _baselines(
-    estimator: LatentEstimator, train: np.ndarray | None, scaled: np.ndarray, random_state: int
+    estimator: LatentEstimator, train: Array | None, scaled: np.ndarray, random_state: int
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Errors of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
     if train is None:
         return None, None
-    rows = estimator.in_range(as_trained(estimator, train[:BASELINE_ROWS], random_state + 1))
+    some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
+    rows = estimator.in_range(as_trained(estimator, some, random_state + 1))
     return metrics.mean_image_errors(rows, scaled), metrics.pca_errors(rows, scaled, estimator.latent_dim)
+
+
+def _in_memory(X: Array, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
+    if not isinstance(X, StoredRows):
+        return X, y
+    rows = evenly(len(X), min(HELD_OUT_ROWS, max(1, HELD_OUT_BYTES // X.row_bytes)))
+    return X[rows], None if y is None else y[rows]
 
 
 def _some(X: np.ndarray, rows: int, random_state: int) -> np.ndarray:
@@ -194,8 +209,9 @@ def _label_error(estimator: LatentEstimator, X: np.ndarray, y: np.ndarray | None
     return float(np.mean(estimator.predict(X[known]) != y[known])) if known.any() else None
 
 
-def as_trained(estimator: LatentEstimator, X: np.ndarray, random_state: int) -> np.ndarray:
+def as_trained(estimator: LatentEstimator, X: Array, random_state: int) -> np.ndarray:
     """The rows as the estimator was trained on them: black and white where it binarises, drawn once from the seed."""
+    X = np.asarray(X)
     if estimator.binarise is None:
         return X
     grey = estimator.in_range(X)

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 SATURATED = 0.1
 """Share of values at exactly 0 or 1 from which a table in [0, 1] is taken for pictures or for yes and no."""
+
+ROWS_AT_ONCE = 4096
+"""Rows whose values stand in float64 at a time while they are scaled."""
+
+
+class TooMany(Protocol):
+    """Rows that are too many to be computed with at once, and say of themselves what is asked of all."""
+
+    ndim: int
+    dtype: np.dtype
+
+    def min(self, axis: int | None = None) -> Any:
+        """The least value, of all or (``axis=0``) of each feature."""
+        ...
+
+    def max(self, axis: int | None = None) -> Any:
+        """The greatest value, of all or (``axis=0``) of each feature."""
+        ...
+
+    @property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each feature, (*features), float64."""
+        ...
+
+
+Rows: TypeAlias = np.ndarray | TooMany
 
 
 @dataclass(frozen=True)
@@ -27,13 +54,13 @@ class Scaling:
         """Scale, (n, *features), to float32."""
         if self.is_identity:
             return X.astype(np.float32, copy=False)
-        return ((X - self.offset) * self.factor).astype(np.float32)
+        return _by_rows(X, lambda rows: (rows - self.offset) * self.factor)
 
     def to_data(self, X: np.ndarray) -> np.ndarray:
         """Undo :meth:`to_model`, to float32."""
         if self.is_identity:
             return X.astype(np.float32, copy=False)
-        return (X / self.factor + self.offset).astype(np.float32)
+        return _by_rows(X, lambda rows: rows / self.factor + self.offset)
 
     @property
     def is_of_pixels(self) -> bool:
@@ -46,7 +73,17 @@ class Scaling:
         return bool(np.all(self.offset == 0) and np.all(self.factor == 1))
 
 
-def is_pixels(X: np.ndarray) -> bool:
+def _by_rows(X: np.ndarray, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A function of each value, to float32, some rows at a time: float64 of all of them would be twice their size."""
+    if len(X) <= ROWS_AT_ONCE:
+        return compute(X).astype(np.float32)
+    result = np.empty(X.shape, dtype=np.float32)
+    for start in range(0, len(X), ROWS_AT_ONCE):
+        result[start : start + ROWS_AT_ONCE] = compute(X[start : start + ROWS_AT_ONCE])
+    return result
+
+
+def is_pixels(X: Rows) -> bool:
     """Whether values are 0..255 by their type: image-shaped uint8. A table's small integers are numbers."""
     return X.dtype == np.uint8 and X.ndim > 2
 
@@ -55,43 +92,50 @@ def _scaling(offset: np.ndarray | float, factor: np.ndarray | float) -> Scaling:
     return Scaling(np.asarray(offset, dtype=np.float64), np.asarray(factor, dtype=np.float64))
 
 
-def _span(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _span(X: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Offset and width of the values: of the type for pixels, of all values for images, else of each column."""
     if is_pixels(X):
         return np.asarray(0.0), np.asarray(255.0)
     axis = None if X.ndim > 2 else 0
-    low = np.min(X, axis=axis).astype(np.float64)
-    width = np.max(X, axis=axis) - low
+    low = X.min(axis=axis).astype(np.float64)
+    width = X.max(axis=axis) - low
     return low, np.where(width > 0, width, 1.0)
 
 
-def none(X: np.ndarray) -> Scaling:
+def none(X: Rows) -> Scaling:
     """Leave the values as they are."""
     return _scaling(0.0, 1.0)
 
 
-def unit(X: np.ndarray) -> Scaling:
+def unit(X: Rows) -> Scaling:
     """To [0, 1]: pixels by 255, other images by their lowest and highest value, tables by column."""
     low, width = _span(X)
     return _scaling(low, 1 / width)
 
 
-def symmetric(X: np.ndarray) -> Scaling:
+def symmetric(X: Rows) -> Scaling:
     """To [-1, 1], as :func:`unit` finds the range."""
     low, width = _span(X)
     return _scaling(low + width / 2, 2 / width)
 
 
-def standard(X: np.ndarray) -> Scaling:
+def standard(X: Rows) -> Scaling:
     """To mean 0 and standard deviation 1, by feature; a constant feature keeps its scale."""
-    rows = X.astype(np.float64, copy=False)
-    deviation = rows.std(axis=0)
+    mean, deviation = _moments(X)
     # A deviation at rounding level is that of a constant: dividing by it would blow rounding up to unit variance.
-    constant = deviation <= 1e-7 * np.maximum(1.0, np.abs(rows.mean(axis=0)))
-    return _scaling(rows.mean(axis=0), 1 / np.where(constant, 1.0, deviation))
+    constant = deviation <= 1e-7 * np.maximum(1.0, np.abs(mean))
+    return _scaling(mean, 1 / np.where(constant, 1.0, deviation))
 
 
-SCALINGS: Mapping[str, Callable[[np.ndarray], Scaling]] = {
+def _moments(X: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature, float64."""
+    if not isinstance(X, np.ndarray):
+        return X.moments
+    rows = X.astype(np.float64, copy=False)
+    return rows.mean(axis=0), rows.std(axis=0)
+
+
+SCALINGS: Mapping[str, Callable[[Rows], Scaling]] = {
     "none": none,
     "unit": unit,
     "symmetric": symmetric,
@@ -108,7 +152,7 @@ def suits_bernoulli(X: np.ndarray) -> bool:
     return X.ndim > 2 or float(np.mean((X == 0) | (X == 1))) >= SATURATED
 
 
-def automatic(X: np.ndarray, low: float, high: float, bounded: bool) -> Callable[[np.ndarray], Scaling]:
+def automatic(X: Rows, low: float, high: float, bounded: bool) -> Callable[[Rows], Scaling]:
     """The scaling that suits the data: pixels to [0, 1]; images in [0, 1] as they are; all else standardised,
     unless the likelihood is bounded: then it is left as it is, and refused by name where it leaves [0, 1].
     """

@@ -40,7 +40,7 @@ def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, de
 def _codes(file: str, size: int, run: str) -> np.ndarray:
     from hyotan.data import load as load_data
 
-    codes = load_data(file).X
+    codes = np.asarray(load_data(file).X)
     if codes.shape[1:] != (size,):
         raise DataError(
             f"{file} holds rows of shape {codes.shape[1:]}; the codes of {run} are of size {size}.",

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hyotan.data.stored import Array, StoredRows, stored
 from hyotan.data.words import counted
 from hyotan.errors import DataError
 
 LARGEST_BYTES = 8 * 2**30
 """No reader unpacks or decodes more than this; larger arrays belong in a ``.npy``, which is mapped, not read."""
 
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**23
+SHUFFLED_ROWS = 2**23
+"""Of more rows than this, some are drawn without numbering all of them."""
+
 AXES = {2: ("row", "column"), 3: ("image", "row", "column"), 4: ("image", "channel", "row", "column")}
 LABEL_TYPES = (str, int, float, bool, type(None), np.generic)
 
 
-def checked_features(X: ArrayLike, what: str = "X") -> np.ndarray:
+def checked_features(X: ArrayLike | StoredRows, what: str = "X") -> Array:
     """`X` as an array of finite numbers with 2, 3 or 4 axes; booleans become 0 and 1 in float32.
 
-    A memory map stays one. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
+    A large memory map stays in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
     """
-    X = _numbers(_as_array(X, what), what)
+    X = stored(X) or _numbers(_as_array(X, what), what)
     _check_axes(X, what)
     _check_finite(X, what)
     return X
@@ -48,25 +53,30 @@ def checked_labels(y: ArrayLike, rows: int, what: str = "y", features: str = "X"
     return _plain_labels(y, what)
 
 
-def blocks(X: np.ndarray) -> Iterator[np.ndarray]:
-    """Runs of rows of about 64 MiB, in order."""
+def blocks(X: Array) -> Iterator[np.ndarray]:
+    """Runs of rows of about 8 MiB, in order."""
     step = max(1, BLOCK_BYTES // max(1, X.nbytes // max(1, len(X))))
     for start in range(0, len(X), step):
         yield X[start : start + step]
 
 
-def value_range(X: np.ndarray) -> tuple[float, float]:
+def value_range(X: Array) -> tuple[float, float]:
     """The least and the greatest value."""
+    if isinstance(X, StoredRows):
+        return float(X.min()), float(X.max())
     ends = [(float(block.min()), float(block.max())) for block in blocks(X)]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def drawn_rows(rows: int, count: int, seed: int = 0) -> np.ndarray:
     """`count` of `rows` row numbers, drawn without replacement, ascending."""
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+    random = np.random.default_rng(seed)
+    if rows > SHUFFLED_ROWS:
+        return np.sort(random.choice(rows, count, replace=False, shuffle=False))
+    return np.sort(random.permutation(rows)[:count])
 
 
-def digest(arrays: Mapping[str, np.ndarray | None]) -> str:
+def digest(arrays: Mapping[str, Array | None]) -> str:
     """SHA-256, in hex, over names, dtypes, shapes and values; the same on machines of either byte order."""
     total = hashlib.sha256()
     for name, array in arrays.items():
@@ -76,10 +86,10 @@ def digest(arrays: Mapping[str, np.ndarray | None]) -> str:
     return total.hexdigest()
 
 
-def _pieces(array: np.ndarray | None) -> Iterable[bytes | memoryview]:
+def _pieces(array: Array | None) -> Iterable[bytes | memoryview]:
     if array is None:
         yield b"none;"
-    elif array.dtype.kind in "OU":
+    elif not isinstance(array, StoredRows) and array.dtype.kind in "OU":
         # The width of a str array, or its being an object array, says nothing about the labels in it.
         yield f"text{array.shape};".encode()
         yield from (f"{type(v).__name__}:{len(str(v))}:{v};".encode() for v in array.tolist())
@@ -89,9 +99,7 @@ def _pieces(array: np.ndarray | None) -> Iterable[bytes | memoryview]:
         yield from (np.ascontiguousarray(block, dtype=little).data.cast("B") for block in blocks(array))
 
 
-def _as_array(X: ArrayLike, what: str) -> np.ndarray:
-    if isinstance(X, np.memmap):
-        return X
+def _as_array(X: Any, what: str) -> np.ndarray:
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise DataError(f"{what} is a masked array with hidden values.", f"Fill them first: {what}.filled(value).")
     if hasattr(X, "toarray"):
@@ -119,7 +127,7 @@ def _numbers(X: np.ndarray, what: str) -> np.ndarray:
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
-def _check_axes(X: np.ndarray, what: str) -> None:
+def _check_axes(X: Array, what: str) -> None:
     if X.ndim == 1:
         raise DataError(
             f"{what} has one axis, of length {len(X)}; rows and features are two.",
@@ -141,8 +149,8 @@ def _check_axes(X: np.ndarray, what: str) -> None:
         )
 
 
-def _check_finite(X: np.ndarray, what: str) -> None:
-    if X.dtype.kind != "f" or all(np.isfinite(block).all() for block in blocks(X)):
+def _check_finite(X: Array, what: str) -> None:
+    if X.dtype.kind != "f" or _is_finite(X):
         return
     nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
     infinite = sum(int(np.isinf(block).sum()) for block in blocks(X))
@@ -156,7 +164,13 @@ def _check_finite(X: np.ndarray, what: str) -> None:
     )
 
 
-def _first_not_finite(X: np.ndarray) -> tuple[int, ...]:
+def _is_finite(X: Array) -> bool:
+    if isinstance(X, StoredRows):  # its ends are kept, so that the file is read once for all who ask for them
+        return bool(np.isfinite(X.ends).all())
+    return all(np.isfinite(block).all() for block in blocks(X))
+
+
+def _first_not_finite(X: Array) -> tuple[int, ...]:
     before = 0
     for block in blocks(X):
         places = np.argwhere(~np.isfinite(block))

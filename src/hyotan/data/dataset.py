@@ -15,6 +15,7 @@ from hyotan.data.arrays import (
     drawn_rows,
     value_range,
 )
+from hyotan.data.stored import Array, Runs, StoredRows, held_out_rows, spread
 from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
 
@@ -32,7 +33,8 @@ class Dataset:
         A named set's name, or the stem of the path; run folders carry it.
     X : ndarray
         (n, features), (n, height, width) for grey images, or (n, channels, height, width). Image-shaped uint8 means
-        0..255; everything else means its numbers.
+        0..255; everything else means its numbers. Rows that are too many for memory are
+        :class:`~hyotan.data.stored.StoredRows`.
     y : ndarray of shape (n,), optional
         Labels, whole numbers or text.
     X_test, y_test : ndarray, optional
@@ -46,9 +48,9 @@ class Dataset:
     """
 
     name: str
-    X: np.ndarray
+    X: Array
     y: np.ndarray | None = None
-    X_test: np.ndarray | None = None
+    X_test: Array | None = None
     y_test: np.ndarray | None = None
     feature_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ class Dataset:
     @classmethod
     def from_arrays(
         cls,
-        X: ArrayLike,
+        X: ArrayLike | StoredRows,
         y: ArrayLike | None = None,
         name: str = "array",
         *,
@@ -109,7 +111,7 @@ class Dataset:
         return ", ".join([*self._sizes(), self._range(), self._labels()])
 
     def take(self, rows: np.ndarray | slice) -> Dataset:
-        """The rows of X and y with these numbers; the test split stays as it is."""
+        """The rows of X and y with these numbers, in memory; the test split stays as it is."""
         y = None if self.y is None else self.y[rows]
         return replace(self, X=self.X[rows], y=y)
 
@@ -117,8 +119,9 @@ class Dataset:
         """Training rows and test rows.
 
         The source's own test split, where there is one; else `test_fraction` of the rows, drawn by `seed`, order
-        kept. A memory map is cut at its end instead, so that both parts stay on disk. Fewer than 10 rows are both
-        training and test rows, and a note says so.
+        kept. Of rows that stay in their file short runs are held out, evenly spread and at most 50,000 rows (fewer
+        where these take more than 128 MiB), which come into memory. Fewer than 10 rows are both training and test
+        rows, and a note says so.
         """
         _check_fraction(test_fraction)
         whole = replace(self, X_test=None, y_test=None)
@@ -138,12 +141,20 @@ class Dataset:
         return f"Dataset({self.name!r}: {self.describe()})"
 
     def _cut(self, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
-        if isinstance(self.X, np.memmap):
-            note = f"The last {counted(held_out, 'row')} are held out unshuffled, so that the file stays on disk."
-            noted = replace(self, notes=(*self.notes, note))
-            return noted.take(slice(-held_out)), noted.take(slice(-held_out, None))
+        if isinstance(self.X, StoredRows):
+            return self._cut_stored(self.X, held_out_rows(self.X, held_out / len(self.X)), seed)
         test_rows = drawn_rows(len(self.X), held_out, seed)
         return self.take(np.setdiff1d(np.arange(len(self.X)), test_rows)), self.take(test_rows)
+
+    def _cut_stored(self, X: StoredRows, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
+        test = spread(len(X), held_out, np.random.default_rng(seed).random())
+        note = (
+            f"The rows stay on disk and are read as they are needed; {counted(len(test), 'row')}, "
+            "in short runs spread over the file, are held out to test on."
+        )
+        noted = replace(self, notes=(*self.notes, note))
+        train = replace(noted, X=X[test.others], y=None if self.y is None else _labels_at(self.y, test.others))
+        return train, noted.take(test[:])
 
     def _sizes(self) -> list[str]:
         total = len(self.X) + (0 if self.X_test is None else len(self.X_test))
@@ -167,14 +178,18 @@ class Dataset:
         return counted(self.n_classes or 0, "label")
 
 
+def _labels_at(y: np.ndarray, rows: Runs) -> np.ndarray:
+    return np.concatenate([y[start:stop] for start, stop in rows.pieces(0, len(rows))])
+
+
 def _checked_pair(
-    X: ArrayLike, y: ArrayLike | None, features: str, labels: str
-) -> tuple[np.ndarray, np.ndarray | None]:
+    X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str
+) -> tuple[Array, np.ndarray | None]:
     rows = checked_features(X, features)
     return rows, None if y is None else checked_labels(y, len(rows), labels, features)
 
 
-def _checked_names(names: Sequence[str] | None, X: np.ndarray) -> tuple[str, ...] | None:
+def _checked_names(names: Sequence[str] | None, X: Array) -> tuple[str, ...] | None:
     if names is None:
         return None
     if X.ndim != 2 or len(names) != X.shape[1]:

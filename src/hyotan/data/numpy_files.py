@@ -31,7 +31,7 @@ ONE_COLUMN = "The array has one axis and was read as one column."
 
 
 def read_npy(path: Path, request: Request) -> Dataset:
-    """The array in a ``.npy`` file of 1 to 4 axes; above 1 GiB it is a memory map."""
+    """The array in a ``.npy`` file of 1 to 4 axes; above 1 GiB its rows stay in the file."""
     with path.open("rb") as stream:
         _check_header(stream, path.stat().st_size)
     X = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)

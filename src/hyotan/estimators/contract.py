@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.container import write
-from hyotan.distributions import LIKELIHOODS, Likelihood
+from hyotan.data.stored import Array, StoredRows
+from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
     build_likelihood,
@@ -31,14 +31,25 @@ from hyotan.estimators.build import (
     training_settings,
 )
 from hyotan.estimators.inputs import check_codes, check_count, check_rows, refuse_other_range
-from hyotan.estimators.rows import CHUNK, Split, binarised, dynamically_binarised, padded_chunks, split_rows
+from hyotan.estimators.ranges import is_bounded, resolve
+from hyotan.estimators.rows import (
+    CHUNK,
+    ScaledRows,
+    Split,
+    binarised,
+    dynamically_binarised,
+    in_memory,
+    padded_chunks,
+    resident,
+    split_of,
+    streamed,
+)
 from hyotan.nn import Summary, summarise
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
-from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
-from hyotan.training.rows import Rows, as_tensor
+from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.trainer import Trainer
 
 
@@ -68,6 +79,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     kind: ClassVar[str]
     code_outputs: ClassVar[int] = 1
     gaussian_default: ClassVar[str] = "gaussian"
+    reads_ahead: ClassVar[bool] = True
+    """Whether it can train on rows that stay in their file."""
 
     # Parameters that every family has and that are read by name here and downstream.
     latent_dim: int
@@ -90,7 +103,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width)
+        X : (n, features), (n, height, width) or (n, channels, height, width); a memory map above 128 MiB is not
+            copied, but read as training goes.
         y : (n,), labels, for models that use them; the others make nothing of it.
 
         Raises
@@ -145,8 +159,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         settings = self.settings()
         X = check_rows(self, X, reset=True)
+        X = X if self.reads_ahead else in_memory(X, type(self).__name__)
         random = check_random_state(self.random_state)
-        split = split_rows(len(X), settings["validation_fraction"], settings["validation_rows"], random)
+        split = split_of(X, settings["validation_fraction"], settings["validation_rows"], random)
         seed = int(random.randint(2**31))
         if settings["early_stopping"] is not None and len(split.validation) == 0:
             raise SettingsError(
@@ -159,7 +174,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         train, validation = self._rows(X, split, settings, seed)
         how = training_settings(settings, len(train), seed)
         refuse_lone_rows(self.model_, len(train), how.batch_size)
-        if classes is not None:
+        if classes is not None and isinstance(X, np.ndarray) and isinstance(train, Rows):
             train, validation = self._with_classes(X, classes, split, train, validation, how.batch_size)
         trainer = Trainer(self.model_, train, validation, how, self._callbacks(settings), store, self._to_model)
         if snapshot is not None:
@@ -201,42 +216,16 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """The rows with what is known of their classes, for a model that uses them."""
         raise NotImplementedError
 
-    def _resolve(self, X: np.ndarray, split: Split, settings: dict[str, Any]) -> None:
+    def _resolve(self, X: Array, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
         self.feature_shape_ = tuple(int(size) for size in X.shape[1:])
-        low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
-        name = settings["likelihood"]
-        if name == "auto":
-            kept = settings["scaling"] == "auto" or (settings["scaling"] == "none" and not is_pixels(X))
-            unit = settings["scaling"] == "unit" or (low >= 0 and high <= 1 and kept)
-            name = "bernoulli" if unit and suits_bernoulli(X) else self.gaussian_default
-        self.likelihood_ = name
-        bounded = self._is_bounded
-        scaling = settings["scaling"]
-        make = automatic(X, low, high, bounded) if scaling == "auto" else SCALINGS[scaling]
-        self.scaling_: Scaling = make(X[split.train])
-        low, high = self._range(X)
-        if bounded and scaling == "unit":
-            # Held-out rows may leave the range of the training rows by a little: clipped, not refused.
-            low, high = max(low, 0.0), min(high, 1.0)
-        self.range_ = low, high
-        if bounded:
-            build_likelihood(self.likelihood_, settings, self.feature_shape_).check_support(low, high)
-        if settings["binarise"] and not (low >= 0 and high <= 1):
-            raise DataError(
-                f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
-            )
+        found = resolve(X, split.trained(X), settings, self.gaussian_default)
+        self.likelihood_, self.scaling_, self.range_ = found.likelihood, found.scaling, (found.low, found.high)
 
     @property
     def _is_bounded(self) -> bool:
         """Whether the likelihood takes values of an interval alone."""
-        return math.isfinite(LIKELIHOODS[self.likelihood_].low)
-
-    def _range(self, X: np.ndarray) -> tuple[float, float]:
-        # Before any clipping: a bounded likelihood has to see what would be cut off. One factor needs the ends alone.
-        ends = np.array([X.min(), X.max()]) if self.scaling_.factor.ndim == 0 else X
-        scaled = self.scaling_.to_model(ends)
-        return float(scaled.min()), float(scaled.max())
+        return is_bounded(self.likelihood_)
 
     def _to_model(self, X: np.ndarray) -> np.ndarray:
         """Rows in the model's range, float32; a bounded likelihood with ``unit`` clips what lies outside."""
@@ -263,21 +252,22 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     ) -> LatentModel:
         raise NotImplementedError
 
-    def _rows(self, X: np.ndarray, split: Split, settings: dict[str, Any], seed: int) -> tuple[Rows, Rows | None]:
-        train = self._resident(X[split.train] if len(split.validation) else X)
-        validation = self._resident(X[split.validation]) if len(split.validation) else None
-        if settings["binarise"] is not None:
-            if validation is not None:
-                validation = binarised(validation, seed + 1)
-            train = binarised(train, seed) if settings["binarise"] == "static" else dynamically_binarised(train)
+    def _rows(self, X: Array, split: Split, settings: dict[str, Any], seed: int) -> tuple[TrainingRows, Rows | None]:
+        """The rows that are trained on, and those that are held out: they are in memory in any case."""
+        own = split.trained(X) if len(split.validation) else X
+        validation = self._resident(X[split.validation[:]]) if len(split.validation) else None
+        binarise = settings["binarise"]
+        if binarise is not None and validation is not None:
+            validation = binarised(validation, seed + 1)
+        if isinstance(own, StoredRows):
+            return streamed(own, self.scaling_, self._to_model, self.device_, binarise, seed), validation
+        train = self._resident(own)
+        if binarise is not None:
+            train = binarised(train, seed) if binarise == "static" else dynamically_binarised(train)
         return train, validation
 
     def _resident(self, X: np.ndarray) -> Rows:
-        """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
-        if is_pixels(X) and self.scaling_.factor.ndim == 0:
-            values = as_tensor(X).to(self.device_)
-            return Rows(values, float(self.scaling_.offset), float(self.scaling_.factor))
-        return Rows(as_tensor(self._to_model(X)).to(self.device_))
+        return resident(X, self.scaling_, self._to_model, self.device_)
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
         own = settings["callbacks"] or []
@@ -294,10 +284,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.n_iter_, self.best_epoch_ = trainer.epoch, trainer.best_epoch
         self.train_seconds_ = trainer.train_seconds
 
-    def _fit_codes(self, X: np.ndarray, split: Split) -> None:
+    def _fit_codes(self, X: Array, split: Split) -> None:
         """Note where the codes of the training rows lie: mean (latent,) and covariance (latent, latent)."""
         rows = split.train[:: max(1, len(split.train) // 20_000)]
-        codes = self._encode(X[rows]).astype(np.float64)
+        parts = [self._encode(X[rows[start : start + CHUNK]]) for start in range(0, len(rows), CHUNK)]
+        codes = np.concatenate(parts).astype(np.float64)
         self.code_mean_ = codes.mean(axis=0)
         centred = codes - self.code_mean_
         self.code_covariance_ = centred.T @ centred / len(codes)
@@ -341,7 +332,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ----------
         X : (n, *features)
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         self._refuse_unordered("The error of each size")
         total = np.zeros(self.model_code_size)
         with torch.no_grad():
@@ -355,7 +346,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def in_range(self, X: ArrayLike) -> np.ndarray:
         """X scaled to the model's range, (n, *features), float32."""
-        return self._to_model(self._checked(X))
+        return self._scaled(X).whole()
 
     def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """X and its reconstruction, both in the model's range, (n, *features) each."""
@@ -416,7 +407,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """log p(x | code of x), (n,), in nats on the model's range: higher is more like the training data."""
-        return self._batched(self._log_likelihood, self._to_model(self._checked(X)))
+        return self._batched(self._log_likelihood, self._scaled(X))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Mean of :meth:`score_samples`."""
@@ -432,12 +423,12 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X : (n, *features)
         random_state : seed of the objective's noise.
         """
-        rows = as_tensor(self._to_model(self._checked(X)))
+        rows = self._scaled(X)
         parts: list[dict[str, np.ndarray]] = []
         with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(random_state)
-            for x in rows.split(CHUNK):
-                terms = self.model_.objective(x.to(self.device_))
+            for start in range(0, len(rows), CHUNK):
+                terms = self.model_.objective(as_tensor(rows[start : start + CHUNK]).to(self.device_))
                 named = {
                     "loss": terms.loss,
                     "reconstruction": terms.reconstruction,
@@ -534,7 +525,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """What turns the encoder's output into a code, as a layer; nothing where it is one."""
         return []
 
-    def _checked(self, X: ArrayLike) -> np.ndarray:
+    def _scaled(self, X: ArrayLike) -> ScaledRows:
+        """X, checked, to be scaled as it is taken."""
+        return ScaledRows(self._checked(X), self._to_model)
+
+    def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
         if self._is_bounded:
@@ -551,8 +546,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return np.stack(ends)
 
-    def _encode(self, X: np.ndarray) -> np.ndarray:
-        return self._batched(self.model_.code, self._to_model(X))
+    def _encode(self, X: Array) -> np.ndarray:
+        return self._batched(self.model_.code, ScaledRows(X, self._to_model))
 
     def _decoded(self, z: Tensor) -> Distribution:
         return self.model_.decode(z)
@@ -563,7 +558,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _log_likelihood(self, x: Tensor) -> Tensor:
         return self._decoded(self.model_.code(x)).log_prob(x)
 
-    def _batched(self, compute: Callable[..., Tensor], *values: np.ndarray) -> np.ndarray:
+    def _batched(self, compute: Callable[..., Tensor], *values: np.ndarray | ScaledRows) -> np.ndarray:
         """Apply a row-wise function to float32 rows, chunk by chunk, each row's bits independent of its company.
 
         Several arrays of as many rows become several arguments.

@@ -73,6 +73,7 @@ class CVAE(VAE):
     """
 
     kind = KIND
+    reads_ahead = False
     model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
     unlabelled: int | str
 
@@ -188,7 +189,7 @@ class CVAE(VAE):
 
         Of the classifier q(y|x); with ``unlabelled_rows="zero"``, by Bayes' rule from the bound of each label.
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         return self._batched(lambda x: self.model_.class_log_probabilities(x).exp(), rows)
 
     # -- codes and back, given labels ----------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ class CVAE(VAE):
         y : (n,) labels, or one for all; rows without one get the mean over the labels that they may have
             (with ``unlabelled_rows="zero"``, the code of a zero embedding).
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         if y is None:
             return self._batched(self.model_.code, rows)
         return self._batched(self.model_.code, rows, self._classes(y, len(rows)))
@@ -233,7 +234,7 @@ class CVAE(VAE):
         y : (n,) labels for both ends, or one for all: other ones than the rows' own pull the picture their way. Rows
             without one get the predicted label (with ``unlabelled_rows="zero"``, a zero embedding).
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
         return self.scaling_.to_data(self._batched(self.model_.reconstruct, rows, given))
 
@@ -247,7 +248,7 @@ class CVAE(VAE):
         random_state : int, RandomState or None.
         y : (n,) labels, or one for all; the predicted ones where not given.
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
 
         def of(part: str) -> np.ndarray:
@@ -267,7 +268,7 @@ class CVAE(VAE):
         X : (n, *features)
         y : (n,), the rows' own labels, for their codes; the predicted ones where not given.
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
         codes = self._batched(lambda x, c: self.model_.posterior(x, self.model_.label_of(x, c)).mean, rows, given)
         n_classes = len(self.classes_)
@@ -284,7 +285,7 @@ class CVAE(VAE):
         steps : samples on the way, both ends included.
         y : a label for the whole way; by default the label goes over from that of one end to that of the other.
         """
-        rows = self._to_model(self._checked(self._pair(a, b)))
+        rows = self._scaled(self._pair(a, b)).whole()
         share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
         given = np.full(2, UNKNOWN) if y is None else self._classes(y, 2)
         start, end = self._batched(self.model_.label_of, rows, given)
@@ -351,8 +352,8 @@ class CVAE(VAE):
         batch_size: int,
     ) -> tuple[Rows, Rows | None]:
         self.model_.radius = self.consistency_radius * self._spread(X[split.train[:SPREAD_ROWS]])
-        own = split.train if validation is not None else slice(None)
-        here, held_out = classes[own], classes[split.validation]
+        own = split.train[:] if validation is not None else slice(None)
+        here, held_out = classes[own], classes[split.validation[:]]
         labelled = np.flatnonzero(classes >= 0)
         train = replace(train, classes=self._on_device(here))
         if self.model_.classifier is not None and (here >= 0).mean() < COMPANION_SHARE:

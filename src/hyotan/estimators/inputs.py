@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
+from hyotan.data.stored import Array, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
 from hyotan.scaling import Scaling
@@ -20,8 +22,10 @@ LARGEST = np.float64(np.finfo(np.float32).max)
 """The largest value that float32 holds."""
 
 
-def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     """X as a finite numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8.
+
+    A memory map that is too large to be copied stays in its file.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     DataError (a ValueError)
         NaN or infinity (with the first place), more than 4 dimensions, channels last, another shape than fitted.
     """
+    if (rows := stored(X)) is not None:
+        return _checked_in_file(estimator, rows, reset)
     X = X if hasattr(X, "shape") else np.asarray(X) if not np.iterable(X) else _as_array(X)
     refuse_not_dense(X, "X")
     refuse_not_real(X, "X")
@@ -49,6 +55,17 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     return X
 
 
+def _checked_in_file(estimator: Any, X: StoredRows, reset: bool) -> StoredRows:
+    refuse_channels_last(X)
+    if reset:
+        _note_features(estimator, X)
+    else:
+        _check_shape(estimator, X)
+    if X.dtype.kind == "f" and not (X.min() >= -LARGEST and X.max() <= LARGEST):
+        _refuse_first(X, ((~(np.abs(rows) <= LARGEST)) for rows in X.blocks()), "X")
+    return X
+
+
 def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if getattr(X, "ndim", 2) <= 2:
         return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
@@ -58,10 +75,14 @@ def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if 0 in X.shape:
         raise DataError(f"X has shape {X.shape}: there are no values in it.", "Pass images of at least 1 × 1 pixel.")
     if reset:
-        estimator.n_features_in_ = int(np.prod(X.shape[1:]))
-        # A frame's column names from an earlier fit do not belong to images.
-        vars(estimator).pop("feature_names_in_", None)
+        _note_features(estimator, X)
     return X
+
+
+def _note_features(estimator: Any, X: Array) -> None:
+    estimator.n_features_in_ = int(np.prod(X.shape[1:]))
+    # A frame's column names from an earlier fit do not belong to images.
+    vars(estimator).pop("feature_names_in_", None)
 
 
 def _as_array(X: Any) -> Any:
@@ -112,7 +133,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def refuse_channels_last(X: np.ndarray) -> None:
+def refuse_channels_last(X: Array) -> None:
     """Refuse more than 4 dimensions, and images whose channels come last."""
     if X.ndim > 4:
         raise DataError(
@@ -133,18 +154,30 @@ def refuse_not_finite(X: np.ndarray, name: str = "X") -> None:
     # Two fast passes that NaN and infinity do not get through; the slow search only where it is needed.
     if X.min() >= -LARGEST and X.max() <= LARGEST:
         return
-    bad = ~(np.abs(X) <= LARGEST)
-    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), X.shape))
-    value = "NaN" if np.isnan(X[first]) else f"{X[first]:g}"
+    _refuse_first(X, [~(np.abs(X) <= LARGEST)], name)
+
+
+def _refuse_first(X: Array, bad: Iterable[np.ndarray], name: str) -> NoReturn:
+    """Refuse rows of which some values, marked block by block, cannot be used."""
+    total, seen, first = 0, 0, None
+    for block in bad:
+        total += int(block.sum())
+        if first is None and block.any():
+            row, *rest = np.unravel_index(int(np.argmax(block)), block.shape)
+            first = (seen + int(row), *map(int, rest))
+        seen += len(block)
+    first = first or (0,) * X.ndim
+    found = X[first[0]][first[1:]]
+    value = "NaN" if np.isnan(found) else f"{found:g}"
     place = f"row {first[0]}, " + (f"column {first[1]}" if X.ndim == 2 else f"position {first[1:]}")
     raise DataError(
-        f"{name} holds {int(bad.sum()):,} values that are NaN or infinity (inf) or too large for float32; "
+        f"{name} holds {total:,} values that are NaN or infinity (inf) or too large for float32; "
         f"the first is {value} in {place}.",
         "Leave such rows out, or fill the gaps first.",
     )
 
 
-def refuse_other_range(X: np.ndarray, scaling: Scaling) -> None:
+def refuse_other_range(X: Array, scaling: Scaling) -> None:
     """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
     answer either with numbers that mean nothing.
     """
@@ -154,14 +187,19 @@ def refuse_other_range(X: np.ndarray, scaling: Scaling) -> None:
             f"X has values in [{low:g}, {high:g}]; the model was fitted on values in [0, 1].",
             "Scale X as it was for fit: pixels of 0..255 by X / 255.",
         )
-    if scaling.is_of_pixels and high <= 1 and X.dtype.kind == "f" and bool((X % 1 != 0).any()):
+    if scaling.is_of_pixels and high <= 1 and X.dtype.kind == "f" and _has_fractions(X):
         raise DataError(
             f"X has fractions in [{low:g}, {high:g}]; the model was fitted on pixels of 0..255.",
             "Pass the pixels as they were for fit: X * 255, or as uint8.",
         )
 
 
-def _check_shape(estimator: Any, X: np.ndarray) -> None:
+def _has_fractions(X: Array) -> bool:
+    blocks = X.blocks() if isinstance(X, StoredRows) else [X]
+    return any(bool((block % 1 != 0).any()) for block in blocks)
+
+
+def _check_shape(estimator: Any, X: Array) -> None:
     expected = estimator.feature_shape_
     if X.shape[1:] != tuple(expected):
         raise DataError(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count
-from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, padded_chunks
+from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, ScaledRows, padded_chunks
 from hyotan.losses import iwae_bound
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VARIANCES, VAEModel
@@ -161,7 +161,7 @@ class VAE(LatentEstimator):
         n_samples : draws a row.
         random_state : int, RandomState or None.
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         mean = self._batched(self.model_.code, rows)
         deviation = self._batched(lambda x: self.model_.posterior(x).base_dist.scale, rows)
         return self._drawn(mean, deviation, n_samples, random_state)
@@ -177,7 +177,7 @@ class VAE(LatentEstimator):
 
         Every row meets the same ``n_samples`` draws, so that its score depends on that row alone.
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(n_samples, 1, self._noise_size, generator=generator).to(self.device_)
         return self._importance(rows, lambda start, n, size: noise.expand(-1, size, -1), n_samples)
@@ -188,7 +188,7 @@ class VAE(LatentEstimator):
         Means over rows have a smaller error this way; the estimate is a lower bound in expectation, and tightens with
         ``n_samples`` (Burda et al. 2016).
         """
-        rows = self._to_model(self._checked(X))
+        rows = self._scaled(X)
         generator = torch.Generator(device=self.device_).manual_seed(random_state)
 
         def draw(start: int, n: int, size: int) -> Tensor:
@@ -201,7 +201,7 @@ class VAE(LatentEstimator):
         """Normal numbers that one importance sample takes."""
         return self.model_code_size
 
-    def _importance(self, rows: np.ndarray, draw: Any, n_samples: int) -> np.ndarray:
+    def _importance(self, rows: ScaledRows, draw: Any, n_samples: int) -> np.ndarray:
         """log p(x) of rows in the model's range, in blocks that bound the memory."""
         features, n_samples = int(np.prod(self.feature_shape_)), check_count("n_samples", n_samples)
         size = max(1, min(CHUNK, FEATURES_AT_ONCE // (features * n_samples)) // ROW_MULTIPLE) * ROW_MULTIPLE

@@ -173,7 +173,7 @@ def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
         columns = np.argsort(-np.abs(after[row] - before[row]), kind="stable")[:3]
         words = [
-            say("columns.miss", lang, name=names[c], was=float(record.rows.X[row, c]), made=float(own[row, c]))
+            say("columns.miss", lang, name=names[c], was=float(record.rows.X[row][c]), made=float(own[row, c]))
             for c in columns
         ]
         rows.append([shown(int(row)), shown(float(record.errors[row]), 3), say("columns.between", lang).join(words)])

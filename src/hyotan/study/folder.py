@@ -266,7 +266,7 @@ def create(
 def _with_rows(config: StudyConfig, path: Path, rows: Dataset) -> StudyConfig:
     """Keep data that lie in no file; the settings then name the file that they lie in now."""
     given = {"X": rows.X, "y": rows.y, "X_test": rows.X_test, "y_test": rows.y_test}
-    arrays: dict[str, Any] = {name: _plain(array) for name, array in given.items() if array is not None}
+    arrays: dict[str, Any] = {name: _plain(np.asarray(array)) for name, array in given.items() if array is not None}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_bytes_atomically(path, buffer.getvalue())

@@ -113,8 +113,8 @@ def parts_of(train: Dataset, test: Dataset, fraction: float, rows: str, seed: in
 
 def _rows(dataset: Dataset, classes: Classes | None) -> Rows:
     if classes is None or dataset.y is None:
-        return Rows(dataset.X)
-    return Rows(dataset.X, classes.numbers(dataset.y))
+        return Rows(np.asarray(dataset.X))
+    return Rows(np.asarray(dataset.X), classes.numbers(dataset.y))
 
 
 class Codes(Protocol):

@@ -1,10 +1,14 @@
-"""Data that fits in memory: one tensor on the device, batches by index, never a per-sample loader."""
+"""Data that fits in memory: one tensor on the device, batches by index, never a per-sample loader.
+
+Data that do not are in :mod:`hyotan.training.streams`.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +16,42 @@ from torch import Tensor
 
 from hyotan import draws
 from hyotan.objective import Labels
+
+Batches: TypeAlias = Generator[tuple[Tensor, Labels | None], None, None]
+"""Batches, (batch, *features), and what is known of their classes; closing them ends what reads ahead."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which batches are to come: all that their order hangs on.
+
+    Attributes
+    ----------
+    batch_size : rows a batch.
+    seed, epoch, shuffle : say the order of the rows.
+    first : the step of this epoch to begin with.
+    """
+
+    batch_size: int
+    seed: int
+    epoch: int = 0
+    first: int = 0
+    shuffle: bool = True
+
+
+class TrainingRows(Protocol):
+    """What training asks of the rows that it trains on."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches lie."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batches(self, steps: Steps) -> Batches:
+        """The batches of an epoch from a step on."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +81,21 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows lie."""
+        return self.values.device
+
+    def batches(self, steps: Steps) -> Batches:
+        """The batches of an epoch from a step on."""
+        n, total = len(self), batch_count(len(self), steps.batch_size)
+        order = epoch_order(n, steps.seed, steps.epoch).to(self.device) if steps.shuffle else None
+        for step in range(steps.first, total):
+            start, end = batch_at(step, n, steps.batch_size)
+            index = slice(start, end) if order is None else order[start:end]
+            labels = self.labels(index, steps.epoch * total + step, steps.seed)
+            yield self.take(index), labels
 
     def take(self, index: Tensor | slice) -> Tensor:
         """Rows by index, (batch, *features), float32, in the model's range."""
@@ -81,18 +136,31 @@ def as_tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values)
 
 
-def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where each batch starts and ends; a last batch of one row joins the one before it.
+def batch_count(n: int, batch_size: int) -> int:
+    """How many batches n rows make; a last batch of one row joins the one before it.
 
     One row alone breaks batch normalisation and gives a step of pure noise.
 
-    >>> batch_bounds(7, 3)
+    >>> batch_count(7, 3), batch_count(8, 3)
+    (2, 3)
+    """
+    whole, left = divmod(n, batch_size)
+    return max(1, whole + (left > 1 or (left == 1 and batch_size == 1))) if n else 0
+
+
+def batch_at(step: int, n: int, batch_size: int) -> tuple[int, int]:
+    """Where a batch starts and ends.
+
+    >>> [batch_at(step, 7, 3) for step in range(batch_count(7, 3))]
     [(0, 3), (3, 7)]
     """
-    starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], n], strict=True))
+    start = step * batch_size
+    return start, n if step == batch_count(n, batch_size) - 1 else start + batch_size
+
+
+def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where each batch starts and ends."""
+    return [batch_at(step, n, batch_size) for step in range(batch_count(n, batch_size))]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:

@@ -24,7 +24,7 @@ from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
-from hyotan.training.rows import Rows, epoch_order
+from hyotan.training.rows import Rows, batch_bounds, epoch_order
 from hyotan.training.stack import Stack, kin
 from hyotan.training.sums import Parts, Sums
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer
@@ -52,12 +52,12 @@ def company_of(trainer: Trainer) -> Hashable | None:
         how.grad_clip is not None,
         how.early_stopping is not None,
         any(type(callback) is not ReconstructionTracker for callback in trainer.callbacks),
-        not all(_is_labelled_as_one(part, trainer) for part in rows if part is not None),
+        not all(isinstance(part, Rows) and _is_labelled_as_one(part, trainer) for part in rows if part is not None),
     )
     model = None if any(alone) else kin(trainer.model)
     if model is None:
         return None
-    lengths = tuple(None if part is None else (len(part), part.binarise) for part in rows)
+    lengths = tuple((len(part), part.binarise) if isinstance(part, Rows) else None for part in rows)
     stands = trainer.epoch, trainer.step_in_epoch, tuple(trainer.cycles)
     return model, replace(how, seed=0), lengths, stands, trainer.store is None
 
@@ -103,6 +103,7 @@ class Together:
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self.trainers = list(trainers)
         self.first = self.trainers[0]
+        self.rows = [trainer.train for trainer in trainers if isinstance(trainer.train, Rows)]  # all of them
         self.stack = Stack([trainer.model for trainer in trainers])
         self.model, settings = self.stack.model, self.first.settings
         self.optimizer = settings.optimizer(self.model, settings.learning_rate, settings.weight_decay)
@@ -146,9 +147,10 @@ class Together:
         started = time.perf_counter()
         self.model.train()
         orders = self._orders()
-        for start, end in self.first.batches[self.first.step_in_epoch :]:
+        bounds = batch_bounds(len(self.first.train), self.first.settings.batch_size)
+        for start, end in bounds[self.first.step_in_epoch :]:
             indices = [slice(start, end) if order is None else order[start:end] for order in orders]
-            self.train_step(*self._batch([trainer.train for trainer in self.trainers], indices, self.generators))
+            self.train_step(*self._batch(self.rows, indices, self.generators))
             for trainer in self.trainers:
                 trainer.step_in_epoch += 1
             if requests.received is not None or self._is_due():
@@ -269,11 +271,12 @@ class Together:
 
 
 def _has_same_batches(one: Trainer, other: Trainer) -> bool:
-    if one.settings.seed != other.settings.seed or one.train.binarise:
+    if one.settings.seed != other.settings.seed:
         return False
     pairs = zip((one.train, one.validation), (other.train, other.validation), strict=True)
-    return all(a is b or (a is not None and b is not None and _are_same(a, b)) for a, b in pairs)
+    return all(a is b or (isinstance(a, Rows) and isinstance(b, Rows) and _are_same(a, b)) for a, b in pairs)
 
 
 def _are_same(a: Rows, b: Rows) -> bool:
-    return (a.offset, a.factor) == (b.offset, b.factor) and torch.equal(a.values, b.values)
+    scaled = (a.offset, a.factor) == (b.offset, b.factor)
+    return scaled and not a.binarise and torch.equal(a.values, b.values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import OptimizerMaker, Stepper
 from hyotan.training.products import fast_products
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
-from hyotan.training.rows import Rows, as_tensor, batch_bounds, epoch_order
+from hyotan.training.rows import Rows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
 from hyotan.training.sums import Parts, Sums, parts_of
 
@@ -81,12 +81,13 @@ class Trainer:
     history : one dict an epoch: ``loss``, ``reconstruction``, ``kl``, ``val_…`` and more, in nats a sample.
     best_epoch : the epoch with the lowest validation loss (without validation, the last one).
     train_seconds : time in the loop alone: steps and validation.
+    steps_per_epoch : steps in an epoch.
     """
 
     def __init__(
         self,
         model: LatentModel,
-        train: Rows,
+        train: TrainingRows,
         validation: Rows | None,
         settings: TrainingSettings,
         callbacks: Sequence[Callback] = (),
@@ -95,8 +96,8 @@ class Trainer:
     ) -> None:
         self.model, self.train, self.validation, self.settings = model, train, validation, settings
         self.callbacks, self.store, self.to_model = list(callbacks), store, to_model
-        self.device = train.values.device
-        self.batches = batch_bounds(len(train), settings.batch_size)
+        self.device = train.device
+        self.steps_per_epoch = batch_count(len(train), settings.batch_size)
         self.optimizer = settings.optimizer(model, settings.learning_rate, settings.weight_decay)
         self.stepper = Stepper(self.optimizer)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -119,11 +120,6 @@ class Trainer:
     def max_epochs(self) -> int:
         """The epoch after which training ends."""
         return self.cycles[-1][1]
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in an epoch."""
-        return len(self.batches)
 
     @property
     def step(self) -> int:
@@ -179,18 +175,15 @@ class Trainer:
         """Take the steps that are left of this epoch, validate, and note the result."""
         started = time.perf_counter()
         self.model.train()
-        n = len(self.train)
-        order = epoch_order(n, self.settings.seed, self.epoch).to(self.device) if self.settings.shuffle else None
-        for start, end in self.batches[self.step_in_epoch :]:
-            index = slice(start, end) if order is None else order[start:end]
-            labels = self.train.labels(index, self.step, self.settings.seed)
-            self.train_step(self.train.take(index), labels)
-            self.step_in_epoch += 1
-            self._tell("on_step_end")
-            if requests.received is not None or (self.store is not None and self.store.is_due()):
-                self._epoch_seconds += time.perf_counter() - started
-                self._leave_or_save(requests)
-                started = time.perf_counter()
+        with closing(self.train.batches(self._steps_to_come())) as batches:
+            for x, labels in batches:
+                self.train_step(x, labels)
+                self.step_in_epoch += 1
+                self._tell("on_step_end")
+                if requests.received is not None or (self.store is not None and self.store.is_due()):
+                    self._epoch_seconds += time.perf_counter() - started
+                    self._leave_or_save(requests)
+                    started = time.perf_counter()
         validation = self.validate()
         self._epoch_seconds += time.perf_counter() - started
         self.end_epoch(validation)
@@ -221,7 +214,8 @@ class Trainer:
         """The recorded step of batches like this one, where it is worth making or made already."""
         if x.shape not in self._recorded:
             to_come = self.max_epochs * self.steps_per_epoch - self.step
-            is_worth_it = len(x) == self.batches[0][1] and to_come >= LEAST_STEPS and x.device.type in DEVICES
+            is_full = len(x) == min(self.settings.batch_size, len(self.train))
+            is_worth_it = is_full and to_come >= LEAST_STEPS and x.device.type in DEVICES
             if not is_worth_it or not self.model.is_same_each_step(self._progress()):
                 return None
             self._recorded[x.shape] = record(self.model, x, self._progress(), self._autocast)
@@ -313,6 +307,10 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.settings.bf16 else nullcontext()
+
+    def _steps_to_come(self) -> Steps:
+        s = self.settings
+        return Steps(s.batch_size, s.seed, self.epoch, self.step_in_epoch, s.shuffle)
 
     def _progress(self) -> Progress:
         return Progress(self.step / self.steps_per_epoch, self.max_epochs)

@@ -1,0 +1,88 @@
+"""What the data are, by their values: which likelihood and scaling suit them, and what range they have then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
+from hyotan.distributions import LIKELIHOODS
+from hyotan.errors import DataError
+from hyotan.estimators.build import build_likelihood
+from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What a fit makes of the values that it is given.
+
+    Attributes
+    ----------
+    likelihood : its name, ``auto`` resolved.
+    scaling : from the data's range to the model's.
+    low, high : ends of the model's range.
+    """
+
+    likelihood: str
+    scaling: Scaling
+    low: float
+    high: float
+
+
+def is_bounded(likelihood: str) -> bool:
+    """Whether a likelihood takes values of an interval alone."""
+    return math.isfinite(LIKELIHOODS[likelihood].low)
+
+
+def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) -> Ranges:
+    """Likelihood, scaling and range for rows; refuses what does not fit together.
+
+    Parameters
+    ----------
+    X, train : all rows, (n, *features), and those trained on.
+    settings : of the estimator.
+    gaussian : the Gaussian likelihood that the family takes by default.
+
+    Raises
+    ------
+    DataError
+        Values that the likelihood cannot explain, or that cannot be binarised.
+    """
+    low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
+    name, scaling = settings["likelihood"], settings["scaling"]
+    if name == "auto":
+        kept = scaling == "auto" or (scaling == "none" and not is_pixels(X))
+        unit = scaling == "unit" or (low >= 0 and high <= 1 and kept)
+        name = "bernoulli" if unit and suits_bernoulli(_some(X)) else gaussian
+    bounded = is_bounded(name)
+    make = automatic(X, low, high, bounded) if scaling == "auto" else SCALINGS[scaling]
+    scale = make(train)
+    low, high = scaled_ends(X, scale)
+    if bounded and scaling == "unit":
+        # Held-out rows may leave the range of the training rows by a little: clipped, not refused.
+        low, high = max(low, 0.0), min(high, 1.0)
+    if bounded:
+        build_likelihood(name, settings, X.shape[1:]).check_support(low, high)
+    if settings["binarise"] and not (low >= 0 and high <= 1):
+        raise DataError(
+            f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
+        )
+    return Ranges(name, scale, low, high)
+
+
+def scaled_ends(X: Array, scaling: Scaling) -> tuple[float, float]:
+    """The least and the greatest value in the model's range, before any clipping: what would be cut off is to be seen.
+
+    Scaling keeps order, so that the ends of each feature are enough.
+    """
+    axis = None if scaling.factor.ndim == 0 else 0
+    scaled = scaling.to_model(np.stack([X.min(axis=axis), X.max(axis=axis)]))
+    return float(scaled.min()), float(scaled.max())
+
+
+def _some(X: Array) -> np.ndarray:
+    return X.sample(HELD_OUT_ROWS) if isinstance(X, StoredRows) else X

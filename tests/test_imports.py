@@ -24,6 +24,7 @@ ROAD = """
     scaling
     data
     recipes
+    draws
     noise
     distributions
     objective

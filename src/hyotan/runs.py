@@ -281,13 +281,33 @@ class FolderStore:
 
     def save(self, snapshot: Snapshot) -> None:
         """Write ``checkpoint.hyotan`` and ``history.jsonl``, each old or new, never half."""
-        started = time.monotonic()
+        save_together([self], [snapshot])
+
+    def write_checkpoint(self, snapshot: Snapshot) -> None:
+        """Write ``checkpoint.hyotan``."""
         write(self.folder / CHECKPOINT, kind="checkpoint", settings=snapshot.settings, tensors=snapshot.arrays)
+
+    def write_history(self, snapshot: Snapshot) -> None:
+        """Write ``history.jsonl``."""
         rows = from_json_array(snapshot.arrays["history"])
         lines = "".join(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in rows)
         write_text_atomically(self.folder / HISTORY, lines)
+
+    def note_time(self, started: float) -> None:
+        """Note when the last checkpoint was written, and what it has cost."""
         self._last = time.monotonic()
         self._cost = self._last - started
+
+
+def save_together(stores: Sequence[FolderStore], snapshots: Sequence[Snapshot]) -> None:
+    """Write the checkpoints of trainings that stand at one step, one right after the other, then their histories."""
+    started = time.monotonic()
+    for store, snapshot in zip(stores, snapshots, strict=True):
+        store.write_checkpoint(snapshot)
+    for store, snapshot in zip(stores, snapshots, strict=True):
+        store.write_history(snapshot)
+    for store in stores:
+        store.note_time(started)
 
 
 @dataclass(frozen=True)
@@ -339,16 +359,18 @@ def fit_together(
     DivergenceError
         One of them diverged; trained alone, from their checkpoints, the others go on.
     """
-    share = FolderStore.share / len(folders)  # all of them write at the same time
     with ExitStack() as held_until_the_end:
         works = []
         for folder in folders:
             held_until_the_end.enter_context(folder.locked())
-            works.append(Work(folder, *data, store=FolderStore(folder.path, interval, share)))
+            works.append(Work(folder, *data, store=FolderStore(folder.path, interval)))
         with ExitStack() as trainings:
             trainers = [trainings.enter_context(work.training()) for work in works]
             for group in together(trainers):
-                group[0].fit() if len(group) == 1 else Together(group).fit()
+                if len(group) > 1:
+                    Together(group, save_together).fit()
+                else:
+                    group[0].fit()
         for work in works:
             yield work.finished()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from hyotan import draws
 from hyotan.errors import DivergenceError
 from hyotan.objective import Labels, Progress, Terms
 from hyotan.training.callbacks import ReconstructionTracker
+from hyotan.training.checkpoint import CheckpointStore, Snapshot
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
@@ -91,6 +92,12 @@ def parts_by_cell(terms: Terms, cells: int, **more: Tensor) -> Parts:
     return parts
 
 
+def save_each(stores: Sequence[CheckpointStore], snapshots: Sequence[Snapshot]) -> None:
+    """Keep each snapshot in its store."""
+    for store, snapshot in zip(stores, snapshots, strict=True):
+        store.save(snapshot)
+
+
 class Together:
     """Train several models in one loop.
 
@@ -98,10 +105,15 @@ class Together:
     ----------
     trainers : at least two of one company, see :func:`company_of`. After :meth:`fit` each is as if it had trained
         alone; of the time that the loop took each is given an equal part.
+    save : writes a snapshot of each to the trainers' stores.
     """
 
-    def __init__(self, trainers: Sequence[Trainer]) -> None:
-        self.trainers = list(trainers)
+    def __init__(
+        self,
+        trainers: Sequence[Trainer],
+        save: Callable[[Sequence[Any], Sequence[Snapshot]], None] = save_each,
+    ) -> None:
+        self.trainers, self.save = list(trainers), save
         self.first = self.trainers[0]
         self.rows = [trainer.train for trainer in trainers if isinstance(trainer.train, Rows)]  # all of them
         self.stack = Stack([trainer.model for trainer in trainers])
@@ -262,8 +274,9 @@ class Together:
         if self.first.store is None:
             return
         self.stack.give_optimizer(self.optimizer, [trainer.optimizer for trainer in self.trainers])
-        for trainer, generator in zip(self.trainers, self.generators, strict=True):
-            trainer.save(generator)
+        pairs = zip(self.trainers, self.generators, strict=True)
+        snapshots = [trainer.snapshot_with(generator) for trainer, generator in pairs]
+        self.save([trainer.store for trainer in self.trainers], snapshots)
 
     def _leave(self, received: int) -> None:
         reached = min(self.first.epoch + 1, self.first.max_epochs), self.first.step

@@ -292,11 +292,18 @@ class Trainer:
         self.stopped_early = patience is not None and self.epoch - max(self.best_epoch, self.patient_since) >= patience
         self._tell("on_epoch_end")
 
-    def save(self, generator: torch.Generator) -> None:
-        """Write a checkpoint from which this training goes on with the numbers of a generator."""
+    def snapshot_with(self, generator: torch.Generator) -> Snapshot:
+        """A snapshot from which this training goes on with the numbers of a generator.
+
+        Raises
+        ------
+        DivergenceError
+            The weights have left the finite numbers.
+        """
+        self._refuse_broken_weights()
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(generator.get_state())
-            self._checkpoint(due=True)
+            return self.snapshot()
 
     def end(self) -> None:
         """Training ends; the model gets its best state."""

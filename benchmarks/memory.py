@@ -3,13 +3,12 @@
 ``memory``: the most private memory that a training holds, on a file of 20 GB beside one of 200 MB. Private is what no
 other process and no file has: the cache of the file's pages, which the system takes back when it likes, does not count.
 ``speed``: rows a second of training from a file beside those from an array; they take turns.
-``growth``: seconds a row of a whole fit of 10,000,000 rows beside one of 100,000.
+``growth``: seconds a row of a whole fit of 10,000,000 rows beside one of 100,000, from arrays and from files.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-SIDE = 28
+SIDE, COLUMNS = 28, 16
 WHAT = {
     "fit": "from hyotan import VAE; import numpy as np; VAE({settings}).fit(np.load({path!r}, mmap_mode='r'))",
     "command": "from hyotan.cli import main; main({words!r})",
@@ -33,6 +32,7 @@ SETTINGS = {
     "likelihood": "gaussian",
     "random_state": 0,
 }
+"""A network so small that reading and bookkeeping, not products, are what takes time and memory."""
 
 
 def main() -> None:
@@ -73,8 +73,8 @@ def sparse(path: Path, rows: int) -> Path:
 def program(way: str, path: Path) -> str:
     """What the process to be watched runs."""
     settings = ", ".join(f"{name}={value!r}" for name, value in SETTINGS.items())
-    flags = [["--" + name.replace("_", "-"), str(value).strip("(),")] for name, value in SETTINGS.items()]
-    words = ["fit", str(path), "--model", "vae", "--out", str(path.with_suffix("")), *sum(flags, [])]
+    flags = [f"--{name.replace('_', '-')}={str(value).strip('(),')}" for name, value in SETTINGS.items()]
+    words = ["fit", str(path), "--model", "vae", "--out", str(path.with_suffix("")), *flags]
     return WHAT[way].format(path=str(path), settings=settings, words=words)
 
 
@@ -106,7 +106,7 @@ def held(pid: int, name: str) -> int:
 
 
 def speed(folder: Path, arguments: argparse.Namespace) -> None:
-    """Rows a second, median of the rounds, of an epoch of a default VAE and of one that leaves reading the most to do."""
+    """Rows a second, median of the rounds, of the default VAE and of one with hardly anything to compute."""
     from hyotan import VAE
 
     rows = int(arguments.gigabytes[0] * 1e9) // SIDE**2
@@ -130,22 +130,24 @@ def speed(folder: Path, arguments: argparse.Namespace) -> None:
 
 def growth(folder: Path, arguments: argparse.Namespace) -> None:
     """Seconds of a whole fit a row, of many rows over few, in one process each, in turn."""
-    found: dict[int, list[float]] = {100_000: [], 10_000_000: []}
-    for rows in found:
-        np.save(folder / f"{rows}.npy", np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32))
-    for _ in range(arguments.rounds):
-        for rows, seconds in found.items():
-            seconds.append(_seconds_a_row(folder / f"{rows}.npy", rows))
-    few, many = (statistics.median(seconds) for seconds in found.values())
-    print(json.dumps({str(rows): [round(1e6 * value, 3) for value in values] for rows, values in found.items()}))
-    print(f"microseconds a row: {1e6 * few:.2f} of 100,000 rows, {1e6 * many:.2f} of 10,000,000: {many / few:.2f}")
+    sizes = (100_000, 10_000_000)
+    for rows in sizes:
+        np.save(folder / f"{rows}.npy", np.random.default_rng(0).normal(size=(rows, COLUMNS)).astype(np.float32))
+    for mode in (None, "r"):
+        found: dict[int, list[float]] = {rows: [] for rows in sizes}
+        for _ in range(arguments.rounds):
+            for rows in sizes:
+                found[rows].append(_seconds_a_row(folder / f"{rows}.npy", rows, mode))
+        few, many = (statistics.median(found[rows]) for rows in sizes)
+        source, both = "file" if mode else "array", f"{1e6 * few:.2f} and {1e6 * many:.2f} µs a row"
+        print(f"{source}: {both} of 100,000 and 10,000,000 rows, {many / few:.2f} times as much", flush=True)
 
 
-def _seconds_a_row(path: Path, rows: int) -> float:
+def _seconds_a_row(path: Path, rows: int, mode: str | None) -> float:
     how = {**SETTINGS, "batch_size": 256}
     code = (
         "import time, numpy as np; from hyotan import Autoencoder\n"
-        f"X = np.load({str(path)!r}, mmap_mode='r')\nAutoencoder(**{how!r}).fit(X[:1000])\n"
+        f"X = np.load({str(path)!r}, mmap_mode={mode!r})\nAutoencoder(**{how!r}).fit(np.array(X[:1000]))\n"
         f"started = time.perf_counter(); Autoencoder(**{how!r}).fit(X); print(time.perf_counter() - started)"
     )
     answer = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True, env=os.environ)

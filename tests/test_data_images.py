@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hyotan.data import arrays as array_limits
-from hyotan.data import load
-from hyotan.errors import DataError
+from hyotan.data import decoded, images, load, stored
+from hyotan.errors import DataError, ResourceError
 
 RNG = np.random.default_rng(0)
 
@@ -293,13 +294,48 @@ def test_huge_images_are_refused_before_they_are_decoded(tmp_path: Path, width: 
             load(tmp_path)
 
 
-def test_too_many_images_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for n in range(3):
-        flat(tmp_path / f"{n}.png", n, (10, 10))
-    monkeypatch.setattr(array_limits, "LARGEST_BYTES", 299)
-    with pytest.raises(DataError, match="the images would take 300 bytes; the limit is 299. Read fewer with --limit"):
-        load(tmp_path)
-    assert len(load(tmp_path, limit=2).X) == 2
+def test_many_images_are_decoded_once_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, cache = tmp_path / "images", tmp_path / "cache"
+    for n in range(6):
+        (folder / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        save(folder / "ab"[n % 2] / f"{n}.png", noise(10, 9, 3))
+    here = load(folder)
+    monkeypatch.setenv("HYOTAN_CACHE", str(cache))
+    monkeypatch.setattr(decoded, "DECODED_BYTES", 6 * 10 * 9 * 3 - 1)
+    monkeypatch.setattr(stored, "STREAMED_BYTES", 100)
+    there = load(folder)
+    assert isinstance(there.X, stored.StoredRows)
+    np.testing.assert_array_equal(np.asarray(there.X), here.X)
+    np.testing.assert_array_equal(there.y, here.y)
+    assert there.fingerprint() == here.fingerprint()
+    assert there.notes[:-1] == here.notes
+    assert there.notes[-1].startswith(f"Decoded once, the rows lie in {cache / 'decoded'}")
+    monkeypatch.setattr(images, "_inspected", None)  # nothing is looked at a second time
+    np.testing.assert_array_equal(np.asarray(load(folder).X), here.X)
+    assert len(list((cache / "decoded").iterdir())) == 1
+
+
+def test_a_changed_image_is_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYOTAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(decoded, "DECODED_BYTES", 10)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    flat(folder / "a.png", 5, (4, 4))
+    assert np.all(np.asarray(load(folder).X) == 5)
+    flat(folder / "a.png", 77, (4, 4))
+    os.utime(folder / "a.png", ns=(1, 1))
+    assert np.all(np.asarray(load(folder).X) == 77)
+
+
+def test_a_full_disk_is_named_before_anything_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYOTAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(decoded, "DECODED_BYTES", 10)
+    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda folder: SimpleNamespace(free=15))
+    (tmp_path / "images").mkdir()
+    flat(tmp_path / "images" / "a.png", 5, (4, 4))
+    with pytest.raises(ResourceError, match=r"Decoded, the rows take 16 bytes; .* has room for 15\. Set HYOTAN_CACHE"):
+        load(tmp_path / "images")
+    assert not list((tmp_path / "cache" / "decoded").iterdir())
 
 
 def test_flipped_bytes_give_an_image_or_a_data_error(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, de
 
 
 def _codes(file: str, size: int, run: str) -> np.ndarray:
+    import numpy as np
+
     from hyotan.data import load as load_data
 
     codes = np.asarray(load_data(file).X)

@@ -147,7 +147,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
     from hyotan.study.engine import create
     from hyotan.study.plan import configure
 
-    dataset = load_data(chosen["source"], **asdict(chosen["data"]))
+    dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
     printer.notice(dataset.describe())
     for note in dataset.notes:
         printer.notice(f"  {note}")

@@ -15,7 +15,7 @@ from hyotan.data.arrays import (
     drawn_rows,
     value_range,
 )
-from hyotan.data.stored import Array, Runs, StoredRows, held_out_rows, spread
+from hyotan.data.stored import Array, Runs, StoredRows, held_out_rows, sample_of, spread
 from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
 
@@ -114,6 +114,17 @@ class Dataset:
         """The rows of X and y with these numbers, in memory; the test split stays as it is."""
         y = None if self.y is None else self.y[rows]
         return replace(self, X=self.X[rows], y=y)
+
+    def in_memory(self) -> Dataset:
+        """All rows in memory; of rows that stay in their file an evenly spread sample, and a note that says so.
+
+        At most 100,000 rows, and no more than 512 MiB.
+        """
+        if not isinstance(self.X, StoredRows):
+            return self
+        rows = sample_of(self.X)
+        note = f"{len(rows):,} of {counted(len(self.X), 'row')}, evenly spread, stand for the file, which is too large."
+        return replace(self.take(rows), notes=(*self.notes, note))
 
     def split(self, test_fraction: float = 0.1, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Training rows and test rows.

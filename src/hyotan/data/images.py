@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyotan.data import arrays
+from hyotan.data import arrays, decoded
 from hyotan.data.dataset import Dataset
+from hyotan.data.decoded import Decoded, key_of
 from hyotan.data.request import Request
 from hyotan.data.words import counted, listed
 from hyotan.errors import DataError
@@ -47,27 +48,39 @@ class Picture:
 def read_folder(path: Path, request: Request) -> Dataset:
     """The images as uint8, (n, height, width) where all are grey, else (n, 3, height, width).
 
-    Sorted as people count (2 before 10), sub-folders first by name. `request.size` is (height, width).
+    Sorted as people count (2 before 10), sub-folders first by name. `request.size` is (height, width). Images that
+    take more than 512 MiB are decoded into the cache, once.
 
     Raises
     ------
     DataError
         There are no images, they differ in size, or one is damaged or too large.
+    ResourceError
+        The disk has no room for the decoded images.
     """
     files, others = _files(path)
     rows = arrays.drawn_rows(len(files), request.limit or len(files))
     chosen = [files[row] for row in rows]
-    pictures = [_inspected(file) for file in chosen]
-    height, width = request.size or _one_size(pictures, path)
-    grey = all(picture.grey for picture in pictures)
-    shape = (len(pictures), height, width) if grey else (len(pictures), 3, height, width)
-    _check_memory(shape)
-    X = np.empty(shape, dtype=np.uint8)
-    for row, picture in enumerate(pictures):
-        X[row] = _decoded(picture, grey, request.size)
+    notes = [*others, *_drawn(files, chosen)]
     labelled = any(file.parent != path for file in chosen)
     y = np.array([file.parent.name for file in chosen]) if labelled else None
-    return Dataset.from_arrays(X, y, notes=[*others, *_drawn(files, chosen), *_notes(pictures, grey, request.size)])
+    kept = Decoded(key_of(path, chosen, size=request.size))
+    if not kept.exists():
+        look = Look(path, request.size)
+        for file in chosen:
+            look.add(_inspected(file))
+        rows = (_decoded(file, look.grey, request.size) for file in chosen)
+        if np.prod(look.shape, dtype=np.int64) <= decoded.DECODED_BYTES:
+            return Dataset.from_arrays(_stacked(rows, look.shape), y, notes=[*notes, *look.notes()])
+        kept.write(look.shape, np.dtype(np.uint8), rows, notes=look.notes())
+    return Dataset.from_arrays(kept.rows(), y, notes=[*notes, *kept.notes()])
+
+
+def _stacked(images: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    X = np.empty(shape, dtype=np.uint8)
+    for row, image in enumerate(images):
+        X[row] = image
+    return X
 
 
 def _files(path: Path) -> tuple[list[Path], list[str]]:
@@ -171,32 +184,64 @@ def _traits(image: Image) -> Iterator[str]:
         yield "only the first frame of {} was read"
 
 
-def _one_size(pictures: Sequence[Picture], folder: Path) -> tuple[int, int]:
-    first = pictures[0]
-    for other in pictures:
-        if (other.height, other.width) != (first.height, first.width):
+class Look:
+    """What the image files of a folder say of themselves, taken together.
+
+    Parameters
+    ----------
+    folder : that they lie in.
+    size : (height, width) that they are brought to; None to keep the size that they all have.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int] | None) -> None:
+        self.folder, self.size = folder, size
+        self.count = self._grey = self._resized = 0
+        self._first: Picture | None = None
+        self._traits: Counter[str] = Counter()
+
+    def add(self, picture: Picture) -> None:
+        """Take one more into account; refuse one of another size, where none was asked for."""
+        first = self._first = self._first or picture
+        if self.size is None and (picture.height, picture.width) != (first.height, first.width):
             raise DataError(
-                f"The images differ in size (height×width): {first.path.relative_to(folder)} is "
-                f"{first.height}×{first.width}, {other.path.relative_to(folder)} is {other.height}×{other.width}.",
+                f"The images differ in size (height×width): {first.path.relative_to(self.folder)} is "
+                f"{first.height}×{first.width}, {picture.path.relative_to(self.folder)} is "
+                f"{picture.height}×{picture.width}.",
                 "Bring them to one size with --size 64x64 (in Python: size=(64, 64), height then width).",
             )
-    return first.height, first.width
+        self.count += 1
+        self._grey += picture.grey
+        self._resized += (picture.height, picture.width) != self.size
+        self._traits.update(picture.traits)
+
+    @property
+    def grey(self) -> bool:
+        """Whether all are."""
+        return self._grey == self.count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the decoded images: (n, height, width) where all are grey, else (n, 3, height, width)."""
+        first = self._first
+        height, width = self.size or ((0, 0) if first is None else (first.height, first.width))
+        return (self.count, height, width) if self.grey else (self.count, 3, height, width)
+
+    def notes(self) -> list[str]:
+        """What is lost or changed on the way, a sentence each."""
+        found = [trait.format(counted(count, "image")) for trait, count in self._traits.items()]
+        if not self.grey and self._grey:
+            found.append(f"{counted(self._grey, 'grey image')} became RGB, as the others are")
+        if self.size is not None:
+            height, width = self.size
+            found.append(f"{counted(self._resized, 'image')} resized to {height}×{width} (--size)")
+        return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in found]
 
 
-def _check_memory(shape: tuple[int, ...]) -> None:
-    total = int(np.prod(shape, dtype=np.int64))
-    if total > arrays.LARGEST_BYTES:
-        raise DataError(
-            f"Decoded, the images would take {total:,} bytes; the limit is {arrays.LARGEST_BYTES:,}.",
-            "Read fewer with --limit, or smaller ones with --size 64x64.",
-        )
-
-
-def _decoded(picture: Picture, grey: bool, size: tuple[int, int] | None) -> np.ndarray:
+def _decoded(path: Path, grey: bool, size: tuple[int, int] | None) -> np.ndarray:
     """(height, width) or (3, height, width), uint8."""
     from PIL import Image, ImageOps
 
-    with _opened(picture.path) as opened:
+    with _opened(path) as opened:
         image = _in_mode("L" if grey else "RGB")(ImageOps.exif_transpose(opened))
     if size is not None and image.size != size[::-1]:
         # Pillow's filters widen with the reduction, so that fine patterns average out instead of aliasing.
@@ -225,14 +270,3 @@ def _drawn(files: Sequence[Path], chosen: Sequence[Path]) -> list[str]:
     if len(chosen) == len(files):
         return []
     return [f"{len(chosen):,} of {counted(len(files), 'image')} were drawn at random (--limit {len(chosen)})."]
-
-
-def _notes(pictures: Sequence[Picture], grey: bool, size: tuple[int, int] | None) -> list[str]:
-    counts = Counter(trait for picture in pictures for trait in picture.traits)
-    found = [trait.format(counted(count, "image")) for trait, count in counts.items()]
-    if not grey and (mixed := sum(picture.grey for picture in pictures)):
-        found.append(f"{counted(mixed, 'grey image')} became RGB, as the others are")
-    if size is not None:
-        resized = sum((picture.height, picture.width) != size for picture in pictures)
-        found.append(f"{counted(resized, 'image')} resized to {size[0]}×{size[1]} (--size)")
-    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in found]

@@ -24,8 +24,15 @@ HELD_OUT_ROWS, HELD_OUT_BYTES = 50_000, 2**27
 RUN_ROWS = 64
 """Rows that are held out side by side: few enough to be spread over the file, enough to leave the others in blocks."""
 
+AROUND_BYTES = 2**21
+"""Pages about those that were read are given back too: the system maps some along, as far as a large page reaches."""
+
 BLOCK_BYTES = 2**22
 """Of rows in their file, so much is looked at at once: conversions to float64 of it stay small."""
+
+
+SAMPLE_ROWS, SAMPLE_BYTES = 100_000, 2**29
+"""Where rows in a file have to come into memory after all, for models to be compared on them: so many of them."""
 
 
 class Runs:
@@ -243,19 +250,19 @@ class StoredRows:
     def _release(self, begin: int, end: int) -> None:
         # Of a map that keeps changes to itself (mode "c"), giving pages back would undo the changes.
         if self._mapped.mode != "c":
-            self._advise("MADV_DONTNEED", begin, end)
+            self._advise("MADV_DONTNEED", begin, end, AROUND_BYTES)
 
-    def _advise(self, advice: str, begin: int, end: int) -> None:
+    def _advise(self, advice: str, begin: int, end: int, around: int = 0) -> None:
         """Tell the system about rows of the file, where it listens: pages are its own, so nothing hangs on it."""
         pages = _pages(self._mapped)
         if pages is None or not hasattr(mmap, advice) or begin >= end:
             return
-        at = self._offset + begin * self._mapped.strides[0]
-        size = (end - begin) * self._mapped.strides[0]
-        if not self._is_by_row:
-            at, size = 0, len(pages)
-        at_page = at - at % mmap.PAGESIZE
-        pages.madvise(getattr(mmap, advice), at_page, min(size + at - at_page, len(pages) - at_page))
+        first, last = 0, len(pages)
+        if self._is_by_row:
+            first, last = (self._offset + row * self._mapped.strides[0] for row in (begin, end))
+            first, last = max(0, first - around), min(last + around, len(pages))
+        page = first - first % mmap.PAGESIZE
+        pages.madvise(getattr(mmap, advice), page, last - page)
 
     @cached_property
     def _is_by_row(self) -> bool:
@@ -285,6 +292,11 @@ def held_out_rows(X: StoredRows, fraction: float) -> int:
     """How many rows to hold out for a share of them, fewer than there are: see :data:`HELD_OUT_ROWS`."""
     wanted = int(len(X) * fraction + 1e-9)
     return min(wanted, HELD_OUT_ROWS, max(1, HELD_OUT_BYTES // X.row_bytes), len(X) - 1)
+
+
+def sample_of(X: StoredRows) -> np.ndarray:
+    """The numbers of the rows that stand for all where these are too many: see :data:`SAMPLE_ROWS`."""
+    return evenly(len(X), min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // X.row_bytes)))
 
 
 def evenly(n: int, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyotan.data import arrays
+from hyotan.data import arrays, decoded
 from hyotan.data.dataset import Dataset
 from hyotan.data.delimited import read_table
 from hyotan.data.request import Request
@@ -43,6 +43,10 @@ def read_parquet(path: Path, request: Request) -> Dataset:
 
     try:
         with parquet.ParquetFile(path) as file:
+            if _decoded_bytes(file, request) > decoded.DECODED_BYTES:
+                from hyotan.data.parquet import read_large
+
+                return read_large(file, path, request)
             _check_size(file.metadata)
             return as_dataset(file.read(), request, [])
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -55,19 +59,26 @@ def read_parquet(path: Path, request: Request) -> Dataset:
 
 def as_dataset(table: pa.Table, request: Request, notes: Sequence[str]) -> Dataset:
     """A table's number columns as float32 rows (float64 where float32 would change them), `request.label` as y."""
-    table, renamed = _named(table)
-    _check_names(table, request)
+    table, renamed = named(table)
+    check_names(table, request)
     if table.num_rows == 0:
         raise DataError("The table has column names but no rows.", "Add at least one row.")
-    features = _feature_columns(table, request)
-    _refuse_text(features, request)
-    _refuse_hollow(features, request)
-    y = None if request.label is None else _label(table[request.label])
-    X, y, gaps = _without_gaps(_matrix(features), y, features.column_names, request)
+    features = feature_columns(table, request)
+    refuse_text(features, request)
+    refuse_hollow([name for name in features.column_names if features[name].null_count == features.num_rows], request)
+    y = None if request.label is None else label_column(table[request.label])
+    X, y, gaps = _without_gaps(matrix(features), y, features.column_names, request)
     _refuse_infinite(X, features.column_names)
     X, precision = _narrowed(X, features)
-    all_notes = [*notes, *renamed, *_row_id(features), *gaps, *precision]
+    counting = [name for name in features.column_names if _counts_rows(name, features[name])]
+    all_notes = [*notes, *renamed, *row_id_notes(counting), *gaps, *precision]
     return Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes)
+
+
+def _decoded_bytes(file: parquet.ParquetFile, request: Request) -> int:
+    """Bytes of the features in float32, if all columns but those left out are numbers."""
+    columns = len(request.columns) or len(file.schema_arrow.names) - len(request.ignore)
+    return 4 * file.metadata.num_rows * max(1, columns - (request.label is not None))
 
 
 def _check_size(metadata: parquet.FileMetaData) -> None:
@@ -79,7 +90,7 @@ def _check_size(metadata: parquet.FileMetaData) -> None:
         )
 
 
-def _named(table: pa.Table) -> tuple[pa.Table, list[str]]:
+def named(table: pa.Table) -> tuple[pa.Table, list[str]]:
     """Every column under a name of its own: blanks get their position, repeated names a number."""
     names: list[str] = []
     changed: list[str] = []
@@ -101,7 +112,8 @@ def _free_name(wanted: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _check_names(table: pa.Table, request: Request) -> None:
+def check_names(table: pa.Table, request: Request) -> None:
+    """Refuse names that no column has."""
     asked = [("label", request.label)] if request.label is not None else []
     asked += [("ignore", name) for name in request.ignore] + [("columns", name) for name in request.columns]
     for option, name in asked:
@@ -109,7 +121,8 @@ def _check_names(table: pa.Table, request: Request) -> None:
             raise DataError(f"No column is named '{name}' (--{option}).", did_you_mean(name, table.column_names))
 
 
-def _feature_columns(table: pa.Table, request: Request) -> pa.Table:
+def feature_columns(table: pa.Table, request: Request) -> pa.Table:
+    """The columns that are learned from, in the order asked for."""
     wanted = request.columns or table.column_names
     names = [name for name in wanted if name != request.label and name not in request.ignore]
     if not names:
@@ -117,7 +130,8 @@ def _feature_columns(table: pa.Table, request: Request) -> pa.Table:
     return table.select(names)
 
 
-def _refuse_text(features: pa.Table, request: Request) -> None:
+def refuse_text(features: pa.Table, request: Request) -> None:
+    """Refuse columns that are no numbers, with an example of each."""
     names = [name for name in features.column_names if not _is_number(features[name].type)]
     if not names:
         return
@@ -176,8 +190,8 @@ def _is_number(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
-def _refuse_hollow(features: pa.Table, request: Request) -> None:
-    names = [name for name in features.column_names if features[name].null_count == features.num_rows]
+def refuse_hollow(names: Sequence[str], request: Request) -> None:
+    """Refuse columns without any value."""
     if names:
         every = [*request.ignore, *names]
         raise DataError(
@@ -186,7 +200,7 @@ def _refuse_hollow(features: pa.Table, request: Request) -> None:
         )
 
 
-def _matrix(features: pa.Table) -> np.ndarray:
+def matrix(features: pa.Table) -> np.ndarray:
     """(rows, columns) float64; a gap is NaN."""
     import pyarrow as pa
 
@@ -197,7 +211,7 @@ def _matrix(features: pa.Table) -> np.ndarray:
     return X
 
 
-def _label(column: pa.ChunkedArray) -> np.ndarray:
+def label_column(column: pa.ChunkedArray) -> np.ndarray:
     """The label column, shape (rows,): numbers as they are, all else as text, gaps as NaN or ``None``."""
     import pyarrow as pa
 
@@ -207,7 +221,8 @@ def _label(column: pa.ChunkedArray) -> np.ndarray:
     return np.array([value if value is None else str(value) for value in column.to_pylist()], dtype=object)
 
 
-def _gaps(y: np.ndarray | None, rows: int) -> np.ndarray:
+def label_gaps(y: np.ndarray | None, rows: int) -> np.ndarray:
+    """Which labels are missing, (rows,)."""
     if y is None:
         return np.zeros(rows, dtype=bool)
     if y.dtype.kind == "O":
@@ -219,26 +234,33 @@ def _without_gaps(
     X: np.ndarray, y: np.ndarray | None, names: Sequence[str], request: Request
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Gaps dealt with as asked for. A row without a label can still be learned from: only ``drop`` leaves it out."""
-    empty, unlabelled = np.isnan(X), _gaps(y, len(X))
+    empty, unlabelled = np.isnan(X), label_gaps(y, len(X))
     if request.missing == "drop" and (empty.any() or unlabelled.any()):
         return _dropped(X, y, empty, unlabelled)
     notes = []
     if y is not None and unlabelled.any():
-        y = _unlabelled(y, unlabelled)
-        notes.append(f"{counted(int(unlabelled.sum()), 'row')} without a label, now {y[unlabelled][0]}.")
+        y, said = marked(y, unlabelled)
+        notes.append(said)
     if empty.any():
-        X, filled = (_refuse_gaps if request.missing == "error" else _filled)(X, empty, names)
-        notes = [*filled, *notes]
+        counts = empty.sum(axis=0).tolist()
+        if request.missing == "error":
+            refuse_gaps(counts, int(empty.any(axis=1).sum()), len(X), names)
+        X, notes = np.where(empty, np.nanmean(X, axis=0), X), [filled_note(counts, names), *notes]
     return X, y, notes
 
 
-def _refuse_gaps(X: np.ndarray, empty: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    counts = empty.sum(axis=0).tolist()
+def marked(y: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, str]:
+    """Labels with their gaps marked, and a sentence on them."""
+    y = _unlabelled(y, gaps)
+    return y, f"{counted(int(gaps.sum()), 'row')} without a label, now {y[gaps][0]}."
+
+
+def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequence[str]) -> None:
+    """Refuse missing values, of which so many stand in each column."""
     holed = [f"'{name}' ({count:,})" for name, count in zip(names, counts, strict=True) if count]
     shown = ", ".join(holed[:8]) + (f" and {len(holed) - 8} more" if len(holed) > 8 else "")
-    rows = int(empty.any(axis=1).sum())
     raise DataError(
-        f"{counted(sum(counts), 'value')} missing in {rows:,} of {counted(len(X), 'row')}: {shown}.",
+        f"{counted(sum(counts), 'value')} missing in {holed_rows:,} of {counted(rows, 'row')}: {shown}.",
         "Leave those rows out with --missing drop, or fill in the column's mean with --missing mean "
         "(in Python: missing='drop' or missing='mean').",
     )
@@ -248,22 +270,25 @@ def _dropped(
     X: np.ndarray, y: np.ndarray | None, empty: np.ndarray, unlabelled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     whole = ~(empty.any(axis=1) | unlabelled)
-    if not whole.any():
+    note = dropped_note(int(whole.sum()), len(X))
+    return X[whole], None if y is None else settled(y[whole]), [note]
+
+
+def dropped_note(kept: int, rows: int) -> str:
+    """A sentence on rows that were left out; refuses to leave out all of them."""
+    if not kept:
         raise DataError("Every row misses a value, so none is left.", "Fill them in with --missing mean.")
-    note = (
-        f"{len(X) - int(whole.sum()):,} of {counted(len(X), 'row')} missed a value and were left out (--missing drop)."
-    )
-    return X[whole], None if y is None else _settled(y[whole]), [note]
+    return f"{rows - kept:,} of {counted(rows, 'row')} missed a value and were left out (--missing drop)."
 
 
-def _filled(X: np.ndarray, empty: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    holed = [name for name, hole in zip(names, empty.sum(axis=0).tolist(), strict=True) if hole]
-    filled = counted(int(empty.sum()), "missing value")
-    note = f"The column's mean was filled in for {filled} in {listed(holed)} (--missing mean)."
-    return np.where(empty, np.nanmean(X, axis=0), X), [note]
+def filled_note(counts: Sequence[int], names: Sequence[str]) -> str:
+    """A sentence on missing values that were filled in, of which so many stood in each column."""
+    holed = [name for name, count in zip(names, counts, strict=True) if count]
+    filled = counted(sum(counts), "missing value")
+    return f"The column's mean was filled in for {filled} in {listed(holed)} (--missing mean)."
 
 
-def _settled(y: np.ndarray) -> np.ndarray:
+def settled(y: np.ndarray) -> np.ndarray:
     """Whole numbers that stood in for a gap as floats, whole again; so also true and false."""
     if y.dtype.kind == "f" and np.all(y == np.round(y)):
         return y.astype(np.int64)
@@ -279,51 +304,70 @@ def _unlabelled(y: np.ndarray, gaps: np.ndarray) -> np.ndarray:
             f"The label has gaps, and the value {UNLABELLED}, which would mark them, is taken.",
             "Leave those rows out with --missing drop.",
         )
-    return _settled(np.where(gaps, UNLABELLED, y))
+    return settled(np.where(gaps, UNLABELLED, y))
 
 
 def _refuse_infinite(X: np.ndarray, names: Sequence[str]) -> None:
     places = np.argwhere(np.isinf(X))
     if len(places):
         row, column = places[0]
-        raise DataError(
-            f"{counted(len(places), 'infinite value')}, the first in row {row + 1} of column '{names[column]}'.",
-            "Mend those rows, or leave the cells empty and use --missing.",
-        )
+        raise infinite(len(places), row, names[column])
+
+
+def infinite(count: int, row: int, name: str) -> DataError:
+    """The error for infinite values, the first in a row (counted from 0) of a column."""
+    return DataError(
+        f"{counted(count, 'infinite value')}, the first in row {row + 1} of column '{name}'.",
+        "Mend those rows, or leave the cells empty and use --missing.",
+    )
 
 
 def _narrowed(X: np.ndarray, features: pa.Table) -> tuple[np.ndarray, list[str]]:
     """float32, unless that would change what the numbers say."""
-    from pyarrow import types
-
-    whole = np.array([types.is_integer(_decoded(column).type) for column in features.columns])
+    whole = whole_columns(features.schema)
     with np.errstate(over="ignore"):
         narrow = X.astype(np.float32)
     changed = (whole & (np.abs(X) > EXACT_IN_FLOAT32).any(axis=0)) | ~np.isfinite(narrow).all(axis=0)
     changed |= (np.ptp(narrow, axis=0) == 0) & (np.ptp(X, axis=0) > 0)
     if not changed.any():
         return narrow, []
-    names = [name for name, is_changed in zip(features.column_names, changed, strict=True) if is_changed]
-    notes = [f"The numbers stay float64, since float32 cannot hold those in {listed(names)}."]
-    if (whole & (np.abs(X) >= EXACT_IN_FLOAT64).any(axis=0)).any():
+    rounded = bool((whole & (np.abs(X) >= EXACT_IN_FLOAT64).any(axis=0)).any())
+    return X, wide_notes(features.column_names, changed, rounded)
+
+
+def whole_columns(schema: pa.Schema) -> np.ndarray:
+    """Which columns hold whole numbers, (columns,)."""
+    from pyarrow import types
+
+    kinds = [kind.value_type if types.is_dictionary(kind) else kind for kind in schema.types]
+    return np.array([types.is_integer(kind) for kind in kinds])
+
+
+def wide_notes(names: Sequence[str], changed: np.ndarray, rounded: bool) -> list[str]:
+    """Notes on numbers that stay float64, for some columns hold what float32 would change."""
+    wide = [name for name, is_changed in zip(names, changed, strict=True) if is_changed]
+    notes = [f"The numbers stay float64, since float32 cannot hold those in {listed(wide)}."]
+    if rounded:
         notes.append(f"Whole numbers from {EXACT_IN_FLOAT64:,} on were rounded to what float64 can hold.")
-    return X, notes
+    return notes
 
 
-def _row_id(features: pa.Table) -> list[str]:
+def row_id_notes(names: Sequence[str]) -> list[str]:
     """A note on columns that only count the rows: they carry no information that a model should learn."""
-    names = [name for name in features.column_names if _counts_rows(name, features[name])]
     if not names:
         return []
     return [f"{listed(names)} only counts the rows; leave it out with {flag('ignore', names)}."]
 
 
+def may_count_rows(name: str) -> bool:
+    """Whether a column has the name of one that only counts the rows."""
+    return name.lower() in ROW_ID_NAMES or name.startswith("unnamed_")
+
+
 def _counts_rows(name: str, column: pa.ChunkedArray) -> bool:
     from pyarrow import types
 
-    if not types.is_integer(column.type) or column.null_count or len(column) < 2:
-        return False
-    if name.lower() not in ROW_ID_NAMES and not name.startswith("unnamed_"):
+    if not types.is_integer(column.type) or column.null_count or len(column) < 2 or not may_count_rows(name):
         return False
     values = column.to_numpy()
     return values[0] in (0, 1) and bool(np.all(np.diff(values) == 1))

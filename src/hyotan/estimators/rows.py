@@ -45,6 +45,11 @@ def split_of(X: Array, fraction: float, rows: str, random: np.random.RandomState
     return split_rows(len(X), fraction, rows, random)
 
 
+def count_held_out(X: Array, fraction: float, rows: str) -> int:
+    """How many rows are held out: see :func:`split_of`."""
+    return len(split_of(X, fraction, rows, np.random.RandomState(0)).validation)
+
+
 def split_stored(X: StoredRows, fraction: float, rows: str, random: np.random.RandomState) -> Split:
     """Hold out a share of rows that stay in their file, and no more of them than memory can keep.
 

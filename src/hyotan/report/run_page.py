@@ -9,11 +9,11 @@ from hashlib import sha256
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from hyotan.container import read_settings
 from hyotan.data.arrays import value_range
+from hyotan.data.stored import StoredRows
 from hyotan.diagnosis import GOOD, NOTICE, WARNING
+from hyotan.estimators.rows import count_held_out
 from hyotan.plots.canvas import tidy
 from hyotan.plots.labels import label_key
 from hyotan.report.bars import BarChart
@@ -289,7 +289,7 @@ def data(record: RunRecord, lang: str) -> Html:
     """Counts, shape, ranges, classes, how the rows were split, digests."""
     train, estimator = record.train, record.estimator
     low, high = value_range(train.X)
-    held_out = int(len(train.X) * estimator.validation_fraction + 1e-9)
+    held_out = count_held_out(train.X, estimator.validation_fraction, estimator.settings()["validation_rows"])
     rows = [
         (say("data.source", lang), tag("code", record.config.source)),
         (say("data.trained", lang), say("data.trained_text", lang, n=len(train.X) - held_out, held=held_out)),
@@ -309,8 +309,8 @@ def data(record: RunRecord, lang: str) -> Html:
 def _split(record: RunRecord, lang: str) -> str:
     if record.no_test_rows:
         return say("data.split_none", lang)
-    if isinstance(record.train.X, np.memmap):
-        return say("data.split_end", lang)
+    if isinstance(record.train.X, StoredRows):
+        return say("data.split_stored", lang)
     drawn = round((len(record.train.X) + len(record.test.X)) * TEST_FRACTION) == len(record.test.X)
     return say("data.split_drawn" if drawn else "data.split_own", lang)
 

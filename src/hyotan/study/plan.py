@@ -231,7 +231,7 @@ class StudyConfig:
 
     def load_data(self) -> Dataset:
         """Read the source."""
-        return load_data(self.source, **asdict(self.data))
+        return load_data(self.source, **asdict(self.data)).in_memory()
 
 
 def configure(

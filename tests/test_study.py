@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hyotan import runs
 from hyotan.data import Dataset, load
 from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
 from hyotan.lock import held
@@ -292,6 +293,30 @@ class TestAFinishedStudy:
         run(folder, jobs=2)
         alone = [cell for cell in finished.cells() if (cell.latent_dim, cell.repeat) == (2, 0) and not cell.is_baseline]
         assert_same_up_to_rounding([cell for cell in folder.cells() if not cell.is_baseline], alone)
+
+
+class TestABundle:
+    def test_is_trained_in_one_loop(self, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        loops: list[int] = []
+
+        class Counted(runs.Together):
+            def fit(self) -> None:
+                loops.append(len(self.trainers))
+                super().fit()
+
+        monkeypatch.setattr(runs, "Together", Counted)
+        run(create(small(digits, repeats=1), digits, "s", tmp_path / "s"), jobs=1)
+        assert loops == [2, 2]
+
+    def test_that_cannot_be_is_trained_one_by_one(
+        self, digits: Dataset, finished: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(runs.Together, "fit", raises(DivergenceError("One diverged.", "")))
+        folder = create(small(digits, models=["ae"]), digits, "s", tmp_path / "s")
+        run(folder, jobs=1)
+        assert not folder.failures()
+        expected = [cell for cell in finished.cells() if cell.model == "ae"]
+        assert_same_up_to_rounding([cell for cell in folder.cells() if not cell.is_baseline], expected)
 
 
 class TestANestedStudy:

@@ -52,6 +52,7 @@ KINDS: dict[str, tuple[type[LatentEstimator], dict[str, Any], list[tuple[int, in
     "iwae": (VAE, {"objective": "iwae", "n_samples": 3}, SAME_SIZE),
     "one scale": (VAE, {"likelihood": "gaussian-shared"}, EACH_SIZE),
     "scale a pixel": (VAE, {"likelihood": "gaussian-per-feature"}, EACH_SIZE),
+    "decay": (VAE, {"likelihood": "gaussian-per-feature", "weight_decay": 1.0}, EACH_SIZE),
     "two outputs": (VAE, {"likelihood": "gaussian-heteroscedastic"}, EACH_SIZE),
     "drawn images": (VAE, {"binarise": "dynamic"}, EACH_SIZE),
     "cvae": (CVAE, {"label_dim": 4}, EACH_SIZE),
@@ -120,12 +121,10 @@ class TestEveryCell:
 
     def test_has_the_frames_that_it_would_have_alone(self) -> None:
         trackers = [ReconstructionTracker(DIGITS.X[:4]) for _ in range(2)]
-        for tracker, run in zip(
-            trackers, (train_together, lambda cells: cells[0].fit(DIGITS.X, DIGITS.y)), strict=True
-        ):
-            cells = make("vae")
-            cells[0].callbacks = [tracker]
-            run(cells)
+        stacked, (alone, *_) = make("vae"), make("vae")
+        stacked[0].callbacks, alone.callbacks = [trackers[0]], [trackers[1]]
+        train_together(stacked)
+        alone.fit(DIGITS.X, DIGITS.y)
         np.testing.assert_allclose(trackers[0].frames, trackers[1].frames, atol=1e-4)
         assert trackers[0].epochs == trackers[1].epochs == [1, 2, 3, 4]
 

@@ -63,9 +63,13 @@ $(PEERS)/.ready: benchmarks/peers.txt pyproject.toml
 	@$(PEERS)/bin/python $(PIP) install --no-deps -e .
 	@touch $@
 
+# Half an hour or more on an idle machine. The last command fails where training fell below its share of the bare loop's
+# speed. Shorter: make bench SPEED=--quick
+SPEED ?=
 bench: $(READY) $(PEERS)/.ready
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-only
-	@$(PEERS)/bin/python -m benchmarks.speed
+	@mkdir -p .benchmarks
+	@$(PEERS)/bin/python -m benchmarks.speed --out .benchmarks/speed.json $(SPEED)
 
 soak: export OMP_NUM_THREADS = 1
 soak: $(READY)

@@ -15,7 +15,7 @@ def machine(threads: int) -> str:
     if Path("/proc/cpuinfo").is_file():
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), model)
-    return f"{model}, {threads} threads, torch {torch.__version__}"
+    return f"{model}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

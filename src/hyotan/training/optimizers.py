@@ -50,7 +50,7 @@ def sgd(model: nn.Module, learning_rate: float, weight_decay: float) -> Optimize
 OptimizerMaker = Callable[[nn.Module, float, float], Optimizer]
 OPTIMIZERS: Mapping[str, OptimizerMaker] = {"adamw": adamw, "adam": adam, "sgd": sgd}
 
-FUSED: Mapping[type[Optimizer], str] = {Adam: "_fused_adam_", AdamW: "_fused_adamw_"}
+FUSED: dict[type[Optimizer], str] = {Adam: "_fused_adam_", AdamW: "_fused_adamw_"}
 """The operation behind an optimizer's fused step, by its name in torch."""
 
 

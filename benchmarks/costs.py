@@ -24,7 +24,7 @@ from benchmarks.tasks import rows_of, source
 HIDDEN, LATENT = (512, 256), 20
 ROWS = (10_000, 100_000, 1_000_000)
 MAPPED = 10_000_000
-"""Rows of --full, in a file of 7.8 GB that is mapped and not read."""
+"""Rows of --full, in a file of 7.8 GB that is mapped."""
 
 LATENTS = (2, 8, 32, 128, 512)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)

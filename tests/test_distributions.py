@@ -378,3 +378,8 @@ class TestBernoulliOfLogits:
         logits = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
         x = torch.rand(4, 3, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradgradcheck(lambda a, b: LogitBernoulli(a, 1).log_prob(b), (logits, x))
+
+    def test_values_may_have_more_samples_than_logits(self) -> None:
+        logits = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+        x = torch.rand(5, 4, 3, dtype=torch.float64)
+        assert torch.autograd.gradcheck(lambda a: LogitBernoulli(a, 1).log_prob(x), (logits,))

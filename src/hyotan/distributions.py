@@ -58,8 +58,16 @@ class BernoulliLogProbability(torch.autograd.Function):
         """value - sigmoid(logits), and logits, times the gradient."""
         logits, value = ctx.saved_tensors
         outer = gradients[0].unsqueeze(-1)
-        of_logits = ((value - logits.sigmoid()) * outer).sum_to_size(logits.shape) if ctx.needs_input_grad[0] else None
-        of_value = (logits * outer).sum_to_size(value.shape) if ctx.needs_input_grad[1] else None
+        of_logits = of_value = None
+        if ctx.needs_input_grad[0]:
+            probability = logits.sigmoid()
+            # Where someone differentiates the gradient, or a value has samples that the logits have not.
+            if torch.is_grad_enabled() or outer.shape[:-1] != logits.shape[:-1]:
+                of_logits = ((value - probability) * outer).sum_to_size(logits.shape)
+            else:  # in place: new memory costs more than the arithmetic
+                of_logits = probability.sub_(value).mul_(-outer)
+        if ctx.needs_input_grad[1]:
+            of_value = (logits * outer).sum_to_size(value.shape)
         return of_logits, of_value
 
 

@@ -86,7 +86,7 @@ def watched(command: list[str]) -> tuple[int, int, float]:
     while process.poll() is None:
         for name in most:
             most[name] = max(most[name], held(process.pid, name))
-        time.sleep(0.02)
+        time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"failed: {command}")
     return most["Private"] // 1024, most["Anonymous"] // 1024, time.perf_counter() - started

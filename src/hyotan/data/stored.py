@@ -24,6 +24,9 @@ HELD_OUT_ROWS, HELD_OUT_BYTES = 50_000, 2**27
 RUN_ROWS = 64
 """Rows that are held out side by side: few enough to be spread over the file, enough to leave the others in blocks."""
 
+SCATTERED_ROWS = 256
+"""Of rows here and there, so many are read before their pages are given back: each brings up to a large page along."""
+
 AROUND_BYTES = 2**21
 """Pages about those that were read are given back too: the system maps some along, as far as a large page reaches."""
 
@@ -243,8 +246,11 @@ class StoredRows:
     def _at(self, places: np.ndarray) -> np.ndarray:
         for runs in reversed(self._picked):
             places = runs.numbers(places)
-        rows = np.asarray(self._mapped[places]).astype(self.dtype, copy=False)
-        self._release(0, len(self._mapped))
+        rows = np.empty((len(places), *self.shape[1:]), dtype=self.dtype)
+        for start in range(0, len(places), SCATTERED_ROWS):
+            here = places[start : start + SCATTERED_ROWS]
+            rows[start : start + len(here)] = self._mapped[here]
+            self._release(int(here.min()), int(here.max()) + 1)
         return rows
 
     def _release(self, begin: int, end: int) -> None:

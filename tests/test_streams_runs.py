@@ -76,7 +76,7 @@ def test_fit_evaluate_report_and_encode() -> None:
 
 
 def test_a_study_takes_a_sample_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "SAMPLE_ROWS", 300)
+    monkeypatch.setattr(stored, "COMPARED_ROWS", 300)
     study = Study("big.npy", models=["ae"], sizes=[2], repeats=1, max_epochs=1, hidden_dims=[4])
     train, test = study.folder.load_data()
     assert len(train.X) + len(test.X) == 300 and isinstance(train.X, np.ndarray)

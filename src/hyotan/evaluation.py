@@ -100,7 +100,7 @@ def evaluate(
     ----------
     estimator : fitted.
     X : (n, *features), rows that it has not seen; of rows that stay in their file 50,000 at most, evenly spread, or
-        128 MiB of them.
+        128 MiB of them in float32.
     train : (m, *features), the training rows, for the mean image and PCA of the same size; None leaves them out.
     y : (n,), labels of X, for a model that predicts them.
     nll_rows, nll_samples : what to spend on a VAE's likelihood; 0 rows for none.
@@ -152,7 +152,7 @@ def _in_memory(X: Array, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray |
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
     if not isinstance(X, StoredRows):
         return X, y
-    rows = evenly(len(X), min(HELD_OUT_ROWS, max(1, HELD_OUT_BYTES // X.row_bytes)))
+    rows = evenly(len(X), min(HELD_OUT_ROWS, X.fitting(HELD_OUT_BYTES)))
     return X[rows], None if y is None else y[rows]
 
 

@@ -15,7 +15,7 @@ from hyotan.data.arrays import (
     drawn_rows,
     value_range,
 )
-from hyotan.data.stored import Array, Runs, StoredRows, held_out_rows, sample_of, spread
+from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread
 from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
 
@@ -118,11 +118,11 @@ class Dataset:
     def in_memory(self) -> Dataset:
         """All rows in memory; of rows that stay in their file an evenly spread sample, and a note that says so.
 
-        At most 100,000 rows, and no more than 512 MiB.
+        At most 100,000 rows, and no more than 512 MiB in float32.
         """
         if not isinstance(self.X, StoredRows):
             return self
-        rows = sample_of(self.X)
+        rows = compared_rows(self.X)
         note = f"{len(rows):,} of {counted(len(self.X), 'row')}, evenly spread, stand for the file, which is too large."
         return replace(self.take(rows), notes=(*self.notes, note))
 
@@ -131,8 +131,8 @@ class Dataset:
 
         The source's own test split, where there is one; else `test_fraction` of the rows, drawn by `seed`, order
         kept. Of rows that stay in their file short runs are held out, evenly spread and at most 50,000 rows (fewer
-        where these take more than 128 MiB), which come into memory. Fewer than 10 rows are both training and test
-        rows, and a note says so.
+        where these take more than 128 MiB in float32), which come into memory. Fewer than 10 rows are both training
+        and test rows, and a note says so.
         """
         _check_fraction(test_fraction)
         whole = replace(self, X_test=None, y_test=None)

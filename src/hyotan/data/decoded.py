@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +84,11 @@ class Decoded:
             if kept is not None:
                 np.save(new / KEPT, kept)
             _write(new / ROWS, shape, dtype, rows)
-            # Another process may have been faster; it has decoded the same rows.
-            with suppress(OSError) if self.exists() else nullcontext():
+            try:
                 new.rename(self.folder)
+            except OSError:
+                if not self.exists():  # else another process was faster, and has decoded the same rows
+                    raise
 
     def rows(self) -> np.memmap:
         """The rows, mapped."""

@@ -19,7 +19,7 @@ STREAMED_BYTES = 2**27
 """A memory map larger than this stays in its file; a smaller one is copied, as arrays are."""
 
 HELD_OUT_ROWS, HELD_OUT_BYTES = 50_000, 2**27
-"""Of rows that stay in their file, no more than this is held out: such rows are kept in memory."""
+"""Of rows that stay in their file, no more than this is held out, or taken as a sample: rows, and bytes in float32."""
 
 RUN_ROWS = 64
 """Rows that are held out side by side: few enough to be spread over the file, enough to leave the others in blocks."""
@@ -34,7 +34,7 @@ BLOCK_BYTES = 2**22
 """Of rows in their file, so much is looked at at once: conversions to float64 of it stay small."""
 
 
-SAMPLE_ROWS, SAMPLE_BYTES = 100_000, 2**29
+COMPARED_ROWS, COMPARED_BYTES = 100_000, 2**29
 """Where rows in a file have to come into memory after all, for models to be compared on them: so many of them."""
 
 
@@ -194,9 +194,13 @@ class StoredRows:
         for start in range(0, len(self), step):
             yield self.read(start, min(start + step, len(self)))
 
-    def sample(self, rows: int) -> np.ndarray:
-        """At most so many rows, evenly spread, in memory."""
-        return self._at(evenly(len(self), rows))
+    def sample(self, rows: int = HELD_OUT_ROWS) -> np.ndarray:
+        """At most so many rows, evenly spread, in memory, and no more than :data:`HELD_OUT_BYTES`."""
+        return self._at(evenly(len(self), min(rows, self.fitting(HELD_OUT_BYTES))))
+
+    def fitting(self, size: int) -> int:
+        """How many rows take so many bytes in float32; at least one."""
+        return max(1, size // (4 * int(np.prod(self.shape[1:], dtype=np.int64))))
 
     # -- what one look at all rows tells -------------------------------------------------------------------------------
 
@@ -297,12 +301,12 @@ def stored(X: object) -> StoredRows | None:
 def held_out_rows(X: StoredRows, fraction: float) -> int:
     """How many rows to hold out for a share of them, fewer than there are: see :data:`HELD_OUT_ROWS`."""
     wanted = int(len(X) * fraction + 1e-9)
-    return min(wanted, HELD_OUT_ROWS, max(1, HELD_OUT_BYTES // X.row_bytes), len(X) - 1)
+    return min(wanted, HELD_OUT_ROWS, X.fitting(HELD_OUT_BYTES), len(X) - 1)
 
 
-def sample_of(X: StoredRows) -> np.ndarray:
-    """The numbers of the rows that stand for all where these are too many: see :data:`SAMPLE_ROWS`."""
-    return evenly(len(X), min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // X.row_bytes)))
+def compared_rows(X: StoredRows) -> np.ndarray:
+    """The numbers of the rows that stand for all where models are compared: see :data:`COMPARED_ROWS`."""
+    return evenly(len(X), min(COMPARED_ROWS, X.fitting(COMPARED_BYTES)))
 
 
 def evenly(n: int, count: int) -> np.ndarray:

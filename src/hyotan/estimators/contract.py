@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.container import write
-from hyotan.data.stored import Array, StoredRows
+from hyotan.data.stored import Array
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
@@ -36,13 +36,12 @@ from hyotan.estimators.rows import (
     CHUNK,
     ScaledRows,
     Split,
-    binarised,
-    dynamically_binarised,
+    chunk_rows,
     in_memory,
     padded_chunks,
     resident,
+    rows_of,
     split_of,
-    streamed,
 )
 from hyotan.nn import Summary, summarise
 from hyotan.objective import LatentModel
@@ -253,18 +252,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         raise NotImplementedError
 
     def _rows(self, X: Array, split: Split, settings: dict[str, Any], seed: int) -> tuple[TrainingRows, Rows | None]:
-        """The rows that are trained on, and those that are held out: they are in memory in any case."""
-        own = split.trained(X) if len(split.validation) else X
-        validation = self._resident(X[split.validation[:]]) if len(split.validation) else None
-        binarise = settings["binarise"]
-        if binarise is not None and validation is not None:
-            validation = binarised(validation, seed + 1)
-        if isinstance(own, StoredRows):
-            return streamed(own, self.scaling_, self._to_model, self.device_, binarise, seed), validation
-        train = self._resident(own)
-        if binarise is not None:
-            train = binarised(train, seed) if binarise == "static" else dynamically_binarised(train)
-        return train, validation
+        scaled = {"scaling": self.scaling_, "to_model": self._to_model, "device": self.device_}
+        return rows_of(X, split, settings["binarise"], seed, **scaled)
 
     def _resident(self, X: np.ndarray) -> Rows:
         return resident(X, self.scaling_, self._to_model, self.device_)
@@ -287,7 +276,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _fit_codes(self, X: Array, split: Split) -> None:
         """Note where the codes of the training rows lie: mean (latent,) and covariance (latent, latent)."""
         rows = split.train[:: max(1, len(split.train) // 20_000)]
-        parts = [self._encode(X[rows[start : start + CHUNK]]) for start in range(0, len(rows), CHUNK)]
+        size = chunk_rows(X.shape[1:])
+        parts = [self._encode(X[rows[start : start + size]]) for start in range(0, len(rows), size)]
         codes = np.concatenate(parts).astype(np.float64)
         self.code_mean_ = codes.mean(axis=0)
         centred = codes - self.code_mean_
@@ -563,12 +553,17 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Several arrays of as many rows become several arguments.
         """
-        parts = []
+        result, done = np.empty(0, dtype=np.float32), 0
+        size = min(chunk_rows(rows.shape[1:]) for rows in values)
         with torch.no_grad():
-            for chunks in zip(*map(padded_chunks, values), strict=True):
+            for chunks in zip(*(padded_chunks(rows, size) for rows in values), strict=True):
                 n = chunks[0][1]
-                parts.append(compute(*(x.to(self.device_) for x, _ in chunks))[:n].float().cpu().numpy())
-        return np.concatenate(parts)
+                part = compute(*(x.to(self.device_) for x, _ in chunks))[:n].float().cpu().numpy()
+                if not done:
+                    result = np.empty((len(values[0]), *part.shape[1:]), dtype=np.float32)
+                result[done : done + n] = part
+                done += n
+        return result
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "code_mean_")

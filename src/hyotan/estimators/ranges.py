@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
+from hyotan.data.stored import Array, StoredRows
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_likelihood
@@ -85,4 +85,4 @@ def scaled_ends(X: Array, scaling: Scaling) -> tuple[float, float]:
 
 
 def _some(X: Array) -> np.ndarray:
-    return X.sample(HELD_OUT_ROWS) if isinstance(X, StoredRows) else X
+    return X.sample() if isinstance(X, StoredRows) else X

@@ -14,7 +14,7 @@ from hyotan.data import arrays
 from hyotan.data.stored import Array, Runs, StoredRows, first, held_out_rows, last, spread
 from hyotan.errors import DataError
 from hyotan.scaling import Scaling, is_pixels
-from hyotan.training.rows import Rows, as_tensor
+from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 
 CHUNK, CHUNK_BYTES = 4096, 2**26
@@ -102,6 +102,11 @@ class ScaledRows:
     rows: Array
     to_model: Callable[[np.ndarray], np.ndarray]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of them."""
+        return self.rows.shape
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -134,6 +139,37 @@ def in_memory(X: Array, what: str) -> np.ndarray:
             "Pass some of them: X[:100_000] (--limit 100000).",
         )
     return np.asarray(X)
+
+
+def rows_of(
+    X: Array,
+    split: Split,
+    binarise: str | None,
+    seed: int,
+    *,
+    scaling: Scaling,
+    to_model: ToModel,
+    device: torch.device,
+) -> tuple[TrainingRows, Rows | None]:
+    """The rows that are trained on, and those that are held out, which are in memory in any case.
+
+    Parameters
+    ----------
+    X, split : all rows, and which are which.
+    binarise, seed : ``static``, ``dynamic`` or None, and the seed of its draws.
+    scaling, to_model, device : to the model's range, and where.
+    """
+    own = split.trained(X) if len(split.validation) else X
+    validation = None
+    if len(split.validation):
+        validation = resident(X[split.validation[:]], scaling, to_model, device)
+        validation = validation if binarise is None else binarised(validation, seed + 1)
+    if isinstance(own, StoredRows):
+        return streamed(own, scaling, to_model, device, binarise, seed), validation
+    train = resident(own, scaling, to_model, device)
+    if binarise is None:
+        return train, validation
+    return binarised(train, seed) if binarise == "static" else dynamically_binarised(train), validation
 
 
 ToModel: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -183,10 +219,9 @@ def _drawn_once(to_model: ToModel, seed: int) -> Prepare:
     return draw
 
 
-def padded_chunks(values: np.ndarray | ScaledRows) -> Iterator[tuple[Tensor, int]]:
+def padded_chunks(values: np.ndarray | ScaledRows, size: int | None = None) -> Iterator[tuple[Tensor, int]]:
     """Chunks of rows, the last padded with zeros to a multiple of ROW_MULTIPLE, and how many rows of each are real."""
-    rows = values.rows if isinstance(values, ScaledRows) else values
-    size = chunk_rows(rows.shape[1:])
+    size = chunk_rows(values.shape[1:]) if size is None else size
     for start in range(0, len(values), size):
         chunk = as_tensor(values[start : start + size])
         missing = -len(chunk) % ROW_MULTIPLE

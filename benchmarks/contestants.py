@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.limits import has_exact_onednn, limit_bf16, limit_mkl, limit_onednn
+from benchmarks.limits import limit_bf16, limit_mkl, limit_onednn
 from benchmarks.networks import Network, Plain
 from benchmarks.peers import lightning, pyod, pythae, skorch
 from benchmarks.tasks import RATE, Task, Train
+from hyotan.training.products import onednn_is_exact
 
 
 def bare(task: Task) -> Train:
@@ -107,7 +108,7 @@ PEERS = ("pythae", "skorch", "lightning", "pyod")
 def able(network: Network) -> list[str]:
     """Who can train a network here: the packages are installed, oneDNN's float32 is exact, PyOD knows no pictures."""
     missing = {name for name in PEERS if importlib.util.find_spec(name) is None}
-    if not has_exact_onednn():
+    if not onednn_is_exact():
         missing.add("limit, oneDNN")
     if network.channels:
         missing.add("pyod")

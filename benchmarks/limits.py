@@ -15,11 +15,9 @@ from torch import Tensor
 
 from benchmarks.networks import Convolution
 from benchmarks.tasks import Task, Train
+from hyotan.training.products import ALLOWED
 
 Work = list[Callable[[], object]]
-
-AS_EXACT = 4.0
-"""Rounding errors that are so many times as large still count as those of float32; bfloat16's are a thousand times."""
 
 
 def limit_mkl(task: Task) -> Train:
@@ -29,28 +27,13 @@ def limit_mkl(task: Task) -> Train:
 
 def limit_onednn(task: Task) -> Train:
     """In float32, with oneDNN's products."""
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # the process is this contestant's own
+    torch.backends.mkldnn.matmul.fp32_precision = ALLOWED  # the process is this contestant's own
     return limit(task, torch.float32)
 
 
 def limit_bf16(task: Task) -> Train:
     """In bfloat16."""
     return limit(task, torch.bfloat16)
-
-
-def has_exact_onednn() -> bool:
-    """Whether oneDNN's products can be had, and are float32's: a matrix unit would round their inputs to bfloat16."""
-    if not hasattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision"):
-        return False
-    setting = torch.backends.mkldnn.matmul
-    a, b = torch.randn(128, 784), torch.randn(784, 400)
-    exact, before = a.double() @ b.double(), setting.fp32_precision
-    usual = (a @ b - exact).abs().max()
-    try:
-        setting.fp32_precision = "bf16"
-        return bool((a @ b - exact).abs().max() <= AS_EXACT * usual)
-    finally:
-        setting.fp32_precision = before
 
 
 def limit(task: Task, dtype: torch.dtype) -> Train:

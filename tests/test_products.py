@@ -53,7 +53,7 @@ def test_products_while_training_are_as_exact_as_outside() -> None:
 @pytest.mark.skipif(allowed() is None, reason="this torch does not know the setting")
 def test_the_choice_lasts_as_long_as_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_is_amd", lambda: True)
-    monkeypatch.setattr(products, "_is_exact", lambda: True)
+    monkeypatch.setattr(products, "onednn_is_exact", lambda: True)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     before, watching = allowed(), Watching()
     Autoencoder(2, max_epochs=1, callbacks=[watching]).fit(X)

@@ -176,7 +176,9 @@ class TestTraining:
         how = SMALL if binarise is None else SMALL | {"binarise": binarise, "scaling": "unit"}
         rows, stop = mapped(tmp_path, X), Stop(17)
         whole = VAE(**how, callbacks=[stop]).fit(rows)
-        resumed = VAE(**how).fit_resumable(rows, snapshot=stop.snapshot)
+        resumed = VAE(**how)
+        with resumed.training(rows, snapshot=stop.snapshot) as trainer:
+            trainer.fit()
         for name, tensor in whole.model_.state_dict().items():
             assert torch.equal(tensor, resumed.model_.state_dict()[name]), name
         without = [{k: v for k, v in row.items() if k != "seconds"} for row in resumed.history_]

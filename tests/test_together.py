@@ -222,7 +222,8 @@ class TestATrainingThatWasStopped:
     def test_goes_on_alone(self, kind: str) -> None:
         snapshots = kept(make(kind), self.STEP)
         for cell, whole, snapshot in zip(make(kind), make(kind), snapshots, strict=True):
-            cell.fit_resumable(DIGITS.X, DIGITS.y, snapshot=snapshot)
+            with cell.training(DIGITS.X, DIGITS.y, snapshot=snapshot) as trainer:
+                trainer.fit()
             assert_same(cell, whole.fit(DIGITS.X, DIGITS.y))
 
     def test_goes_on_in_one_loop_to_the_same_bits(self, kind: str) -> None:
@@ -242,7 +243,8 @@ class TestATrainingThatWasStopped:
     def test_alone_goes_on_in_one_loop(self, kind: str) -> None:
         stores = [Store(self.STEP) for _ in make(kind)]
         for cell, store in zip(make(kind), stores, strict=True):
-            cell.fit_resumable(DIGITS.X, DIGITS.y, store=KeptOnce(store))
+            with cell.training(DIGITS.X, DIGITS.y, store=KeptOnce(store)) as trainer:
+                trainer.fit()
         cells = make(kind)
         with ExitStack() as stack:
             pairs = zip(cells, stores, strict=True)

@@ -1,4 +1,4 @@
-"""Every random number that training draws: from torch's global generator, or for each cell of a stack from its own.
+"""The random numbers that models and noise draw: from torch's global generator, or in a stack from each cell's own.
 
 A stack trains several models of one shape at once: the rows of its batches belong to its cells, in equal parts one
 after the other. While :func:`by_cell` is entered each cell's part comes from the cell's own generator, with the numbers

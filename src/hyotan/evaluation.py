@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyotan import metrics
-from hyotan.data.stored import HELD_OUT_BYTES, HELD_OUT_ROWS, Array, StoredRows, evenly
+from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
 from hyotan.diagnosis import Facts, Finding, diagnose
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
@@ -152,7 +152,7 @@ def _in_memory(X: Array, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray |
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
     if not isinstance(X, StoredRows):
         return X, y
-    rows = evenly(len(X), min(HELD_OUT_ROWS, X.fitting(HELD_OUT_BYTES)))
+    rows = X.some(HELD_OUT_ROWS)
     return X[rows], None if y is None else y[rows]
 
 

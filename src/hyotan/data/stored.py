@@ -194,9 +194,13 @@ class StoredRows:
         for start in range(0, len(self), step):
             yield self.read(start, min(start + step, len(self)))
 
+    def some(self, rows: int = HELD_OUT_ROWS, size: int = HELD_OUT_BYTES) -> np.ndarray:
+        """The numbers of at most so many rows, evenly spread, that take no more than so many bytes in float32."""
+        return evenly(len(self), min(rows, self.fitting(size)))
+
     def sample(self, rows: int = HELD_OUT_ROWS) -> np.ndarray:
         """At most so many rows, evenly spread, in memory, and no more than :data:`HELD_OUT_BYTES`."""
-        return self._at(evenly(len(self), min(rows, self.fitting(HELD_OUT_BYTES))))
+        return self._at(self.some(rows))
 
     def fitting(self, size: int) -> int:
         """How many rows take so many bytes in float32; at least one."""
@@ -306,7 +310,7 @@ def held_out_rows(X: StoredRows, fraction: float) -> int:
 
 def compared_rows(X: StoredRows) -> np.ndarray:
     """The numbers of the rows that stand for all where models are compared: see :data:`COMPARED_ROWS`."""
-    return evenly(len(X), min(COMPARED_ROWS, X.fitting(COMPARED_BYTES)))
+    return X.some(COMPARED_ROWS, COMPARED_BYTES)
 
 
 def evenly(n: int, count: int) -> np.ndarray:

@@ -111,27 +111,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         SettingsError, DataError : before the first step.
         DivergenceError : with the best state before that kept in ``model_``.
         """
-        return self.fit_resumable(X, y)
-
-    def fit_resumable(
-        self,
-        X: ArrayLike,
-        y: Any = None,
-        *,
-        store: CheckpointStore | None = None,
-        snapshot: Snapshot | None = None,
-        max_epochs: int | None = None,
-    ) -> Self:
-        """Train as :meth:`fit` does, with checkpoints going to a store, or going on from a snapshot of one.
-
-        Parameters
-        ----------
-        X, y : as in ``fit``; to go on with the same bits, the same data.
-        store : where checkpoints go.
-        snapshot : where to go on from.
-        max_epochs : a later last epoch than the snapshot's.
-        """
-        with self.training(X, y, store=store, snapshot=snapshot, max_epochs=max_epochs) as trainer:
+        with self.training(X, y) as trainer:
             trainer.fit()
         return self
 
@@ -145,11 +125,14 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         snapshot: Snapshot | None = None,
         max_epochs: int | None = None,
     ) -> Iterator[Trainer]:
-        """Everything about :meth:`fit_resumable` but the training itself, which belongs into the ``with`` block.
+        """Everything about :meth:`fit` but the training itself, which belongs into the ``with`` block.
 
         Parameters
         ----------
-        others : as for :meth:`fit_resumable`.
+        X, y : as in ``fit``; to go on with the same bits, the same data.
+        store : where checkpoints go.
+        snapshot : where to go on from.
+        max_epochs : a later last epoch than the snapshot's.
 
         Yields
         ------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
+from hyotan.data.arrays import blocks
 from hyotan.data.stored import Array, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
@@ -61,8 +61,7 @@ def _checked_in_file(estimator: Any, X: StoredRows, reset: bool) -> StoredRows:
         _note_features(estimator, X)
     else:
         _check_shape(estimator, X)
-    if X.dtype.kind == "f" and not (X.min() >= -LARGEST and X.max() <= LARGEST):
-        _refuse_first(X, ((~(np.abs(rows) <= LARGEST)) for rows in X.blocks()), "X")
+    refuse_not_finite(X)
     return X
 
 
@@ -147,23 +146,19 @@ def refuse_channels_last(X: Array) -> None:
         )
 
 
-def refuse_not_finite(X: np.ndarray, name: str = "X") -> None:
+def refuse_not_finite(X: Array, name: str = "X") -> None:
     """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands."""
     if X.dtype.kind != "f":
         return
     # Two fast passes that NaN and infinity do not get through; the slow search only where it is needed.
     if X.min() >= -LARGEST and X.max() <= LARGEST:
         return
-    _refuse_first(X, [~(np.abs(X) <= LARGEST)], name)
-
-
-def _refuse_first(X: Array, bad: Iterable[np.ndarray], name: str) -> NoReturn:
-    """Refuse rows of which some values, marked block by block, cannot be used."""
     total, seen, first = 0, 0, None
-    for block in bad:
-        total += int(block.sum())
-        if first is None and block.any():
-            row, *rest = np.unravel_index(int(np.argmax(block)), block.shape)
+    for block in blocks(X):
+        bad = ~(np.abs(block) <= LARGEST)
+        total += int(bad.sum())
+        if first is None and bad.any():
+            row, *rest = np.unravel_index(int(np.argmax(bad)), bad.shape)
             first = (seen + int(row), *map(int, rest))
         seen += len(block)
     first = first or (0,) * X.ndim
@@ -195,8 +190,7 @@ def refuse_other_range(X: Array, scaling: Scaling) -> None:
 
 
 def _has_fractions(X: Array) -> bool:
-    blocks = X.blocks() if isinstance(X, StoredRows) else [X]
-    return any(bool((block % 1 != 0).any()) for block in blocks)
+    return any(bool((block % 1 != 0).any()) for block in blocks(X))
 
 
 def _check_shape(estimator: Any, X: Array) -> None:

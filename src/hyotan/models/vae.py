@@ -122,7 +122,7 @@ class VAEModel(LatentModel):
         ``reconstruction`` is that of the whole code, and in training, where it would cost a decoding, of the prefixes.
         """
         posterior = self.posterior(x)
-        z = posterior.rsample(torch.Size([self.n_samples]))
+        z = sampled(posterior, self.n_samples)
         size = cuts.draw(len(x), x.device)
         kept = prefix_mask(size, z.shape[-1])
         log_likelihood = self.decode_prefix(z, size[:, None]).log_prob(x)  # (cuts, samples, batch)

@@ -41,12 +41,11 @@ def fast_products(device: torch.device) -> Iterator[None]:
 def prefers_onednn() -> bool:
     """Whether oneDNN's float32 products are faster than MKL's here, and as exact."""
     return (
-        _setting() is not None
-        and torch.backends.mkl.is_available()
+        torch.backends.mkl.is_available()
         and torch.backends.mkldnn.is_available()
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
         and _is_amd()
-        and _is_exact()
+        and onednn_is_exact()
     )
 
 
@@ -72,7 +71,10 @@ def _is_amd() -> bool:
     return "AuthenticAMD" in text
 
 
-def _is_exact() -> bool:
+def onednn_is_exact() -> bool:
+    """Whether oneDNN's products can be had here, and are float32's."""
+    if _setting() is None:
+        return False
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(64, 512, generator=generator), torch.randn(512, 64, generator=generator)
     exact = a.double() @ b.double()

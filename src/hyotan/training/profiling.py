@@ -102,18 +102,15 @@ class StepProfiler(Callback):
 
     def on_fit_end(self, fitting: Fitting) -> None:
         """Training may end before."""
-        self._leave()
+        if self._profiler is not None:
+            self._profiler.stop()
+            self._profiler = None
 
     def lines(self) -> list[str]:
         """The profile as a table, or why there is none."""
         if self.result is not None:
             return self.result.lines()
         return [f"no profile: it takes {WARM_UP + 2 * STEPS} steps, and training had {self._steps}."]
-
-    def _leave(self) -> None:
-        if self._profiler is not None:
-            self._profiler.stop()
-            self._profiler = None
 
     @staticmethod
     def _activities() -> list[ProfilerActivity]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,20 +15,32 @@ Parts = dict[str, Tensor]
 """Sums over one batch by name: (), or (latent,)."""
 
 
-def parts_of(terms: Terms, **more: Tensor) -> Parts:
-    """Sums over a batch: losses, KL by dimension, and the first two moments of the code."""
+def over_rows(values: Tensor) -> Tensor:
+    """Sums over all rows, (...), of (rows, ...)."""
+    return values.sum(0)
+
+
+def parts_of(terms: Terms, total: Callable[[Tensor], Tensor] = over_rows, **more: Tensor) -> Parts:
+    """Sums over a batch: losses, KL by dimension, and the first two moments of the code.
+
+    Parameters
+    ----------
+    terms : of the batch.
+    total : sums values of rows, (rows, ...): over all of them, or in a stack over those of each cell.
+    more : sums that are there already.
+    """
     code = terms.code.detach()
     parts = {
-        "loss": terms.loss.detach().sum(),
-        "reconstruction": terms.reconstruction.detach().sum(),
-        "code": code.sum(0),
-        "code_squares": code.square().sum(0),
+        "loss": total(terms.loss.detach()),
+        "reconstruction": total(terms.reconstruction.detach()),
+        "code": total(code),
+        "code_squares": total(code.square()),
         **more,
     }
     if terms.kl is not None:
-        parts["kl"] = terms.kl.detach().sum(0)
+        parts["kl"] = total(terms.kl.detach())
     if terms.label is not None:
-        parts["label"] = terms.label.detach().sum()
+        parts["label"] = total(terms.label.detach())
     return parts
 
 

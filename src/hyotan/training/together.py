@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from hyotan import draws
 from hyotan.errors import DivergenceError
-from hyotan.objective import Labels, Progress, Terms
+from hyotan.objective import Labels, Progress
 from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.checkpoint import CheckpointStore, Snapshot
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
@@ -27,7 +27,7 @@ from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
 from hyotan.training.rows import Rows, batch_bounds, epoch_order
 from hyotan.training.stack import Stack, kin
-from hyotan.training.sums import Parts, Sums
+from hyotan.training.sums import Parts, Sums, parts_of
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer
 
 
@@ -69,27 +69,6 @@ def _is_labelled_as_one(rows: Rows, trainer: Trainer) -> bool:
         return False
     classifier = getattr(trainer.model, "classifier", None)
     return classifier is None or (rows.classes is not None and bool((rows.classes >= 0).all()))
-
-
-def parts_by_cell(terms: Terms, cells: int, **more: Tensor) -> Parts:
-    """What :func:`hyotan.training.sums.parts_of` gives, of every cell: (cells,), or (cells, latent)."""
-
-    def split(values: Tensor) -> Tensor:
-        return values.detach().unflatten(0, (cells, -1))
-
-    code = split(terms.code)
-    parts = {
-        "loss": split(terms.loss).sum(1),
-        "reconstruction": split(terms.reconstruction).sum(1),
-        "code": code.sum(1),
-        "code_squares": code.square().sum(1),
-        **more,
-    }
-    if terms.kl is not None:
-        parts["kl"] = split(terms.kl).sum(1)
-    if terms.label is not None:
-        parts["label"] = split(terms.label).sum(1)
-    return parts
 
 
 def save_each(stores: Sequence[CheckpointStore], snapshots: Sequence[Snapshot]) -> None:
@@ -189,7 +168,7 @@ class Together:
             raise DivergenceError(f"A training of {len(self.trainers)} in one loop diverged.", "Train them one by one.")
         loss.backward()
         self.stepper.step(self.first.learning_rate)
-        self.sums.add(parts_by_cell(terms, len(self.trainers)), len(x) // len(self.trainers))
+        self.sums.add(parts_of(terms, self._by_cell), len(x) // len(self.trainers))
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, Any]]:
@@ -206,11 +185,15 @@ class Together:
             with draws.by_cell(generators, self.stack.code_sizes):
                 terms = self.model.objective(x, labels=labels)
             error = (self.model.reconstruct(x) - x).square().flatten(1).mean(1)
-            parts = parts_by_cell(terms, len(rows), mse=error.view(len(rows), -1).sum(1))
+            parts = parts_of(terms, self._by_cell, mse=self._by_cell(error))
             sums.add(parts, len(x) // len(rows))
         return [self._sums_of(sums, i).means() for i in range(len(rows))]
 
     # -- what the rungs stand on -------------------------------------------------------------------------------------
+
+    def _by_cell(self, values: Tensor) -> Tensor:
+        """Sums over the rows of each cell, (cells, ...), of (cells * rows, ...)."""
+        return values.unflatten(0, (len(self.trainers), -1)).sum(1)
 
     def _orders(self) -> list[Tensor | None]:
         if not self.first.settings.shuffle:

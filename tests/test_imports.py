@@ -32,6 +32,7 @@ ROAD = """
     losses
     models
     metrics
+    gaussian
     training
     diagnosis
     latent

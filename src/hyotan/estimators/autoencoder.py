@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import LatentEstimator
@@ -47,6 +48,7 @@ class Autoencoder(LatentEstimator):
         (a table counts where a tenth of its values are exactly 0 or 1), else Gaussian.
     likelihood_scale : standard deviation of a Gaussian with a fixed one.
     scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
+    gaps : whether to learn to do with missing values, NaN: ``auto`` where X has any, ``always``, or ``never``: refuse.
     binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
     validation_fraction, validation_rows : the share held out, and which rows.
     max_epochs, batch_size, optimizer, learning_rate, weight_decay, schedule, grad_clip, shuffle, early_stopping :
@@ -89,6 +91,7 @@ class Autoencoder(LatentEstimator):
         likelihood: str = "auto",
         likelihood_scale: float = 1.0,
         scaling: str = "auto",
+        gaps: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
         validation_rows: str = "random",
@@ -126,6 +129,7 @@ class Autoencoder(LatentEstimator):
         self.likelihood = likelihood
         self.likelihood_scale = likelihood_scale
         self.scaling = scaling
+        self.gaps = gaps
         self.binarise = binarise
         self.validation_fraction = validation_fraction
         self.validation_rows = validation_rows
@@ -144,6 +148,10 @@ class Autoencoder(LatentEstimator):
         self.random_state = random_state
         self.callbacks = callbacks
         self.verbose = verbose
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = self.model_.reconstruct(x)
+        return mean, torch.ones_like(mean)  # a code says nothing of how sure it is; the residuals do
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]

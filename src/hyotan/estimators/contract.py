@@ -30,6 +30,7 @@ from hyotan.estimators.build import (
     refuse_lone_rows,
     training_settings,
 )
+from hyotan.estimators.imputing import MOST_HIDDEN, ImputesGaps
 from hyotan.estimators.inputs import check_codes, check_count, check_rows, refuse_other_range
 from hyotan.estimators.ranges import is_bounded, resolve
 from hyotan.estimators.rows import (
@@ -44,15 +45,17 @@ from hyotan.estimators.rows import (
     split_of,
 )
 from hyotan.nn import Summary, summarise
+from hyotan.noise import Hiding
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
+from hyotan.scaling import has_gaps
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
 from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.trainer import Trainer
 
 
-class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A model with a code, under scikit-learn's contract. The families below it say which model.
 
     Attributes
@@ -73,6 +76,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Lowest and highest value of the data in the model's range.
     train_seconds_ : float
         Time of the training loop alone.
+    has_gaps_ : bool
+        Whether it has learned to do with missing values, NaN: :meth:`impute` then fills them.
     """
 
     kind: ClassVar[str]
@@ -80,6 +85,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     gaussian_default: ClassVar[str] = "gaussian"
     reads_ahead: ClassVar[bool] = True
     """Whether it can train on rows that stay in their file."""
+    takes_gaps: ClassVar[bool] = True
+    """Whether it can do with rows of which some values are missing."""
 
     # Parameters that every family has and that are read by name here and downstream.
     latent_dim: int
@@ -102,8 +109,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width); a memory map above 128 MiB is not
-            copied, but read as training goes.
+        X : (n, features), (n, height, width) or (n, channels, height, width); NaN is a gap: not observed. A memory map
+            above 128 MiB is not copied, but read as training goes.
         y : (n,), labels, for models that use them; the others make nothing of it.
 
         Raises
@@ -171,6 +178,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self._learned(trainer)
             if trainer.best_state:  # stopped or diverged after an epoch, it is still a model that can be used
                 self._fit_codes(X, split)
+                if self.has_gaps_:
+                    self._fit_filling(X, split)
 
     def settings(self) -> dict[str, Any]:
         """The parameters, checked and in plain Python types.
@@ -201,6 +210,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _resolve(self, X: Array, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
         self.feature_shape_ = tuple(int(size) for size in X.shape[1:])
+        self.has_gaps_ = settings.get("gaps") == "always" or has_gaps(X)
         found = resolve(X, split.trained(X), settings, self.gaussian_default)
         self.likelihood_, self.scaling_, self.range_ = found.likelihood, found.scaling, (found.low, found.high)
 
@@ -224,10 +234,13 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
         """The model with new networks, for samples of a shape."""
-        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood)
+        with_gaps = getattr(self, "has_gaps_", settings.get("gaps") == "always")
+        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood, with_gaps)
         if settings["encoder"] is not None or settings["decoder"] is not None:
             check_networks(encoder, decoder, shape, settings["latent_dim"], self.code_outputs, likelihood.outputs)
-        return self._make_model(encoder, decoder, likelihood, settings)
+        model = self._make_model(encoder, decoder, likelihood, settings)
+        model.hiding = Hiding(MOST_HIDDEN) if with_gaps else None
+        return model
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
@@ -446,6 +459,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "n_iter": self.n_iter_,
             "best_epoch": self.best_epoch_,
             "train_seconds": self.train_seconds_,
+            "has_gaps": self.has_gaps_,
         }
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
@@ -456,6 +470,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "codes/mean": self.code_mean_,
             "codes/covariance": self.code_covariance_,
             "history": json_array(self.history_),
+            **(self.filling_.arrays() if self.has_gaps_ else {}),
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -555,6 +570,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.takes_gaps and getattr(self, "gaps", "auto") != "never"
         tags.non_deterministic = False
         return tags
 

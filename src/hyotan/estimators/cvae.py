@@ -74,6 +74,8 @@ class CVAE(VAE):
 
     kind = KIND
     reads_ahead = False
+    takes_gaps = False
+    gaps = "never"
     model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
     unlabelled: int | str
 

@@ -90,7 +90,11 @@ MISTAKES = [
         ("Divide by 255", "--likelihood gaussian"),
     ),
     mistake("fit words.csv", ("words.csv", "'kind'", "'13O'"), ("Mend the values", "--ignore kind")),
-    mistake("fit holes.csv", ("1 value missing", "1 of 3 rows", "'b' (1)"), ("--missing drop", "--missing mean")),
+    mistake(
+        "fit holes.csv --missing error",
+        ("1 value missing", "1 of 3 rows", "'b' (1)"),
+        ("--missing drop", "--missing mean"),
+    ),
     mistake("fit ragged.csv", ("ragged.csv", "Line 3 has 1 field", "has 2"), "Mend that line"),
     mistake("fit empty.csv", "empty.csv: The file is empty", "column names"),
     mistake("fit header.csv", "header.csv: The table has column names but no rows", "one row"),

@@ -44,9 +44,12 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "categories": ({**NUMBERS, "e": pa.array(NUMBERS["b"]).dictionary_encode()}, {}),
 }
 MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "gaps": ({**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400), "a": holed(NUMBERS["a"], 7)}, {}),
+    "gaps": ({**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400), "a": holed(NUMBERS["a"], 7)}, {"missing": "error"}),
     "nothing but gaps": ({**NUMBERS, "d": pa.array([None] * ROWS, pa.float64())}, {}),
-    "no row without a gap": ({"a": holed(NUMBERS["a"], *range(250)), "b": holed(NUMBERS["b"], *range(250, ROWS))}, {}),
+    "no row without a gap": (
+        {"a": holed(NUMBERS["a"], *range(250)), "b": holed(NUMBERS["b"], *range(250, ROWS))},
+        {"missing": "error"},
+    ),
     "no row left": (
         {"a": holed(NUMBERS["a"], *range(250)), "b": holed(NUMBERS["b"], *range(250, ROWS))},
         {"missing": "drop"},

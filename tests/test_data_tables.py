@@ -220,10 +220,10 @@ def test_no_column_left_is_refused(write: Writer) -> None:
 
 def test_gaps_are_counted_by_column_with_the_two_ways_out(write: Writer) -> None:
     with pytest.raises(DataError, match=r"2 values missing in 2 of 4 rows: 'length' \(1\), 'mass' \(1\)\.") as caught:
-        load(write(BIRDS), label="species", ignore=["island", "sex"])
+        load(write(BIRDS), label="species", ignore=["island", "sex"], missing="error")
     assert "--missing drop" in caught.value.fix
     assert "--missing mean" in caught.value.fix
-    assert "missing='drop'" in caught.value.fix
+    assert "missing='keep'" in caught.value.fix
 
 
 def test_dropping_leaves_whole_rows_and_says_how_many(write: Writer) -> None:
@@ -241,13 +241,16 @@ def test_filling_takes_the_mean_of_what_is_there(write: Writer) -> None:
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "null", "n/a", "None", "?", '""'])
 def test_words_for_a_gap(write: Writer, word: str) -> None:
     with pytest.raises(DataError, match=r"1 value missing in 1 of 2 rows: 'a' \(1\)"):
-        load(write(f"a,b\n1,2\n{word},4\n"))
+        load(write(f"a,b\n1,2\n{word},4\n"), missing="error")
+    kept = load(write(f"a,b\n1,2\n{word},4\n"))
+    assert np.isnan(kept.X).tolist() == [[False, False], [True, False]]
+    assert kept.notes == ("1 missing value in 'a'; the model learns from those that are there (--missing keep).",)
 
 
 def test_nan_in_parquet_is_a_gap_like_null(tmp_path: Path) -> None:
     path = save_parquet(tmp_path / "t.parquet", a=[1.0, float("nan"), 3.0], b=pa.array([1, None, 3]))
     with pytest.raises(DataError, match=r"2 values missing in 1 of 3 rows: 'a' \(1\), 'b' \(1\)"):
-        load(path)
+        load(path, missing="error")
     assert load(path, missing="mean").X.tolist() == [[1, 1], [2, 2], [3, 3]]
 
 
@@ -285,7 +288,7 @@ def test_rows_without_a_label_are_marked_and_kept(
     assert dataset.y.tolist() == expected
     assert dataset.notes == (f"1 row without a label, now {mark}.",)
     with pytest.raises(DataError, match=r"1 value missing in 1 of 3 rows: 'x' \(1\)"):
-        load(write("k,x\n{},1\n,\n{},3\n".format(*values)), label="k")
+        load(write("k,x\n{},1\n,\n{},3\n".format(*values)), label="k", missing="error")
 
 
 def test_the_mark_for_unlabelled_rows_must_be_free(write: Writer) -> None:

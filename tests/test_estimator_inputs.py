@@ -46,15 +46,18 @@ def with_value(value: float, X: np.ndarray = TABLE, place: tuple[int, ...] = (4,
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "nan": (
-        with_value(np.nan),
-        r"X holds 1 values that are NaN.*first is NaN in row 4, column 3\. Leave such rows out",
+    "inf": (
+        with_value(np.inf),
+        r"X holds 1 values that are NaN or infinity.*first is inf in row 4, column 3\. Leave such rows out, or fill",
     ),
-    "inf": (with_value(np.inf), r"first is inf in row 4, column 3\. Leave such rows out, or fill the gaps"),
     "-inf": (with_value(-np.inf), r"first is -inf in row 4, column 3"),
-    "half-nan": (with_value(np.nan).astype(np.float16), r"first is NaN in row 4, column 3"),
+    "half-inf": (with_value(np.inf).astype(np.float16), r"first is inf in row 4, column 3"),
+    "inf-among-gaps": (
+        with_value(np.inf, with_value(np.nan, TABLE, (0, 0))),
+        r"X holds 1 values .*first is inf in row 4, column 3",
+    ),
     "beyond-float32": (with_value(1e39), r"too large for float32; the first is 1e\+39 in row 4, column 3"),
-    "nan-in-image": (with_value(np.nan, IMAGES, (1, 2, 3)), r"first is NaN in row 1, position \(2, 3\)"),
+    "inf-in-image": (with_value(np.inf, IMAGES, (1, 2, 3)), r"first is inf in row 1, position \(2, 3\)"),
     "complex": (TABLE.astype(complex), r"Complex data not supported: X is complex128\. Pass X\.real"),
     "complex-image": (IMAGES.astype(complex), r"Complex data not supported: X is complex128"),
     "text": (np.array([["1", "2"], ["3", "4"]]), r"not compatible with arrays of bytes/strings\. ?Convert your data"),
@@ -127,7 +130,7 @@ class TestBadInput:
     @pytest.mark.parametrize("case", BAD)
     def test_is_refused_by_every_method_of_a_fitted_one(self, family: type[LatentEstimator], case: str) -> None:
         X, match = BAD[case]
-        is_image = case in ("nan-in-image", "complex-image", "no-images")
+        is_image = case in ("inf-in-image", "complex-image", "no-images")
         estimator = family(**SMALL).fit(IMAGES if is_image else TABLE, labels(60))
         for name in USES:
             with pytest.raises(DataError, match=match):
@@ -172,8 +175,8 @@ class TestBadInput:
     def test_leaves_a_fitted_estimator_usable(self, family: type[LatentEstimator]) -> None:
         estimator = family(**SMALL).fit(TABLE, labels(60))
         before = estimator.transform(TABLE)
-        with pytest.raises(DataError, match="NaN"):
-            estimator.fit(with_value(np.nan), labels(60))
+        with pytest.raises(DataError, match="infinity"):
+            estimator.fit(with_value(np.inf), labels(60))
         assert np.array_equal(estimator.transform(TABLE), before)
 
 

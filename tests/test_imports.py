@@ -35,6 +35,7 @@ ROAD = """
     losses
     models
     metrics
+    gaussian
     training
     diagnosis
     latent

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
-    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, VAEImputer, load
     from hyotan.evaluation import evaluate
     from hyotan.study.comparison import Study
 
@@ -20,12 +20,23 @@ _HOMES = {
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
     "CVAE": "hyotan.estimators",
+    "VAEImputer": "hyotan.estimators",
     "load": "hyotan.estimators",
     "evaluate": "hyotan.evaluation",
     "Study": "hyotan.study.comparison",
 }
 
-__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "Study", "__version__", "evaluate", "load"]
+__all__ = [
+    "CVAE",
+    "VAE",
+    "Autoencoder",
+    "DenoisingAutoencoder",
+    "Study",
+    "VAEImputer",
+    "__version__",
+    "evaluate",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

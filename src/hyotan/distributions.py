@@ -35,6 +35,49 @@ def standard_normal(latent_dim: int, like: Tensor) -> Distribution:
     return normal(zero, torch.ones_like(zero))
 
 
+class Observed(Distribution):
+    r"""A distribution over samples of which some values are not observed: its ``log_prob`` counts those that are.
+
+    NaN says "not observed". The values of a sample are independent given z, so that leaving out those that are not
+    observed integrates over them: log p(x_obs|z) is exact (Nazábal et al. 2020, eq. 3; Mattei & Frellsen 2019, eq. 4).
+
+    Parameters
+    ----------
+    whole : over (*features), with a ``log_prob_per_feature``.
+    """
+
+    arg_constraints: ClassVar = {}  # pyrefly: ignore[bad-override]
+    support = constraints.real_vector
+
+    def __init__(self, whole: Distribution) -> None:
+        self.whole = whole
+        super().__init__(whole.batch_shape, whole.event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of every value, observed or not, (..., *features)."""
+        return self.whole.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of every value, (..., *features)."""
+        return self.whole.variance
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of the observed values in nats, (...,): 0 of a sample that has none."""
+        return self.log_prob_per_feature(value).sum(tuple(range(-len(self.event_shape), 0)))
+
+    def log_prob_per_feature(self, value: Tensor) -> Tensor:
+        """Log-probability of each value in nats, (..., *features): 0 of one that is not observed."""
+        missing = value.isnan()
+        # Filled before, not after: a NaN would come back through the gradient of what is masked.
+        return self.whole.log_prob_per_feature(value.masked_fill(missing, 0.0)).masked_fill(missing, 0.0)  # pyrefly: ignore[missing-attribute]
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw every value, observed or not, (*sample_shape, ..., *features)."""
+        return self.whole.sample(sample_shape)
+
+
 class BernoulliLogProbability(torch.autograd.Function):
     """log p(x) of Bernoulli variables given by logits, summed over the last dimension, and its gradients.
 
@@ -91,6 +134,10 @@ class LogitBernoulli(Independent):
             value.reshape(*value.shape[: -len(self.event_shape)], events),
         )
 
+    def log_prob_per_feature(self, value: Tensor) -> Tensor:
+        """Log-probability of each value in nats, (..., *features)."""
+        return self.logits * value - F.softplus(self.logits)
+
 
 class DiagonalGaussian(Distribution):
     r"""N(mean, diag(exp(log_scale)²)) over the last ``event_dims`` dimensions.
@@ -134,6 +181,11 @@ class DiagonalGaussian(Distribution):
             )
         scaled = (value - self.mean_) * (-self.log_scale).exp()
         return -0.5 * scaled.square().sum(dims) - self.log_scale.sum(dims) - 0.5 * features * math.log(2 * math.pi)
+
+    def log_prob_per_feature(self, value: Tensor) -> Tensor:
+        """Log density of each value in nats, (..., *features)."""
+        scaled = (value - self.mean_) * (-self.log_scale).exp()
+        return -0.5 * scaled.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draw with a gradient, (*sample_shape, ..., *features)."""
@@ -199,6 +251,22 @@ class UnitExponential(Distribution):
         size = self.logits.abs().clamp_min(1e-6)
         from_the_end = -torch.log1p(u * torch.expm1(-size)) / size
         return torch.where(self.logits > 0, 1 - from_the_end, from_the_end).clamp(0, 1)
+
+
+class IndependentExponentials(Independent):
+    """Continuous Bernoulli variables over the last ``event_dims`` dimensions.
+
+    Parameters
+    ----------
+    logits : (..., *features)
+    """
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        super().__init__(UnitExponential(logits), event_dims, validate_args=False)
+
+    def log_prob_per_feature(self, value: Tensor) -> Tensor:
+        """Log density of each value in nats, (..., *features)."""
+        return self.base_dist.log_prob(value)
 
 
 class Likelihood(nn.Module):
@@ -274,7 +342,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, raw: Tensor) -> Distribution:
         """The continuous Bernoulli of logits ``raw`` over (*features)."""
-        return Independent(UnitExponential(raw), self.event_dims, validate_args=False)
+        return IndependentExponentials(raw, self.event_dims)
 
 
 class GaussianLikelihood(Likelihood):

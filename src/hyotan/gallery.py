@@ -26,7 +26,7 @@ from hyotan.plots import (
     TrainingAnimation,
     central_limits,
 )
-from hyotan.runs import FIGURES, FittedRun, tracked_rows
+from hyotan.runs import FIGURES, FittedRun, tracked_rows, without_gaps
 from hyotan.tabular import TableScaling
 
 SCATTER_ROWS = 5000
@@ -56,7 +56,8 @@ class Shown:
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
     def rows(self, X: Array) -> np.ndarray:
-        """Rows of data, (n, *features), in the range that is drawn."""
+        """Rows of data, (n, *features), in the range that is drawn; their gaps are drawn as the model fills them."""
+        X = without_gaps(self.estimator, X)
         return np.asarray(X, dtype=np.float32) if self.in_data_units else self.estimator.in_range(X)
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:

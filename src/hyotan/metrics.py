@@ -20,8 +20,10 @@ TRIMMED = 0.1
 
 
 def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float:
-    """Mean squared error a feature."""
-    return float(np.mean(np.square(a - b, dtype=np.float32), dtype=np.float64))
+    """Mean squared error a feature, over the values that are observed: NaN is a gap."""
+    squares = np.square(a - b, dtype=np.float32)
+    error = float(np.mean(squares, dtype=np.float64))
+    return error if not math.isnan(error) else float(np.nanmean(squares, dtype=np.float64))
 
 
 def standard_error(values: Float[Array, " n"]) -> float:
@@ -50,13 +52,32 @@ def active_units(codes: Float[Array, "n latent"], threshold: float = ACTIVE_VARI
 
 
 def row_errors(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> Float[Array, " n"]:
-    """Mean squared error a feature of each row."""
-    return np.square(a - b).reshape(len(a), -1).mean(axis=1, dtype=np.float64)
+    """Mean squared error a feature of each row, over its observed values: NaN is a gap, and a row without values 0."""
+    squares = np.square(a - b).reshape(len(a), -1)
+    errors = squares.mean(axis=1, dtype=np.float64)
+    if not np.isnan(errors).any():
+        return errors
+    observed = (~np.isnan(squares)).sum(axis=1)
+    return np.nansum(squares, axis=1, dtype=np.float64) / np.maximum(observed, 1)
 
 
 def mean_image_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"]) -> Float[Array, " m"]:
     """Errors of answering every test row with the mean of the training rows: what a code of size 0 reaches."""
-    return row_errors(np.broadcast_to(train.mean(axis=0), test.shape), test)
+    return row_errors(np.broadcast_to(observed_mean(train), test.shape), test)
+
+
+def observed_mean(rows: Float[Array, "n *features"]) -> Float[Array, " *features"]:
+    """Mean of each feature over the rows in which it is observed; 0 where it never is."""
+    mean = rows.mean(axis=0)
+    if not np.isnan(mean).any():
+        return mean
+    count = (~np.isnan(rows)).sum(axis=0)
+    return (np.nansum(rows, axis=0, dtype=np.float64) / np.maximum(count, 1)).astype(rows.dtype)
+
+
+def mean_filled(rows: Float[Array, "n *features"], mean: Float[Array, " *features"]) -> Float[Array, "n *features"]:
+    """Rows whose gaps, NaN, hold the mean; rows without gaps as they are."""
+    return np.where(np.isnan(rows), mean, rows) if np.isnan(rows.min()) else rows
 
 
 def fit_pca(rows: Float[Array, "n features"], size: int, random_state: int = 0) -> Any:
@@ -68,10 +89,11 @@ def fit_pca(rows: Float[Array, "n features"], size: int, random_state: int = 0) 
 
 
 def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> Float[Array, " m"]:
-    """Errors on test rows of PCA with ``size`` components, fitted on the training rows."""
+    """Errors on test rows of PCA with ``size`` components, fitted on the training rows; gaps get the mean before."""
     flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
-    pca = fit_pca(flat, size)
-    return row_errors(pca.inverse_transform(pca.transform(flat_test)), flat_test)
+    mean = observed_mean(flat)
+    pca = fit_pca(mean_filled(flat, mean), size)
+    return row_errors(pca.inverse_transform(pca.transform(mean_filled(flat_test, mean))), flat_test)
 
 
 @dataclass(frozen=True)

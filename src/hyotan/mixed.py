@@ -42,6 +42,10 @@ class Family(nn.Module):
         """From the decoder's numbers, (..., width), to the mean on the model's side, (..., width)."""
         raise NotImplementedError
 
+    def variance(self, raw: Tensor) -> Tensor:
+        """The variance on the model's side, (..., width)."""
+        raise NotImplementedError
+
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """log p of each number, (..., width), in nats; ``value`` holds no NaN."""
         raise NotImplementedError
@@ -66,6 +70,10 @@ class GaussianFamily(Family):
         """The decoder's numbers."""
         return raw
 
+    def variance(self, raw: Tensor) -> Tensor:
+        """The same for every row."""
+        return (2 * self.scale_logarithm()).exp().expand_as(raw)
+
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log density of each number."""
         log_scale = self.scale_logarithm()
@@ -87,6 +95,11 @@ class StudentFamily(GaussianFamily):
         """Degrees of freedom, (width,): above 2, so that there is a variance."""
         return 2 + F.softplus(self.freedom)
 
+    def variance(self, raw: Tensor) -> Tensor:
+        """That of Student's t."""
+        degrees = self.degrees()
+        return super().variance(raw) * degrees / (degrees - 2)
+
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log density of each number."""
         degrees, log_scale = self.degrees(), self.scale_logarithm()
@@ -107,6 +120,10 @@ class BernoulliFamily(Family):
     def mean(self, raw: Tensor) -> Tensor:
         """The probability of yes."""
         return raw.sigmoid()
+
+    def variance(self, raw: Tensor) -> Tensor:
+        """p (1 - p)."""
+        return self.mean(raw) * (1 - self.mean(raw))
 
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log-probability of each number."""
@@ -146,6 +163,10 @@ class CategoricalFamily(Family):
         """The probability of each category."""
         return self._flat(self._rectangle(raw).softmax(-1))
 
+    def variance(self, raw: Tensor) -> Tensor:
+        """p (1 - p) of each category."""
+        return self.mean(raw) * (1 - self.mean(raw))
+
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log-probability of each column, at the category that is there."""
         return value * self._flat(self._rectangle(raw).log_softmax(-1))
@@ -179,6 +200,11 @@ class CountFamily(Family):
     def mean(self, raw: Tensor) -> Tensor:
         """The mean count, scaled as the data are."""
         return self._scaled(self._mean_count(raw))
+
+    def variance(self, raw: Tensor) -> Tensor:
+        """That of the scaled logarithm, to first order in the count's: m + m²/r over (1 + m)²."""
+        mean, r = self._mean_count(raw), self.log_dispersion.clamp(-7, 7).exp()
+        return (mean + mean.square() / r) / (1 + mean).square() * self.get_buffer("factor").square()
 
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log-probability of each count."""
@@ -227,6 +253,12 @@ class MixedDistribution(Distribution):
         """The mean of each number, (..., width): of a category its probability."""
         parts = self.raw.split(self.widths, -1)
         return torch.cat([family.mean(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of each number, (..., width)."""
+        parts = self.raw.split(self.widths, -1)
+        return torch.cat([family.variance(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
 
     def log_prob_per_feature(self, value: Tensor) -> Tensor:
         """log p of each number, (..., width), in nats; a category's stands at the category that is there."""

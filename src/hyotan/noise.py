@@ -95,6 +95,31 @@ class SwapNoise(HittingNoise):
         return torch.where(hit, flat.gather(0, donors), flat).reshape(x.shape)
 
 
+@dataclass(frozen=True)
+class Hiding:
+    """Hide values, as though they had not been observed: NaN takes their place.
+
+    Of each row another share is hidden, even in [0, ``most``]: what training is to get used to is not one share.
+
+    Parameters
+    ----------
+    most : the largest share.
+    columns : the number of the column that each value belongs to, where some have several: they go together.
+    """
+
+    most: float
+    columns: tuple[int, ...] | None = None
+
+    def __call__(self, x: Batch) -> Batch:
+        """Hide values of the batch, beside those that are NaN already."""
+        flat = x.flatten(1)
+        share = self.most * draws.uniform_like(flat[:, :1])
+        if self.columns is None:
+            return flat.masked_fill(draws.uniform_like(flat) < share, torch.nan).reshape(x.shape)
+        is_hidden = draws.uniform_like(flat[:, : max(self.columns) + 1]) < share
+        return flat.masked_fill(is_hidden[:, list(self.columns)], torch.nan)
+
+
 NOISES: Mapping[str, type[GaussianNoise] | type[MaskingNoise] | type[SaltAndPepperNoise] | type[SwapNoise]] = {
     "gaussian": GaussianNoise,
     "masking": MaskingNoise,

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from hyotan.distributions import Likelihood
+from hyotan.distributions import Likelihood, Observed
+from hyotan.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,13 @@ class LatentModel(nn.Module):
     ----------
     is_ordered : whether the code can be cut after any prefix.
     cells : how many models its parameters and rows belong to, in equal parts: see :mod:`hyotan.training.stack`.
+    hiding : hides values from the encoder in the objective, which counts them all the same; where it is not None, NaN
+        in x says "not observed", and the encoder is a :class:`hyotan.nn.GapEncoder`.
     """
 
     is_ordered = False
     cells = 1
+    hiding: Noise | None = None
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()
@@ -92,14 +96,29 @@ class LatentModel(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) over (*features), batch shape that of z without its last dimension."""
         # Under autocast the networks give bfloat16; sums over hundreds of features need more digits.
-        return self.likelihood(self.decoder(z).float())
+        return self._of_what_is_observed(self.likelihood(self.decoder(z).float()))
 
     def decode_prefix(self, z: Tensor, size: Tensor) -> Distribution:
         """p(x|the first ``size`` values of z), of an ordered code alone; sizes (...) that z's leading ones fit.
 
         ``decode`` takes prefixes of one size, (..., size), as they are.
         """
-        return self.likelihood(self.decoder(z, size).float())
+        return self._of_what_is_observed(self.likelihood(self.decoder(z, size).float()))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What the encoder sees of a batch in the objective, (batch, *features)."""
+        return x if self.hiding is None else self.hiding(x)
+
+    def squared_errors(self, mean: Tensor, x: Tensor) -> Tensor:
+        """Mean squared error a feature of each row, (batch,), over the values that are observed."""
+        squares = (mean - x).square().flatten(1)
+        if self.hiding is None:
+            return squares.mean(1)
+        observed = (~squares.isnan()).sum(1).clamp(min=1)
+        return squares.nansum(1) / observed
+
+    def _of_what_is_observed(self, whole: Distribution) -> Distribution:
+        return whole if self.hiding is None else Observed(whole)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """x through the deterministic code and back, (batch, *features): the likelihood's mean."""

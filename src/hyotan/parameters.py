@@ -454,6 +454,15 @@ TABLE: tuple[Parameter, ...] = (
         words=("auto",),
     ),
     Parameter(
+        "gaps",
+        "auto",
+        Choice(("always", "never")),
+        "Learn to do with missing values; auto: where there are any.",
+        _DATA,
+        kinds=WITHOUT_LABELS,
+        words=("auto",),
+    ),
+    Parameter(
         "binarise",
         None,
         Choice(("static", "dynamic")),

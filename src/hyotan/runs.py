@@ -36,6 +36,7 @@ from hyotan.evaluation import Evaluation, evaluate
 from hyotan.folders import FolderKind, finite, made, write_json
 from hyotan.lock import held
 from hyotan.parameters import check_settings
+from hyotan.scaling import has_gaps
 from hyotan.training.callbacks import Callback, Fitting, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
 from hyotan.training.together import Together, together
@@ -69,7 +70,7 @@ class DataOptions:
     label: str | None = None
     ignore: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
-    missing: str = "error"
+    missing: str = "keep"
     size: tuple[int, int] | None = None
     limit: int | None = None
 
@@ -522,7 +523,12 @@ def _frames(
 ) -> tuple[np.ndarray, list[int], np.ndarray] | None:
     if not tracker.frames:
         return None
-    return estimator.in_range(tracker.X), tracker.epochs, np.stack(tracker.frames)
+    return estimator.in_range(without_gaps(estimator, tracker.X)), tracker.epochs, np.stack(tracker.frames)
+
+
+def without_gaps(estimator: LatentEstimator, X: Any) -> Any:
+    """Rows as they are, or with their gaps filled by the estimator."""
+    return estimator.impute(X) if has_gaps(X) else X
 
 
 def metrics_of(estimator: LatentEstimator, evaluation: Evaluation) -> dict[str, Any]:

@@ -92,13 +92,32 @@ def _scaling(offset: np.ndarray | float, factor: np.ndarray | float) -> Scaling:
     return Scaling(np.asarray(offset, dtype=np.float64), np.asarray(factor, dtype=np.float64))
 
 
+def ends(X: Rows, axis: int | None = None) -> tuple[Any, Any]:
+    """The least and the greatest value, of all or (``axis=0``) of each feature; NaN, a gap, is none.
+
+    NaN alone for a feature that has no value.
+    """
+    low, high = X.min(axis=axis), X.max(axis=axis)
+    if not np.isnan(low).any():  # NaN comes through a minimum: rows without gaps are gone through once for each end
+        return low, high
+    return np.fmin.reduce(X, axis=axis), np.fmax.reduce(X, axis=axis)
+
+
+def has_gaps(X: Any) -> bool:
+    """Whether a value is NaN: not observed."""
+    if X.dtype.kind == "O":  # a table with several kinds of columns knows of its own
+        return bool(getattr(X, "has_gaps", False))
+    return X.dtype.kind == "f" and bool(np.isnan(X.min()))
+
+
 def _span(X: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Offset and width of the values: of the type for pixels, of all values for images, else of each column."""
     if is_pixels(X):
         return np.asarray(0.0), np.asarray(255.0)
     axis = None if X.ndim > 2 else 0
-    low = X.min(axis=axis).astype(np.float64)
-    width = X.max(axis=axis) - low
+    low, high = ends(X, axis)
+    low = np.nan_to_num(np.asarray(low, dtype=np.float64))  # a feature without a value keeps its scale
+    width = high - low
     return low, np.where(width > 0, width, 1.0)
 
 
@@ -132,7 +151,17 @@ def _moments(X: Rows) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(X, np.ndarray):
         return X.moments
     rows = X.astype(np.float64, copy=False)
-    return rows.mean(axis=0), rows.std(axis=0)
+    mean = rows.mean(axis=0)
+    return (mean, rows.std(axis=0)) if np.isfinite(mean).all() else _observed_moments(rows)
+
+
+def _observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature's observed values; 0 and 0 of one that has none."""
+    observed = ~np.isnan(rows)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = np.where(observed, rows, 0.0).sum(axis=0) / count
+    squares = np.where(observed, rows - mean, 0.0) ** 2
+    return mean, np.sqrt(squares.sum(axis=0) / count)
 
 
 SCALINGS: Mapping[str, Callable[[Rows], Scaling]] = {
@@ -149,7 +178,10 @@ def suits_bernoulli(X: np.ndarray) -> bool:
     Images are; of a table, those where at least a tenth of the values are exactly 0 or 1: flattened pictures, yes and
     no. On a column of numbers that someone scaled to [0, 1] the cross-entropy hardly tells rows apart.
     """
-    return X.ndim > 2 or float(np.mean((X == 0) | (X == 1))) >= SATURATED
+    if X.ndim > 2:
+        return True
+    observed = 1.0 if not has_gaps(X) else float(np.mean(~np.isnan(X)))
+    return float(np.mean((X == 0) | (X == 1))) >= SATURATED * observed
 
 
 def automatic(X: Rows, low: float, high: float, bounded: bool) -> Callable[[Rows], Scaling]:

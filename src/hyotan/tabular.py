@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyotan.columns import KINDS, Column, Constant, column_from, fit_column, kind_of, refuse_other_type
+from hyotan.columns import KINDS, Category, Column, Constant, column_from, fit_column, kind_of, refuse_other_type
 from hyotan.data.frames import OWN, Frame, as_frame
 from hyotan.data.words import counted, flag, listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
@@ -156,6 +156,17 @@ class TableScaling:
                     stacklevel=2,
                 )
         return frame
+
+    @property
+    def is_ordered(self) -> np.ndarray:
+        """Which numbers of the model's row are more or less of something, (width,), and no categories."""
+        return np.array([not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].slots])
+
+    @property
+    def column_of_slot(self) -> tuple[int, ...]:
+        """For each number in the model's row the place of its column among those that have numbers."""
+        widths = [self.columns[place].width for place in self.order if self.columns[place].width]
+        return tuple(number for number, width in enumerate(widths) for _ in range(width))
 
     def by_column(self, values: np.ndarray) -> np.ndarray:
         """What stands at each number of the model's row, (n, width), summed to (n, columns), in the table's order."""

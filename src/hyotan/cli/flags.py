@@ -129,9 +129,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--missing",
             metavar="WHAT",
-            type=Checked(Choice(("error", "drop", "mean"))),
+            type=Checked(Choice(("keep", "drop", "mean", "error"))),
             default=None,
-            help="Gaps in a table: error, drop the row, or fill in the column's mean.  [error]",
+            help="Gaps in a table: keep them, drop the row, fill in the column's mean, or error.  [keep]",
         ),
         click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),
         click.option("--limit", metavar="N", type=Checked(Integer(1)), help="At most so many rows, drawn at random."),

@@ -114,7 +114,7 @@ class Used:
             return {}
         if self.table is not None:
             return {"columns": self.table.names, "as_table": True}
-        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "error" else {})
+        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
 
     def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
         if self.table is not None:  # which says itself what it needs

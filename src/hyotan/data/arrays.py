@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Numbers, StoredRows, stored
 from hyotan.data.words import counted
 from hyotan.errors import DataError
+from hyotan.scaling import ends
 
 LARGEST_BYTES = 8 * 2**30
 """No reader unpacks or decodes more than this; larger arrays belong in a ``.npy``, which is mapped, not read."""
@@ -25,14 +27,15 @@ AXES = {2: ("row", "column"), 3: ("image", "row", "column"), 4: ("image", "chann
 LABEL_TYPES = (str, int, float, bool, type(None), np.generic)
 
 
-def checked_features(X: ArrayLike | StoredRows, what: str = "X") -> Numbers:
+def checked_features(X: ArrayLike | StoredRows, what: str = "X", gaps: bool = False) -> Numbers:
     """`X` as an array of finite numbers with 2, 3 or 4 axes; booleans become 0 and 1 in float32.
 
-    A large memory map stays in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
+    With `gaps`, NaN says that a value is missing, and may stand in an array that is in memory. A large memory map stays
+    in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
     """
     X = stored(X) or _numbers(_as_array(X, what), what)
     _check_axes(X, what)
-    _check_finite(X, what)
+    _check_finite(X, what, gaps and not isinstance(X, StoredRows))
     return X
 
 
@@ -62,11 +65,12 @@ def blocks(X: Numbers) -> Iterator[np.ndarray]:
 
 
 def value_range(X: Numbers) -> tuple[float, float]:
-    """The least and the greatest value."""
+    """The least and the greatest value that is not missing."""
     if isinstance(X, StoredRows):
         return float(X.min()), float(X.max())
-    ends = [(float(block.min()), float(block.max())) for block in blocks(X)]
-    return min(low for low, _ in ends), max(high for _, high in ends)
+    found = [[float(end) for end in ends(block)] for block in blocks(X)]
+    known = [pair for pair in found if pair[0] == pair[0]]  # a block of missing values has no ends
+    return min((low for low, _ in known), default=math.nan), max((high for _, high in known), default=math.nan)
 
 
 def drawn_rows(rows: int, count: int, seed: int = 0) -> np.ndarray:
@@ -152,8 +156,10 @@ def _check_axes(X: Numbers, what: str) -> None:
         )
 
 
-def _check_finite(X: Numbers, what: str) -> None:
+def _check_finite(X: Numbers, what: str, gaps: bool) -> None:
     if X.dtype.kind != "f" or _is_finite(X):
+        return
+    if gaps and not any(np.isinf(block).any() for block in blocks(X)):
         return
     nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
     infinite = sum(int(np.isinf(block).sum()) for block in blocks(X))

@@ -69,8 +69,11 @@ class Dataset:
         y_test: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
         notes: Sequence[str] = (),
+        gaps: bool = False,
     ) -> Dataset:
         """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept.
+
+        With ``gaps``, NaN in X says that a value is missing.
 
         Raises
         ------
@@ -81,8 +84,10 @@ class Dataset:
         if y_test is not None and X_test is None:
             raise DataError("y_test came without X_test.", "Give both, or neither.")
         names = feature_names if feature_names is not None else getattr(X, "columns", None)
-        rows, labels = _checked_pair(X, y, "X", "y")
-        test_rows, test_labels = (None, None) if X_test is None else _checked_pair(X_test, y_test, "X_test", "y_test")
+        rows, labels = _checked_pair(X, y, "X", "y", gaps)
+        test_rows, test_labels = None, None
+        if X_test is not None:
+            test_rows, test_labels = _checked_pair(X_test, y_test, "X_test", "y_test", gaps)
         if test_rows is not None and test_rows.shape[1:] != rows.shape[1:]:
             raise DataError(
                 f"X has rows of shape {rows.shape[1:]}, X_test of shape {test_rows.shape[1:]}.",
@@ -198,9 +203,9 @@ def _labels_at(y: np.ndarray, rows: Runs) -> np.ndarray:
 
 
 def _checked_pair(
-    X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str
+    X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str, gaps: bool
 ) -> tuple[Array, np.ndarray | None]:
-    rows = checked_features(X, features)
+    rows = checked_features(X, features, gaps)
     return rows, None if y is None else checked_labels(y, len(rows), labels, features)
 
 

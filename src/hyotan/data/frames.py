@@ -45,6 +45,26 @@ class Frame:
         return self.table.nbytes
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether a value is missing."""
+        return self.count_gaps() > 0
+
+    def count_gaps(self) -> int:
+        """How many values are missing; NaN among numbers is one."""
+        return sum(int(column.is_null(nan_is_null=True).to_numpy().sum()) for column in self.table.columns)
+
+    def filled(self, other: Frame) -> Self:
+        """These rows with the values of another table where they have none; columns that it lacks stay as they are."""
+        import pyarrow as pa
+
+        columns = []
+        for name, column in zip(self.names, self.table.columns, strict=True):
+            if name in other.names:
+                column = _chosen(column.is_null(nan_is_null=True), other.table[name].cast(column.type), column)
+            columns.append(column)
+        return type(self)(pa.Table.from_arrays(columns, schema=self.table.schema), self.library)
+
+    @property
     def names(self) -> list[str]:
         """The columns' names."""
         return self.table.column_names
@@ -82,7 +102,7 @@ class Frame:
             "of dates": sum(types.is_temporal(kind) for kind in schema.types),
         }
         counts["of categories or text"] = len(schema) - sum(counts.values())
-        gaps = sum(column.null_count for column in self.table.columns)
+        gaps = self.count_gaps()
         words = [f"{n} {what}" for what, n in counts.items() if n] + ([f"{counted(gaps, 'gap')}"] if gaps else [])
         return ", ".join(words)
 
@@ -168,6 +188,15 @@ def _arrow(X: Any, library: str) -> pa.Table:
         return X.to_arrow()
     renamed = X.set_axis([str(name) for name in X.columns], axis=1)
     return pa.Table.from_pandas(renamed, preserve_index=False).replace_schema_metadata(None)
+
+
+def _chosen(first: pa.ChunkedArray, values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values where ``first`` is true, others elsewhere."""
+    import pyarrow as pa
+
+    both = pa.chunked_array([*values.chunks, *others.chunks], type=values.type)
+    places = np.where(first.to_numpy(), np.arange(len(values)), len(values) + np.arange(len(others)))
+    return both.take(pa.array(places))
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -16,7 +16,7 @@ from hyotan.data import arrays
 from hyotan.data.dataset import Dataset
 from hyotan.data.request import Request
 from hyotan.data.words import listed
-from hyotan.errors import DataError, did_you_mean
+from hyotan.errors import DataError, SettingsError, did_you_mean
 
 MAPPED_BYTES = 2**30
 """A ``.npy`` larger than this is mapped into memory instead of being read."""
@@ -36,7 +36,7 @@ def read_npy(path: Path, request: Request) -> Dataset:
         _check_header(stream, path.stat().st_size)
     X = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)
     X, notes = _as_rows(X)
-    return Dataset.from_arrays(X, notes=notes)
+    return Dataset.from_arrays(X, notes=notes, gaps=_keeps_gaps(request))
 
 
 def read_npz(path: Path, request: Request) -> Dataset:
@@ -62,7 +62,16 @@ def _read_archive(archive: zipfile.ZipFile, request: Request) -> Dataset:
     used = {*keys.values()}
     if spare := [key for key in members if key not in used]:
         notes = [*notes, f"Left out of the archive: {listed(spare)}."]
-    return Dataset.from_arrays(X, found.get("y"), X_test=found.get("X_test"), y_test=found.get("y_test"), notes=notes)
+    test = {"X_test": found.get("X_test"), "y_test": found.get("y_test")}
+    return Dataset.from_arrays(X, found.get("y"), **test, notes=notes, gaps=_keeps_gaps(request))
+
+
+def _keeps_gaps(request: Request) -> bool:
+    if request.missing not in ("error", "keep"):
+        raise SettingsError(
+            f"--missing {request.missing} is for tables; the gaps of an array can be kept.", "Type: --missing keep"
+        )
+    return request.missing == "keep"
 
 
 def _roles(keys: Sequence[str], request: Request) -> dict[str, str]:

@@ -175,6 +175,11 @@ class Survey:
             return [tables.dropped_note(self._left, self.total)] if self._left < self.total else []
         if not self._gaps.any():
             return []
+        if request.missing == "keep":
+            raise DataError(
+                "The rows stay on disk, and such rows cannot have gaps (--missing keep).",
+                "Take some of them with --limit, or fill in the column's mean with --missing mean.",
+            )
         if request.missing == "error":
             tables.refuse_gaps(self._gaps.tolist(), self._holed, self.total, self.names)
         return [tables.filled_note(self._gaps.tolist(), self.names)]

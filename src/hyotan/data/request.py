@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from hyotan.errors import SettingsError, did_you_mean
 
-MISSING = ("error", "drop", "mean")
+MISSING = ("keep", "drop", "mean", "error")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Request:
     label: str | None = None
     ignore: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    missing: str = "error"
+    missing: str = "keep"
     size: tuple[int, int] | None = None
     limit: int | None = None
     as_table: bool = False
@@ -36,7 +36,7 @@ class Request:
         """Raises :class:`~hyotan.errors.SettingsError` for a value that no format could use."""
         if missing not in MISSING:
             raise SettingsError(
-                f"missing is one of error, drop, mean; got {missing!r}.", did_you_mean(missing, MISSING)
+                f"missing is one of {', '.join(MISSING)}; got {missing!r}.", did_you_mean(missing, MISSING)
             )
         if limit is not None and limit < 1:
             raise SettingsError(f"limit must be at least 1 row; got {limit}.", "Leave --limit out to read all rows.")

@@ -36,8 +36,8 @@ class Format:
 TABLE_OPTIONS = ("label", "ignore", "columns", "missing")
 FOLDER = os.sep
 FORMATS: dict[str, Format] = {
-    ".npy": Format("a numpy array", read_npy),
-    ".npz": Format("numpy arrays, X and perhaps y", read_npz, ("label",)),
+    ".npy": Format("a numpy array", read_npy, ("missing",)),
+    ".npz": Format("numpy arrays, X and perhaps y", read_npz, ("label", "missing")),
     ".csv": Format("a table, comma-separated", read_csv, TABLE_OPTIONS),
     ".tsv": Format("a table, tab-separated", read_tsv, TABLE_OPTIONS),
     ".parquet": Format("a table", read_parquet, TABLE_OPTIONS),
@@ -56,7 +56,7 @@ def load(
     label: str | None = None,
     ignore: Sequence[str] = (),
     columns: Sequence[str] = (),
-    missing: str = "error",
+    missing: str = "keep",
     size: tuple[int, int] | None = None,
     limit: int | None = None,
     as_table: bool = False,
@@ -71,8 +71,9 @@ def load(
         The table's column, or the archive's array, that becomes `y`.
     ignore, columns : sequence of str
         Table columns to leave out; table columns to keep, in this order.
-    missing : {"error", "drop", "mean"}
-        What a table's gaps mean: refuse, leave the rows out, or fill in the column's mean.
+    missing : {"error", "drop", "mean", "keep"}
+        What a table's gaps mean: refuse, leave the rows out, fill in the column's mean, or keep them as NaN, for models
+        that learn from what is there. Of arrays, gaps are kept or refused.
     size : (height, width), optional
         Bring images to this size, in pixels.
     limit : int, optional

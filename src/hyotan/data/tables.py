@@ -16,6 +16,7 @@ from hyotan.data.frames import Frame, is_number, is_text
 from hyotan.data.request import Request
 from hyotan.data.words import counted, flag, listed
 from hyotan.errors import DataError, did_you_mean
+from hyotan.scaling import ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +82,8 @@ def as_dataset(table: pa.Table, request: Request, notes: Sequence[str]) -> Datas
     X, precision = _narrowed(X, features)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
     all_notes = [*notes, *renamed, *row_id_notes(counting), *gaps, *precision]
-    return Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes)
+    kept = request.missing == "keep"
+    return Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes, gaps=kept)
 
 
 def _of_several_kinds(features: pa.Table, y: np.ndarray | None, request: Request, notes: Sequence[str]) -> Dataset:
@@ -288,6 +290,8 @@ def _without_gaps(
         counts = empty.sum(axis=0).tolist()
         if request.missing == "error":
             refuse_gaps(counts, int(empty.any(axis=1).sum()), len(X), names)
+        if request.missing == "keep":
+            return X, y, [kept_note(counts, names), *notes]
         X, notes = np.where(empty, np.nanmean(X, axis=0), X), [filled_note(counts, names), *notes]
     return X, y, notes
 
@@ -304,8 +308,8 @@ def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequen
     shown = ", ".join(holed[:8]) + (f" and {len(holed) - 8} more" if len(holed) > 8 else "")
     raise DataError(
         f"{counted(sum(counts), 'value')} missing in {holed_rows:,} of {counted(rows, 'row')}: {shown}.",
-        "Leave those rows out with --missing drop, or fill in the column's mean with --missing mean "
-        "(in Python: missing='drop' or missing='mean').",
+        "Learn from them as they are with --missing keep, leave those rows out with --missing drop, or fill in the "
+        "column's mean with --missing mean (in Python: missing='keep', 'drop' or 'mean').",
     )
 
 
@@ -329,6 +333,13 @@ def filled_note(counts: Sequence[int], names: Sequence[str]) -> str:
     holed = [name for name, count in zip(names, counts, strict=True) if count]
     filled = counted(sum(counts), "missing value")
     return f"The column's mean was filled in for {filled} in {listed(holed)} (--missing mean)."
+
+
+def kept_note(counts: Sequence[int], names: Sequence[str]) -> str:
+    """A sentence on missing values that stay missing, of which so many stand in each column."""
+    holed = [name for name, count in zip(names, counts, strict=True) if count]
+    missing = counted(sum(counts), "missing value")
+    return f"{missing} in {listed(holed)}; the model learns from those that are there (--missing keep)."
 
 
 def settled(y: np.ndarray) -> np.ndarray:
@@ -370,12 +381,18 @@ def _narrowed(X: np.ndarray, features: pa.Table) -> tuple[np.ndarray, list[str]]
     whole = whole_columns(features.schema)
     with np.errstate(over="ignore"):
         narrow = X.astype(np.float32)
-    changed = (whole & (np.abs(X) > EXACT_IN_FLOAT32).any(axis=0)) | ~np.isfinite(narrow).all(axis=0)
-    changed |= (np.ptp(narrow, axis=0) == 0) & (np.ptp(X, axis=0) > 0)
+    changed = (whole & (np.abs(X) > EXACT_IN_FLOAT32).any(axis=0)) | np.isinf(narrow).any(axis=0)
+    changed |= (_spread(narrow) == 0) & (_spread(X) > 0)
     if not changed.any():
         return narrow, []
     rounded = bool((whole & (np.abs(X) >= EXACT_IN_FLOAT64).any(axis=0)).any())
     return X, wide_notes(features.column_names, changed, rounded)
+
+
+def _spread(X: np.ndarray) -> np.ndarray:
+    """The greatest value less the least of each column, (columns,), over those that are not missing."""
+    low, high = ends(X, axis=0)
+    return high - low
 
 
 def whole_columns(schema: pa.Schema) -> np.ndarray:

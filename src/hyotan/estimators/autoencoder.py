@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import LatentEstimator
@@ -49,6 +50,7 @@ class Autoencoder(LatentEstimator):
     column_kinds : of a table with other columns than numbers, what a column is taken for where a guess would be wrong:
         ``number``, ``date``, ``count``, ``category``, ``yes-no``, ``constant``, or ``ignore`` to leave it out.
     scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
+    gaps : whether to learn to do with missing values, NaN: ``auto`` where X has any, ``always``, or ``never``: refuse.
     binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
     validation_fraction, validation_rows : the share held out, and which rows.
     max_epochs, batch_size, optimizer, learning_rate, weight_decay, schedule, grad_clip, shuffle, early_stopping :
@@ -92,6 +94,7 @@ class Autoencoder(LatentEstimator):
         likelihood_scale: float = 1.0,
         column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
+        gaps: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
         validation_rows: str = "random",
@@ -130,6 +133,7 @@ class Autoencoder(LatentEstimator):
         self.likelihood_scale = likelihood_scale
         self.column_kinds = column_kinds
         self.scaling = scaling
+        self.gaps = gaps
         self.binarise = binarise
         self.validation_fraction = validation_fraction
         self.validation_rows = validation_rows
@@ -148,6 +152,10 @@ class Autoencoder(LatentEstimator):
         self.random_state = random_state
         self.callbacks = callbacks
         self.verbose = verbose
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = self.model_.reconstruct(x)
+        return mean, torch.ones_like(mean)  # a code says nothing of how sure it is; the residuals do
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]

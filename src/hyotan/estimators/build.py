@@ -17,6 +17,7 @@ from hyotan.nn import (
     INITIALISATIONS,
     ConvDecoder,
     ConvEncoder,
+    GapEncoder,
     LabelEmbedding,
     LabelledDecoder,
     LabelledEncoder,
@@ -28,6 +29,7 @@ from hyotan.nn import (
     initialise,
     mlp_decoder,
     mlp_encoder,
+    shape_with_mask,
     tied_decoder,
 )
 from hyotan.training.optimizers import OPTIMIZERS
@@ -115,7 +117,11 @@ def build_likelihood(name: str, settings: Settings, feature_shape: tuple[int, ..
 
 
 def build_networks(
-    settings: Settings, feature_shape: tuple[int, ...], code_outputs: int, likelihood: Likelihood
+    settings: Settings,
+    feature_shape: tuple[int, ...],
+    code_outputs: int,
+    likelihood: Likelihood,
+    has_gaps: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder, the user's own ones where they were given.
 
@@ -125,6 +131,7 @@ def build_networks(
     feature_shape : shape of one sample.
     code_outputs : numbers that the encoder puts out for each latent dimension: 1, or 2 for mean and variance.
     likelihood : says how many numbers a feature the decoder puts out.
+    has_gaps : whether the encoder is to do with missing values: one of the user's own then gets 0 for them.
     """
     for name in ("encoder", "decoder"):
         _refuse_other_than_modules(name, settings[name])
@@ -132,9 +139,11 @@ def build_networks(
     # The user's own modules are copied: fitting must leave the estimator's parameters as they were.
     encoder, decoder = copy.deepcopy(settings["encoder"]), copy.deepcopy(settings["decoder"])
     if settings.get("tied"):
-        _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood)
+        _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood, has_gaps)
+    is_own = encoder is not None
     if encoder is None:
-        encoder = _encoder(settings, feature_shape, hidden, latent * code_outputs)
+        seen_shape = shape_with_mask(feature_shape) if has_gaps else feature_shape
+        encoder = _encoder(settings, seen_shape, hidden, latent * code_outputs)
     if decoder is None and settings.get("tied"):
         decoder = tied_decoder(encoder, likelihood.parameter_shape, ACTIVATIONS[settings["activation"]])
         # Tying draws the shared weights anew: a scheme that was asked for has the last word.
@@ -147,7 +156,8 @@ def build_networks(
     if settings["ordered"] and not isinstance(decoder, OrderedDecoder):
         # Tied to the encoder, or the user's own: it has no place for a mask.
         decoder = OrderedDecoder(decoder, latent, is_told=False)
-    return append_activation(encoder, _activation(settings.get("latent_activation"))), decoder
+    encoder = append_activation(encoder, _activation(settings.get("latent_activation")))
+    return GapEncoder(encoder, is_told=not is_own) if has_gaps else encoder, decoder
 
 
 def build_labelled_networks(
@@ -249,7 +259,12 @@ def refuse_lone_rows(model: nn.Module, n: int, batch_size: int) -> None:
         )
 
 
-def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood) -> None:
+def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood, has_gaps: bool) -> None:
+    if has_gaps:
+        raise SettingsError(
+            "tied=True shares the weights of an encoder that reads the rows alone; with gaps it reads a mask too.",
+            "Leave out tied=True, or fill the gaps first.",
+        )
     if architecture != "mlp" or settings["encoder"] or settings["decoder"] or likelihood.outputs > 1:
         raise SettingsError(
             "tied=True shares the weights of fully connected layers, which this network does not have.",

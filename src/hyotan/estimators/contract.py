@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 
 from hyotan.container import write
 from hyotan.data.frames import Frame, as_frame
-from hyotan.data.stored import Array, Resident
+from hyotan.data.stored import Array, Resident, StoredRows
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
@@ -31,6 +31,7 @@ from hyotan.estimators.build import (
     refuse_lone_rows,
     training_settings,
 )
+from hyotan.estimators.imputing import FEW_HIDDEN, MOST_HIDDEN, ImputesGaps
 from hyotan.estimators.inputs import check_codes, check_count, check_rows, refuse_other_range
 from hyotan.estimators.ranges import is_bounded, resolve
 from hyotan.estimators.rows import (
@@ -46,8 +47,10 @@ from hyotan.estimators.rows import (
 )
 from hyotan.mixed import MixedLikelihood
 from hyotan.nn import Summary, summarise
+from hyotan.noise import Hiding
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
+from hyotan.scaling import has_gaps
 from hyotan.tabular import TableScaling
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
@@ -55,7 +58,7 @@ from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.trainer import Trainer
 
 
-class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A model with a code, under scikit-learn's contract. The families below it say which model.
 
     Attributes
@@ -76,6 +79,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Lowest and highest value of the data in the model's range.
     train_seconds_ : float
         Time of the training loop alone.
+    has_gaps_ : bool
+        Whether it has learned to do with missing values, NaN: :meth:`impute` then fills them.
     """
 
     kind: ClassVar[str]
@@ -83,6 +88,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     gaussian_default: ClassVar[str] = "gaussian"
     reads_ahead: ClassVar[bool] = True
     """Whether it can train on rows that stay in their file."""
+    takes_gaps: ClassVar[bool] = True
+    """Whether it can do with rows of which some values are missing."""
 
     # Parameters that every family has and that are read by name here and downstream.
     latent_dim: int
@@ -105,8 +112,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width); a memory map above 128 MiB is not
-            copied, but read as training goes.
+        X : (n, features), (n, height, width) or (n, channels, height, width); NaN is a gap: not observed. A memory map
+            above 128 MiB is not copied, but read as training goes.
         y : (n,), labels, for models that use them; the others make nothing of it.
 
         Raises
@@ -159,7 +166,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         train, validation = self._rows(X, split, settings, seed)
         how = training_settings(settings, len(train), seed)
         refuse_lone_rows(self.model_, len(train), how.batch_size)
-        if classes is not None and isinstance(X, np.ndarray) and isinstance(train, Rows):
+        if classes is not None and not isinstance(X, StoredRows) and isinstance(train, Rows):
             train, validation = self._with_classes(X, classes, split, train, validation, how.batch_size)
         trainer = Trainer(self.model_, train, validation, how, self._callbacks(settings), store, self._to_model)
         if snapshot is not None:
@@ -174,6 +181,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self._learned(trainer)
             if trainer.best_state:  # stopped or diverged after an epoch, it is still a model that can be used
                 self._fit_codes(X, split)
+                if self.has_gaps_:
+                    self._fit_filling(X, split)
 
     def settings(self) -> dict[str, Any]:
         """The parameters, checked and in plain Python types.
@@ -191,7 +200,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _with_classes(
         self,
-        X: np.ndarray,
+        X: Resident,
         classes: np.ndarray,
         split: Split,
         train: Rows,
@@ -203,6 +212,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _resolve(self, X: Array, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
+        self.were_gaps_ = settings.get("gaps") == "always" or has_gaps(X)
+        # A table's rows to come may have categories that none of these has: to a model they are gaps.
+        self.has_gaps_ = self.were_gaps_ or (isinstance(X, Frame) and settings.get("gaps") == "auto")
         found = resolve(X, split.trained(X), settings, self.gaussian_default)
         shape = (found.scaling.width,) if isinstance(found.scaling, TableScaling) else X.shape[1:]
         self.feature_shape_ = tuple(int(size) for size in shape)
@@ -233,10 +245,20 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
         """The model with new networks, for samples of a shape."""
-        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood)
+        with_gaps = getattr(self, "has_gaps_", settings.get("gaps") == "always")
+        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood, with_gaps)
         if settings["encoder"] is not None or settings["decoder"] is not None:
             check_networks(encoder, decoder, shape, settings["latent_dim"], self.code_outputs, likelihood.outputs)
-        return self._make_model(encoder, decoder, likelihood, settings)
+        model = self._make_model(encoder, decoder, likelihood, settings)
+        model.hiding = self._hiding() if with_gaps else None
+        return model
+
+    def _hiding(self) -> Hiding:
+        """What training hides of each row, so that the model learns to do with gaps."""
+        scaling = getattr(self, "scaling_", None)
+        if not isinstance(scaling, TableScaling):
+            return Hiding(MOST_HIDDEN)
+        return Hiding(MOST_HIDDEN if self.were_gaps_ else FEW_HIDDEN, scaling.column_of_slot)
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
@@ -471,6 +493,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "n_iter": self.n_iter_,
             "best_epoch": self.best_epoch_,
             "train_seconds": self.train_seconds_,
+            "has_gaps": self.has_gaps_,
+            "were_gaps": self.were_gaps_,
         }
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
@@ -482,6 +506,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "codes/covariance": self.code_covariance_,
             "history": json_array(self.history_),
             **({"table/schema": self.scaling_.schema_array()} if isinstance(self.scaling_, TableScaling) else {}),
+            **(self.filling_.arrays() if self.has_gaps_ else {}),
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -589,6 +614,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.takes_gaps and getattr(self, "gaps", "auto") != "never"
         tags.non_deterministic = False
         return tags
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -14,6 +15,7 @@ from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-mo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from hyotan.data.stored import Resident
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_classifier, build_labelled_networks
@@ -74,6 +76,8 @@ class CVAE(VAE):
 
     kind = KIND
     reads_ahead = False
+    takes_gaps = False
+    gaps = "never"
     model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
     unlabelled: int | str
 
@@ -346,7 +350,7 @@ class CVAE(VAE):
 
     def _with_classes(
         self,
-        X: np.ndarray,
+        X: Resident,
         classes: np.ndarray,
         split: Split,
         train: Rows,
@@ -370,16 +374,16 @@ class CVAE(VAE):
                 train = replace(train, beliefs=asked)
         return train, None if validation is None else replace(validation, classes=self._on_device(held_out))
 
-    def _beliefs(self, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def _beliefs(self, X: Resident, classes: np.ndarray) -> np.ndarray:
         """What the neighbours of each row without a label say of its class, (n, classes); all zero of the others."""
-        rows = asked_rows(classes, X[0].size)
+        rows = asked_rows(classes, math.prod(self.feature_shape_))
         graph = neighbour_graph(principal_components(self._to_model(X[rows])))
         beliefs = np.zeros((len(X), len(self.classes_)), dtype=np.float32)
         beliefs[rows] = spread_labels(graph, classes[rows], len(self.classes_))
         beliefs[classes >= 0] = 0
         return beliefs
 
-    def _spread(self, X: np.ndarray) -> float:
+    def _spread(self, X: Resident) -> float:
         """Root mean square of the rows' Euclidean distances from their mean, in the model's range."""
         return float(np.sqrt(self._to_model(X).var(axis=0, dtype=np.float64).sum()))
 

@@ -20,6 +20,7 @@ from hyotan.errors import ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
+from hyotan.estimators.filling import Filling
 from hyotan.estimators.vae import VAE
 from hyotan.mixed import MixedLikelihood
 from hyotan.parameters import PARAMETERS
@@ -51,6 +52,8 @@ class Saved:
     train_seconds: float
     classes: list[str | int | float | bool] | None = None
     table: dict[str, Any] | None = None
+    has_gaps: bool = False
+    were_gaps: bool = False
 
 
 def load(
@@ -104,6 +107,7 @@ def from_contents(
     arrays = contents.tensors
     estimator.feature_shape_ = tuple(saved.feature_shape)
     estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
+    estimator.has_gaps_, estimator.were_gaps_ = saved.has_gaps, saved.were_gaps
     if saved.classes is not None:
         estimator.classes_ = np.array(saved.classes)
     is_table = saved.table is not None
@@ -112,12 +116,14 @@ def from_contents(
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     estimator.n_features_in_ = len(saved.feature_names) if is_table else math.prod(saved.feature_shape)
     check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
-    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, source)
+    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, saved.has_gaps, source)
     estimator._build(settings)
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
     estimator.history_ = _history(arrays["history"], source)
+    if saved.has_gaps:
+        estimator.filling_ = Filling.from_arrays(arrays)
     estimator.n_iter_, estimator.best_epoch_ = saved.n_iter, saved.best_epoch
     estimator.train_seconds_ = saved.train_seconds
     return estimator
@@ -181,13 +187,17 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
         ) from error
 
 
-def _check_arrays(arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], source: str) -> None:
+def _check_arrays(
+    arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], has_gaps: bool, source: str
+) -> None:
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
         "codes/mean": ((latent,),),
         "codes/covariance": ((latent, latent),),
         "scaling/offset": ((), features),
         "scaling/factor": ((), features),
     }
+    if has_gaps:
+        shapes |= Filling.shapes(features)
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)
     for name in arrays:

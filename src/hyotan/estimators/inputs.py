@@ -12,7 +12,7 @@ from hyotan.data.frames import Frame, mixed_frame
 from hyotan.data.stored import Array, Numbers, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
-from hyotan.scaling import Scaling
+from hyotan.scaling import Scaling, ends
 from hyotan.tabular import TableScaling
 
 CHANNEL_COUNTS = (1, 3, 4)
@@ -25,9 +25,10 @@ LARGEST = np.float64(np.finfo(np.float32).max)
 
 
 def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
-    """X as a finite numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8.
+    """X as a numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8. NaN is a gap: not observed.
 
-    A memory map that is too large to be copied stays in its file; a table with other columns than numbers stays one.
+    A memory map that is too large to be copied stays in its file, and has no gaps; a table with other columns than
+    numbers stays one.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     Raises
     ------
     DataError (a ValueError)
-        NaN or infinity (with the first place), more than 4 dimensions, channels last, another shape than fitted.
+        Infinity (with the first place), gaps where the estimator can do nothing with them, a feature that is never
+        observed, more than 4 dimensions, channels last, another shape than fitted.
     """
     if (rows := stored(X)) is not None:
         return _checked_in_file(estimator, rows, reset)
@@ -55,7 +57,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
         raise DataError(str(error)) from None
     if not reset:
         _check_shape(estimator, X)
-    refuse_not_finite(X)
+    if refuse_not_finite(X, gaps_allowed=True):
+        _check_gaps(estimator, X, reset)
     return X
 
 
@@ -63,13 +66,62 @@ def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
     """A table with columns of several kinds; None for everything else that may arrive."""
     if not reset:
         fitted = estimator.scaling_
-        return fitted.checked(X) if isinstance(fitted, TableScaling) else None
+        if not isinstance(fitted, TableScaling):
+            return None
+        frame = fitted.checked(X)
+        if not estimator.has_gaps_ and np.isnan(fitted.to_model(frame)).any():
+            raise DataError(
+                f"The table has gaps, or categories never seen; this {type(estimator).__name__} was fitted without.",
+                "Fit it with gaps='always' (--gaps always), or fill them first.",
+            )
+        return frame
     frame = X if isinstance(X, Frame) else mixed_frame(X)
     if frame is not None:
         estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
         if len(frame) == 0:
             raise DataError("The table has no rows.", "Pass at least one.")
+        if frame.has_gaps and not estimator.takes_gaps:
+            raise DataError(
+                f"The table has gaps; a {type(estimator).__name__} cannot do with gaps.",
+                "Leave out rows with gaps (--missing drop), or train another model: VAE (--model vae).",
+            )
+        if frame.has_gaps and estimator.gaps == "never":
+            raise DataError(
+                "The table has gaps, which gaps='never' refuses.", "Leave it out: gaps='auto' (--gaps auto)."
+            )
     return frame
+
+
+def _check_gaps(estimator: Any, X: np.ndarray, reset: bool) -> None:
+    """Refuse gaps where the estimator can do nothing with them, and features that are never observed."""
+    first = tuple(map(int, np.argwhere(np.isnan(X))[0]))
+    found = f"X holds {int(np.isnan(X).sum()):,} gaps (NaN), the first in {_place(first)}"
+    name = type(estimator).__name__
+    if not estimator.takes_gaps:
+        raise DataError(f"{found}; a {name} cannot do with gaps.", "Fill them first: VAEImputer().fit_transform(X).")
+    if reset and estimator.gaps == "never":
+        raise DataError(f"{found}, which gaps='never' refuses.", "Leave it out: gaps='auto' (--gaps auto).")
+    if not reset and not estimator.has_gaps_:
+        raise DataError(
+            f"{found}; this {name} was fitted on rows without gaps.",
+            "Fit it with gaps='always' (--gaps always), or fill them first.",
+        )
+    if reset:
+        _refuse_never_observed(estimator, X)
+
+
+def _refuse_never_observed(estimator: Any, X: np.ndarray) -> None:
+    if np.isnan(X).all():
+        raise DataError("X holds no value: all are gaps (NaN).", "Pass rows of which something is known.")
+    hollow = np.flatnonzero(np.isnan(X).all(axis=0)) if X.ndim == 2 else ()
+    if len(hollow):
+        names = getattr(estimator, "feature_names_in_", None)
+        shown = ", ".join(str(at) if names is None else f"'{names[at]}'" for at in hollow[:8])
+        more = ", …" if len(hollow) > 8 else ""
+        raise DataError(
+            f"{len(hollow)} of {X.shape[1]} columns of X are never observed: {shown}{more}.",
+            "Leave them out: nothing can be learned of them.",
+        )
 
 
 def _checked_in_file(estimator: Any, X: StoredRows, reset: bool) -> StoredRows:
@@ -163,16 +215,22 @@ def refuse_channels_last(X: Numbers) -> None:
         )
 
 
-def refuse_not_finite(X: Numbers, name: str = "X") -> None:
-    """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands."""
+def refuse_not_finite(X: Numbers, name: str = "X", gaps_allowed: bool = False) -> bool:
+    """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands.
+
+    With ``gaps_allowed`` NaN is a gap, and no reason to refuse. Says whether there are gaps.
+    """
     if X.dtype.kind != "f":
-        return
+        return False
     # Two fast passes that NaN and infinity do not get through; the slow search only where it is needed.
-    if X.min() >= -LARGEST and X.max() <= LARGEST:
-        return
+    low, high = X.min(), X.max()
+    if low >= -LARGEST and high <= LARGEST:
+        return False
+    if gaps_allowed and not (np.abs(ends(X)) > LARGEST).any():
+        return True
     total, seen, first = 0, 0, None
     for block in blocks(X):
-        bad = ~(np.abs(block) <= LARGEST)
+        bad = np.abs(block) > LARGEST if gaps_allowed else ~(np.abs(block) <= LARGEST)
         total += int(bad.sum())
         if first is None and bad.any():
             row, *rest = np.unravel_index(int(np.argmax(bad)), bad.shape)
@@ -181,19 +239,23 @@ def refuse_not_finite(X: Numbers, name: str = "X") -> None:
     first = first or (0,) * X.ndim
     found = X[first[0]][first[1:]]
     value = "NaN" if np.isnan(found) else f"{found:g}"
-    place = f"row {first[0]}, " + (f"column {first[1]}" if X.ndim == 2 else f"position {first[1:]}")
     raise DataError(
         f"{name} holds {total:,} values that are NaN or infinity (inf) or too large for float32; "
-        f"the first is {value} in {place}.",
+        f"the first is {value} in {_place(first)}.",
         "Leave such rows out, or fill the gaps first.",
     )
+
+
+def _place(at: tuple[int, ...]) -> str:
+    """Where a value stands, in words."""
+    return f"row {at[0]}, " + (f"column {at[1]}" if len(at) == 2 else f"position {at[1:]}")
 
 
 def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling) -> None:
     """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
     answer either with numbers that mean nothing.
     """
-    low, high = float(X.min()), float(X.max())
+    low, high = map(float, ends(X))
     if scaling.is_identity and (low < -RANGE_SLACK or high > 1 + RANGE_SLACK):
         raise DataError(
             f"X has values in [{low:g}, {high:g}]; the model was fitted on values in [0, 1].",
@@ -207,7 +269,7 @@ def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling) -> None:
 
 
 def _has_fractions(X: Numbers) -> bool:
-    return any(bool((block % 1 != 0).any()) for block in blocks(X))
+    return any(bool((np.nan_to_num(block) % 1 != 0).any()) for block in blocks(X))
 
 
 def _check_shape(estimator: Any, X: Numbers) -> None:

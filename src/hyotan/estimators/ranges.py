@@ -15,7 +15,7 @@ from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood
 from hyotan.mixed import MixedLikelihood
-from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
+from hyotan.scaling import SCALINGS, Scaling, automatic, ends, has_gaps, is_pixels, suits_bernoulli
 from hyotan.tabular import TableScaling, fit_table
 
 
@@ -57,7 +57,7 @@ def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) 
     """
     if isinstance(X, Frame) or isinstance(train, Frame):
         return _of_table(X, train, settings)
-    low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
+    low, high = (0.0, 1.0) if is_pixels(X) else map(float, ends(X))
     name, scaling = settings["likelihood"], settings["scaling"]
     if name == "auto":
         kept = scaling == "auto" or (scaling == "none" and not is_pixels(X))
@@ -72,6 +72,10 @@ def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) 
         low, high = max(low, 0.0), min(high, 1.0)
     if bounded:
         build_likelihood(name, settings, X.shape[1:]).check_support(low, high)
+    if settings["binarise"] and has_gaps(X):
+        raise DataError(
+            "binarise draws every value anew, and X has gaps (NaN).", "Leave it out, or fill the gaps first."
+        )
     if settings["binarise"] and not (low >= 0 and high <= 1):
         raise DataError(
             f"binarise needs values in [0, 1]; got [{low:g}, {high:g}] after scaling.", "Pass scaling='unit'."
@@ -101,8 +105,8 @@ def scaled_ends(X: Numbers, scaling: Scaling) -> tuple[float, float]:
     Scaling keeps order, so that the ends of each feature are enough.
     """
     axis = None if scaling.factor.ndim == 0 else 0
-    scaled = scaling.to_model(np.stack([X.min(axis=axis), X.max(axis=axis)]))
-    return float(scaled.min()), float(scaled.max())
+    low, high = ends(scaling.to_model(np.stack(ends(X, axis))))
+    return float(low), float(high)
 
 
 def _some(X: Numbers) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyotan.data import arrays
+from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Resident, Runs, StoredRows, first, held_out_rows, last, spread
 from hyotan.errors import DataError
 from hyotan.scaling import Scaling, is_pixels
@@ -125,7 +126,7 @@ class ScaledRows:
         return scaled
 
 
-def in_memory(X: Array, what: str) -> np.ndarray:
+def in_memory(X: Array, what: str) -> Resident:
     """Rows in memory, for what cannot do with a part of them at a time.
 
     Raises
@@ -139,7 +140,7 @@ def in_memory(X: Array, what: str) -> np.ndarray:
             f"the limit is {arrays.LARGEST_BYTES:,}.",
             "Pass some of them: X[:100_000] (--limit 100000).",
         )
-    return np.asarray(X)
+    return X if isinstance(X, Frame) else np.asarray(X)
 
 
 def rows_of(

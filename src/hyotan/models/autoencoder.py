@@ -54,7 +54,7 @@ class AutoencoderModel(LatentModel):
         Of an ordered code, the mean over prefixes that are drawn (Rippel et al. 2014); ``reconstruction`` is that of
         the whole code, and in training, where it would cost a decoding, that of the prefixes.
         """
-        seen = x if self.noise is None else self.noise(x)
+        seen = self.seen(x if self.noise is None else self.noise(x))
         code = self.code(seen)
         if self.cuts is None:
             loss = reconstruction = -self.decode(code).log_prob(x)

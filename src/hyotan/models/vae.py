@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
 from hyotan import draws
@@ -98,7 +98,7 @@ class VAEModel(LatentModel):
         """The negative bound, per sample, in nats."""
         if self.cuts is not None:
             return self._ordered_objective(x, self.cuts, progress)
-        posterior = self.posterior(x)
+        posterior = self.posterior(self.seen(x))
         kl = kl_per_dimension(posterior)
         if self.n_samples > 1 or self.iwae:
             z = sampled(posterior, self.n_samples)
@@ -121,7 +121,7 @@ class VAEModel(LatentModel):
 
         ``reconstruction`` is that of the whole code, and in training, where it would cost a decoding, of the prefixes.
         """
-        posterior = self.posterior(x)
+        posterior = self.posterior(self.seen(x))
         z = sampled(posterior, self.n_samples)
         size = cuts.draw(len(x), x.device)
         kept = prefix_mask(size, z.shape[-1])
@@ -152,7 +152,12 @@ class VAEModel(LatentModel):
         -------
         (samples, batch), in nats; :func:`hyotan.losses.iwae_bound` of it estimates log p(x).
         """
+        return self.weighted(x, noise)[0]
+
+    def weighted(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Distribution]:
+        """What :meth:`log_weights` gives, and p(x|z) at the same z, batch shape (samples, batch)."""
         posterior = self.posterior(x)
         z = posterior.mean + posterior.base_dist.scale * noise
         prior = standard_normal(z.shape[-1], like=z)
-        return log_weights(self.decode(z).log_prob(x), z, posterior, prior)
+        whole = self.decode(z)
+        return log_weights(whole.log_prob(x), z, posterior, prior), whole

@@ -343,7 +343,7 @@ def study_command(config: StudyConfig) -> str:
         words += [f"--{name.replace('_', '-')}", text]
     data = config.data
     given = {"label": data.label, "ignore": ",".join(data.ignore), "columns": ",".join(data.columns)}
-    given |= {"missing": data.missing if data.missing != "error" else None, "limit": data.limit}
+    given |= {"missing": data.missing if data.missing != "keep" else None, "limit": data.limit}
     given |= {"size": "x".join(map(str, data.size)) if data.size else None}
     for name, value in given.items():
         words += [f"--{name}", str(value)] if value else []

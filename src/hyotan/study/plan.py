@@ -20,6 +20,7 @@ from hyotan.data.words import listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, parameters_of
 from hyotan.runs import DataOptions
+from hyotan.scaling import has_gaps
 from hyotan.study.labels import Classes
 
 PRESETS = resources.files("hyotan.study") / "presets"
@@ -318,6 +319,11 @@ def _sizes_for(sizes: Iterable[int], dataset: Dataset) -> tuple[int, ...]:
             f"A study compares models of numbers; {dataset.name} has columns of several kinds.",
             f"Train one model on it: hyotan fit {dataset.source or 'SOURCE'} --model vae. "
             "Or keep the columns that are numbers: --columns A,B",
+        )
+    if has_gaps(dataset.X):
+        raise DataError(
+            f"A study compares models on whole rows; {dataset.name} has gaps.",
+            "Leave out rows with gaps with --missing drop, or fill in the column's mean with --missing mean.",
         )
     features = int(np.prod(dataset.feature_shape))
     if features < 2:

@@ -184,7 +184,7 @@ class Together:
             x, labels = self._batch(rows, indices, generators)
             with draws.by_cell(generators, self.stack.code_sizes):
                 terms = self.model.objective(x, labels=labels)
-            error = (self.model.reconstruct(x) - x).square().flatten(1).mean(1)
+            error = self.model.squared_errors(self.model.reconstruct(x), x)
             parts = parts_of(terms, self._by_cell, mse=self._by_cell(error))
             sums.add(parts, len(x) // len(rows))
         return [self._sums_of(sums, i).means() for i in range(len(rows))]

@@ -242,7 +242,7 @@ class Trainer:
                 terms = self.loss(x, labels=self.validation.labels(index))
                 with self._autocast():
                     mean = self.model.reconstruct(x)
-                sums.add(parts_of(terms, mse=(mean - x).square().flatten(1).mean(1).sum()), len(x))
+                sums.add(parts_of(terms, mse=self.model.squared_errors(mean, x).sum()), len(x))
         return sums.means()
 
     # -- what a stack of trainings takes the steps for: see together.py ------------------------------------------------

@@ -1,0 +1,131 @@
+"""What a fit notes of filling gaps: how far to trust the network beside the best linear guess, how far both are off.
+
+All of it is learned on rows that are held out, by hiding values that are known there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyotan.gaussian import Gaussian
+
+LEVELS = 1001
+"""Points at which the quantiles of the residuals are kept."""
+
+PRIOR_VALUES = 20.0
+"""What is learned for one feature is drawn towards what holds for all, with the weight of so many values."""
+
+SHRINKAGES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
+"""How much smaller the linear guess may take the covariances of few rows; the best is found on the hidden values."""
+
+MOST_COLUMNS = 128
+"""Tables up to this width get the linear guess: its work grows with the third power of the width."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How a missing value is filled.
+
+    Attributes
+    ----------
+    linear : the Gaussian that gives the linear guess, in the model's range; None where there is none.
+    weight : (*features), of the network's value, from 0 to 1; the rest is that of the linear guess.
+    scale : (*features), by which the network's deviations are to be multiplied.
+    quantiles : (LEVELS,), of the residuals over the scaled deviations, at levels even in [0, 1].
+    """
+
+    linear: Gaussian | None
+    weight: np.ndarray
+    scale: np.ndarray
+    quantiles: np.ndarray
+
+    @staticmethod
+    def of(
+        truth: np.ndarray, network: np.ndarray, deviation: np.ndarray, guess: np.ndarray | None, linear: Gaussian | None
+    ) -> Filling:
+        """Learn from values that were hidden, (n, *features) each, in the model's range.
+
+        Parameters
+        ----------
+        truth : the values, NaN where none was known.
+        network, deviation : what the network says of each.
+        guess, linear : the linear guess at each, and the Gaussian that it came from.
+        """
+        weight = np.ones(truth.shape[1:]) if guess is None else network_weights(truth, network, guess)
+        mean = network if guess is None else weight * network + (1 - weight) * guess
+        residuals = (truth - mean) / deviation
+        known = ~np.isnan(residuals)
+        squares, count = np.where(known, residuals, 0.0) ** 2, known.sum(axis=0)
+        typical = squares.sum() / max(1, count.sum())
+        scale = np.sqrt((squares.sum(axis=0) + PRIOR_VALUES * typical) / (count + PRIOR_VALUES))
+        scale = np.where(scale > 0, scale, 1.0)
+        scaled = (residuals / scale)[known] if known.any() else np.zeros(1)
+        # By Weibull's positions a new value lies below the quantile of level p with probability p, at any count.
+        quantiles = np.quantile(scaled, np.linspace(0, 1, LEVELS), method="weibull")
+        return Filling(linear, weight, scale.astype(np.float64), quantiles.astype(np.float64))
+
+    def mean(self, rows: np.ndarray, network: np.ndarray) -> np.ndarray:
+        """Values for the gaps of rows, given the network's, (n, *features) each, in the model's range."""
+        if self.linear is None:
+            return network
+        return self.weight * network + (1 - self.weight) * self.linear.expected(rows)
+
+    def residual(self, level: float) -> np.ndarray:
+        """The quantile of a level of the residuals, in the network's deviations, (*features)."""
+        return self.scale * np.interp(level, np.linspace(0, 1, LEVELS), self.quantiles)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As the model file holds them."""
+        of_linear = {} if self.linear is None else {"mean": self.linear.mean, "covariance": self.linear.covariance}
+        own = {"weight": self.weight, "scale": self.scale, "quantiles": self.quantiles}
+        return {f"filling/{name}": array for name, array in (own | of_linear).items()}
+
+    @staticmethod
+    def shapes(features: tuple[int, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """What :meth:`arrays` gives for samples of a shape: the shapes that each may have."""
+        own = {"filling/weight": (features,), "filling/scale": (features,), "filling/quantiles": ((LEVELS,),)}
+        is_linear = {"filling/mean": (features,), "filling/covariance": (2 * features,)}
+        return own | (is_linear if has_linear(features) else {})
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray]) -> Filling:
+        """What :meth:`arrays` gave."""
+        named = {name.removeprefix("filling/"): array.copy() for name, array in arrays.items() if "filling/" in name}
+        linear = Gaussian(named["mean"], named["covariance"]) if "mean" in named else None
+        return Filling(linear, named["weight"], named["scale"], named["quantiles"])
+
+
+def has_linear(features: tuple[int, ...]) -> bool:
+    """Whether samples of a shape get a linear guess."""
+    return len(features) == 1 and features[0] <= MOST_COLUMNS
+
+
+def network_weights(truth: np.ndarray, network: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """Of each feature the weight of the network's value, (*features): least squares, drawn towards that of all."""
+    known = ~np.isnan(truth)
+    apart = np.where(known, network - guess, 0.0)
+    along, square = (apart * np.where(known, truth - guess, 0.0)).sum(axis=0), (apart**2).sum(axis=0)
+    if square.sum() == 0:
+        return np.full(truth.shape[1:], 0.5)
+    drawn = PRIOR_VALUES * square.sum() / known.sum()
+    return ((along + drawn * along.sum() / square.sum()) / (square + drawn)).clip(0.0, 1.0)
+
+
+def best_shrinkage(linear: Gaussian, hidden: list[np.ndarray], truth: list[np.ndarray]) -> Gaussian:
+    """The Gaussian shrunk as suits values that were hidden best.
+
+    Parameters
+    ----------
+    linear : as it was fitted.
+    hidden : rows, (n, features), with values hidden.
+    truth : the hidden values, (n, features), NaN elsewhere.
+    """
+    tried = [linear.shrunk(share) for share in SHRINKAGES]
+    errors = [
+        sum(np.nansum((one.expected(rows) - values) ** 2) for rows, values in zip(hidden, truth, strict=True))
+        for one in tried
+    ]
+    return tried[int(np.argmin(errors))]

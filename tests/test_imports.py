@@ -32,9 +32,12 @@ ROAD = """
     losses
     models
     metrics
+    fidelity
+    privacy
     training
     diagnosis
     latent
+    densities
     neighbours
     clustering
     estimators

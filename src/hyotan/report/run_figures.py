@@ -216,8 +216,7 @@ def _sheet_of_samples(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     drawn = record.shown.scaled(record.estimator.sample(SAMPLES, random_state=0))
     title = say("samples.title", lang, n=SAMPLES)
     sheet = pictures.sheet(drawn, record.shown.value_range, 5, title)
-    origin = "samples.prior" if record.is_vae else "samples.gaussian"
-    return tag("figure", tag("h3", title), sheet, tag("figcaption", say(origin, lang)), class_="sheet some")
+    return tag("figure", tag("h3", title), sheet, tag("figcaption", say("samples.density", lang)), class_="sheet some")
 
 
 def _manifold(record: RunRecord, pictures: Pictures, lang: str) -> Html:
@@ -266,11 +265,10 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
     drawn = record.estimator.sample(8, random_state=0)
     names = names_of(record)[:12]
     rows = [[str(index + 1), *[shown(float(value)) for value in row[:12]]] for index, row in enumerate(drawn)]
-    origin = "samples.prior" if record.is_vae else "samples.gaussian"
     return join(
         [
             tag("h3", say("samples.rows", lang, n=len(rows))),
-            tag("p", say(origin, lang)),
+            tag("p", say("samples.density", lang)),
             table(["", *names], rows, numbers=range(1, 13), caption=say("samples.caption", lang)),
         ]
     )

@@ -27,7 +27,7 @@ EVERY = pytest.mark.parametrize("name", FAMILIES)
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, LatentEstimator]:
-    own = {**SMALL, "max_epochs": 20}
+    own = {**SMALL, "max_epochs": 10}
     return {name: family(**own).fit(IMAGES, LABELS) for name, family in FAMILIES.items()}
 
 
@@ -81,9 +81,11 @@ class TestTheDensity:
         np.testing.assert_allclose(codes.std(axis=0), drawn.std(axis=0), rtol=0.05)
 
     @EVERY
-    def test_of_two_fits_has_the_same_bits(self, fitted: dict[str, LatentEstimator], name: str) -> None:
-        again = FAMILIES[name](**SMALL, max_epochs=20).fit(IMAGES, LABELS)
-        assert np.array_equal(again.density_.means, fitted[name].density_.means)
+    def test_of_two_fits_has_the_same_bits(self, name: str) -> None:
+        rows = slice(None, 200)
+        once, again = (FAMILIES[name](**SMALL, max_epochs=1).fit(IMAGES[rows], LABELS[rows]) for _ in range(2))
+        assert np.array_equal(once.density_.means, again.density_.means)
+        assert np.array_equal(once.density_.factors, again.density_.factors)
 
 
 class TestThePrior:
@@ -140,10 +142,10 @@ class TestLabels:
     def test_without_a_row_keep_the_prior(self) -> None:
         labels = np.where(np.arange(300) < 3, 1, 0)
         cvae = CVAE(**{**SMALL, "max_epochs": 1}).fit(IMAGES[:300], labels)
+        assert not np.any(cvae.predict(IMAGES[:300]) == 1)
         rare = cvae.density_.of_group(1)
-        if len(cvae.density_.weights) and np.mean(cvae.predict(IMAGES[:300]) == 1) == 0:
-            assert np.array_equal(rare.means[0], np.zeros(2))
-        assert rare.sample(3, np.random.RandomState(0)).shape == (3, 2)
+        assert np.array_equal(rare.means, np.zeros((1, 2)))
+        assert np.array_equal(rare.factors, np.eye(2)[None])
 
     def test_are_drawn_by_their_frequency(self, fitted: dict[str, LatentEstimator]) -> None:
         cvae = fitted["cvae"]

@@ -37,6 +37,8 @@ ROWS_A_PARAMETER = 1.5
 """A component has so many rows for each of its parameters, or the mixture has fewer components."""
 STEPS, LEAST_GAIN = 30, 1e-2
 """Steps of expectation maximisation, at most, and the gain of a step, in nats a row, that makes it the last."""
+PATIENCE = 2
+"""Doublings without a gain that end the search."""
 FLOOR = 1e-6
 """Least variance of a component along any direction, as a share of the codes' mean variance."""
 _TINY = 1e-12
@@ -70,8 +72,8 @@ class Mixture:
     def fit(cls, codes: ArrayLike, random_state: int = 0) -> Mixture:
         """The mixture with as many components as rows left out of the fit bear out; of few rows, one Gaussian.
 
-        The number of components is doubled for as long as that makes rows that were held out likelier, by more than
-        chance does (two standard errors of the mean difference).
+        The number of components is doubled, until twice in a row that has made rows that were held out no likelier, or
+        not by more than chance does (two standard errors of the mean difference).
 
         Parameters
         ----------
@@ -85,17 +87,19 @@ class Mixture:
         """
         rows = _checked(codes)
         rows = rows[some_rows(len(rows), FITTED_ROWS, random_state)]
-        best = cls.single(rows.mean(axis=0), np.atleast_2d(np.cov(rows.T, bias=True)))
         order = np.random.default_rng(random_state).permutation(len(rows))
         unseen, seen = np.split(rows[order], [int(len(rows) * HELD_OUT)])
         most = min(MOST_COMPONENTS, int(len(seen) / (ROWS_A_PARAMETER * _parameters(rows.shape[1]))))
-        reached, components = best.log_density(unseen), 2
-        while components <= most:
+        best = cls.single(rows.mean(axis=0), np.atleast_2d(np.cov(rows.T, bias=True)))
+        reached, components, in_vain = best.log_density(unseen), 2, 0
+        while components <= most and in_vain < PATIENCE:
             larger = _with_components(components, seen, random_state)
             gained = larger.log_density(unseen) - reached
-            if gained.mean() <= 2 * standard_error(gained):
-                break
-            best, reached, components = larger, reached + gained, 2 * components
+            if gained.mean() > 2 * standard_error(gained):
+                best, reached, in_vain = larger, reached + gained, 0
+            else:
+                in_vain += 1
+            components *= 2
         return best
 
     @classmethod

@@ -86,8 +86,8 @@ NETWORKS = {
     "784-20-784": Network((), 20, variational=False),
     "784-400-20 VAE": Network((400,), 20, variational=True, batches=(128, 1024)),
     "784-512-256-20": Network((512, 256), 20, variational=False),
-    "conv VAE 28 × 28": Network((256,), 20, variational=True, channels=(32, 64), rows=10_240),
-    "conv VAE 64 × 64": Network((256,), 20, variational=True, channels=(32, 64), side=64, rows=2_560),
+    "conv VAE 28 × 28": Network((256,), 20, variational=True, channels=(32, 64), rows=2_560),
+    "conv VAE 64 × 64": Network((256,), 20, variational=True, channels=(32, 64), side=64, rows=640),
 }
 
 

@@ -12,6 +12,8 @@ MEASURES = {
     "stability": "The size that a study recommends, over studies with other seeds.",
     "findings": "The articles' findings on MNIST: which are reproduced, with our figures.",
     "imputation": "Missing values of six tables and of MNIST filled, beside scikit-learn's imputers.",
+    "generation": "How like MNIST's images new ones are: autoencoder and VAE, prior and density.",
+    "synthetic": "Synthetic tables: what a classifier learns from them, how like they are, and privacy.",
     "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
 }
 """Every measurement; the module of the same name holds it."""

@@ -202,6 +202,16 @@ class TestUse:
             drawn.append(np.load(vae / "samples.npy"))
         assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
 
+    def test_sample_takes_codes_from_where_it_is_told(self, vae):
+        estimator = library.load(vae / "model.hyotan")
+        for flags, how in (
+            ((), {"sampler": "density"}),
+            (("--sampler", "prior"), {"sampler": "prior"}),
+            (("--drawn",), {"drawn": True}),
+        ):
+            done("sample", vae, "-n", 5, *flags)
+            assert np.array_equal(np.load(vae / "samples.npy"), estimator.sample(5, 0, **how))
+
     def test_results_go_where_out_says(self, vae, tmp_path):
         said = done("reconstruct", vae, "-o", "mine.npy", cwd=tmp_path)
         assert said.out.splitlines() == ["mine.npy", "mine.png"]

@@ -135,6 +135,7 @@ MISTAKES = [
     mistake("decode runs/digits-ae-1 nocodes.npy", "'nocodes.npy'", ""),
     mistake("sample runs/digits-ae-1 -n 0", ("-n cannot be '0'", "at least 1"), "default, 64"),
     mistake("sample runs/digits-ae-1 -n many", "-n cannot be 'many'", "default, 64"),
+    mistake("sample runs/digits-ae-1 --sampler priors", "--sampler cannot be 'priors'", "Did you mean 'prior'?"),
     mistake("interpolate runs/digits-ae-1 --from 99", ("--from 99", "6 rows"), "0 to 5"),
     mistake("interpolate runs/digits-ae-1 --to -1", "--to cannot be '-1'", "default, 1"),
     mistake("interpolate runs/digits-ae-1 --steps 1", ("--steps cannot be '1'", "at least 2"), "default, 11"),

@@ -23,6 +23,7 @@ from hyotan.errors import DataError, DivergenceError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import CHUNK
+from hyotan.estimators.sampling import SAMPLERS
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:200] / 16).astype(np.float32)
@@ -220,16 +221,18 @@ class TestTheCode:
         assert np.array_equal(first, estimator.sample(4, random_state=np.random.RandomState(1)))
         assert not np.array_equal(first, estimator.sample(4, random_state=2))
         known = {"y": 3} if isinstance(estimator, CVAE) else {}
-        codes = estimator.sample_codes(4, random_state=1)
+        codes = estimator.sample_codes(4, random_state=1, **known)
         drawn = estimator.sample(4, random_state=1, **known)
         assert np.array_equal(drawn, estimator.inverse_transform(codes, **known))
 
-    def test_is_drawn_where_codes_are_expected(self, family: type[LatentEstimator]) -> None:
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    def test_is_drawn_where_codes_are_expected(self, family: type[LatentEstimator], sampler: str) -> None:
         estimator = fitted(family)
-        drawn = estimator.sample_codes(20_000, random_state=0)
+        drawn = estimator.sample_codes(20_000, random_state=0, sampler=sampler)
         mean, covariance = np.zeros(3), np.eye(3)
-        if not issubclass(family, VAE):  # no prior: a Gaussian fitted to the codes of the training rows
-            codes = estimator.transform(IMAGES)
+        if sampler == "density" or not issubclass(family, VAE):  # an autoencoder has no prior, but a Gaussian
+            is_vae = isinstance(estimator, VAE)
+            codes = estimator.posterior_sample(IMAGES, random_state=0)[0] if is_vae else estimator.transform(IMAGES)
             mean, covariance = codes.mean(axis=0), np.cov(codes.T)
         deviation = np.sqrt(np.diag(covariance))
         assert np.all(np.abs(drawn.mean(axis=0) - mean) < 0.15 * deviation)

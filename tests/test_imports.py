@@ -36,9 +36,12 @@ ROAD = """
     models
     metrics
     gaussian
+    fidelity
+    privacy
     training
     diagnosis
     latent
+    densities
     neighbours
     clustering
     estimators

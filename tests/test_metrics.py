@@ -263,3 +263,25 @@ class TestAnEvaluation:
         record = evaluate(Autoencoder(3, hidden_dims=(16,), max_epochs=1, random_state=0).fit(TRAIN), TEST)
         assert record.kl is None and record.likelihood is None and record.kl_per_dimension == ()
         assert record.mse_pca is None and record.mse_mean_image is None
+
+
+class TestFrechetDistance:
+    def test_is_that_of_the_matrix_square_root(self) -> None:
+        from scipy.linalg import sqrtm
+
+        random = np.random.default_rng(0)
+        a, b = random.normal(size=(300, 5)), random.normal(size=(200, 5)) @ random.normal(size=(5, 5)) + 1
+        first, second = np.cov(a.T), np.cov(b.T)
+        expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first + second - 2 * sqrtm(first @ second).real)
+        assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
+
+    def test_is_none_for_the_same_rows_and_the_shift_for_moved_ones(self) -> None:
+        a = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+        assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-5)
+        assert metrics.frechet_distance(a, a + 3) == pytest.approx(36, rel=1e-4)
+        flat = np.zeros((10, 4))
+        assert metrics.frechet_distance(flat, flat + 2) == pytest.approx(16)
+
+    def test_needs_two_rows(self) -> None:
+        with pytest.raises(DataError, match=r"A covariance needs 2 rows or more; got 1 and 5\. Pass more rows"):
+            metrics.frechet_distance(np.zeros((1, 2)), np.zeros((5, 2)))

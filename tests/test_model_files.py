@@ -106,6 +106,8 @@ def outputs(estimator: LatentEstimator, X: np.ndarray = IMAGES) -> dict[str, np.
         "in_range": estimator.in_range(X),
         "interpolate": estimator.interpolate(X[0], X[1], steps=4),
         "sample": estimator.sample(4, random_state=1),
+        "sample/prior": estimator.sample(4, random_state=1, sampler="prior", drawn=True),
+        "code_log_density": estimator.code_log_density(codes[:5]),
         "sample_codes": estimator.sample_codes(4, random_state=1),
         "score_samples": estimator.score_samples(X),
         "score": np.array(estimator.score(X)),
@@ -409,6 +411,13 @@ class TestForgedSettings:
             load(good, device="gpu")
 
 
+ONE_GAUSSIAN = {
+    "density/weights": np.ones(1),
+    "density/means": np.zeros((1, 3)),
+    "density/factors": np.eye(3)[None],
+}
+
+
 class TestForgedTensors:
     """The settings are good, the tensors are not theirs."""
 
@@ -436,6 +445,26 @@ class TestForgedTensors:
             (
                 {"codes/covariance": np.zeros((3, 4))},
                 r"tensor 'codes/covariance' is float64 \(3, 4\), expected float64 \(3,",
+            ),
+            (
+                {**ONE_GAUSSIAN, "density/means": np.zeros((1, 4)), "density/factors": np.eye(4)[None]},
+                r"the density of the codes cannot be used: it is of codes of size 4, the code has 3\.",
+            ),
+            (
+                {"density/weights": None},
+                r"the density of the codes cannot be used: expected weights, means, factors and perhaps groups; got",
+            ),
+            (
+                {
+                    "density/weights": np.full(1, 0.4),
+                    "density/means": np.zeros((1, 3)),
+                    "density/factors": np.eye(3)[None],
+                },
+                r"the density of the codes cannot be used: weights are not the shares of a mixture",
+            ),
+            (
+                {**ONE_GAUSSIAN, "density/groups": np.zeros(1, np.int64)},
+                r"the density of the codes cannot be used: its groups are not those of 0 classes\.",
             ),
             ({"history": None}, r"tensor 'history' is missing"),
             ({"history": np.zeros(5, np.uint8)}, r"tensor 'history' is not a history"),

@@ -12,6 +12,7 @@ from hyotan.data import Dataset
 from hyotan.data.stored import Array
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.sampling import DENSITY, PRIOR
 from hyotan.metrics import are_active
 from hyotan.plots import (
     Display,
@@ -99,21 +100,28 @@ def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
 
 
 def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """New samples: of the prior, or of a Gaussian on the codes."""
+    """New samples."""
     yield "samples.png", samples_display(run.estimator, 64, 0, names_of(run))
 
 
 def samples_display(
-    estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **label: Any
+    estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **how: Any
 ) -> SamplesDisplay:
-    """New samples as a figure; ``y``, where it is given, says of which label."""
+    """New samples as a figure; ``how`` is what else ``sample`` is told, such as ``y``, of which label they are."""
     shown = Shown(estimator)
     return SamplesDisplay.from_arrays(
-        shown.scaled(estimator.sample(n, random_state=random_state, **label)),
+        shown.scaled(estimator.sample(n, random_state=random_state, **how)),
         value_range=shown.value_range if shown.is_image else None,
         columns=columns_of(estimator) or columns,
-        origin="the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes",
+        origin=origin_of(estimator, how.get("sampler", DENSITY)),
     )
+
+
+def origin_of(estimator: LatentEstimator, sampler: str) -> str:
+    """Where codes come from, in words."""
+    if sampler == PRIOR:
+        return "the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes"
+    return "the density of the codes"
 
 
 def some_rows(n: int) -> np.ndarray:

@@ -199,6 +199,24 @@ def coverage(real: Float[Array, "n *features"], samples: Float[Array, "m *featur
     return float(np.mean(nearest <= radii))
 
 
+def frechet_distance(a: Float[Array, "n features"], b: Float[Array, "m features"]) -> float:
+    """Squared Fréchet distance between the Gaussians with the means and covariances of two sets of features.
+
+    0 for the same mean and covariance; in the features' squared unit.  Dowson & Landau 1982; on the features of a
+    classifier it judges samples (Heusel et al. 2017, equation 6), and its size hangs on that classifier: compare only
+    figures that share one, and of equal numbers of rows. DataError for fewer than 2 rows.
+    """
+    if min(len(a), len(b)) < 2:
+        raise DataError(f"A covariance needs 2 rows or more; got {len(a)} and {len(b)}.", "Pass more rows.")
+    means = [rows.mean(axis=0, dtype=np.float64) for rows in (a, b)]
+    first, second = (np.atleast_2d(np.cov(rows.T.astype(np.float64))) for rows in (a, b))
+    values, vectors = np.linalg.eigh(first)
+    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+    # The trace of the root of a product: the product is similar to this symmetric matrix.
+    shared = np.sqrt(np.linalg.eigvalsh(root @ second @ root).clip(min=0)).sum()
+    return float(np.square(means[0] - means[1]).sum() + np.trace(first) + np.trace(second) - 2 * shared)
+
+
 def knn_accuracy(
     train_codes: Float[Array, "n latent"],
     train_labels: Shaped[Array, " n"],

@@ -21,6 +21,7 @@ from torch.distributions import Distribution
 from hyotan.container import write
 from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array, Resident, StoredRows
+from hyotan.densities import Mixture
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
@@ -45,6 +46,7 @@ from hyotan.estimators.rows import (
     rows_of,
     split_of,
 )
+from hyotan.estimators.sampling import SamplingMixin
 from hyotan.mixed import MixedLikelihood
 from hyotan.nn import Summary, summarise
 from hyotan.noise import Hiding
@@ -58,7 +60,7 @@ from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.trainer import Trainer
 
 
-class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A model with a code, under scikit-learn's contract. The families below it say which model.
 
     Attributes
@@ -290,12 +292,23 @@ class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerM
     def _fit_codes(self, X: Array, split: Split) -> None:
         """Note where the codes of the training rows lie: mean (latent,) and covariance (latent, latent)."""
         rows = split.train[:: max(1, len(split.train) // 20_000)]
-        size = chunk_rows(X.shape[1:])
-        parts = [self._encode(X[rows[start : start + size]]) for start in range(0, len(rows), size)]
-        codes = np.concatenate(parts).astype(np.float64)
+        codes = self._of_places(self._encode, X, rows).astype(np.float64)
         self.code_mean_ = codes.mean(axis=0)
         centred = codes - self.code_mean_
         self.code_covariance_ = centred.T @ centred / len(codes)
+        self.density_ = self._fit_density(X, rows, codes)
+
+    def _of_places(self, compute: Callable[[Array], np.ndarray], X: Array, places: np.ndarray) -> np.ndarray:
+        """A function of rows, of those at some places in X, (n,), read a part at a time."""
+        size = chunk_rows(X.shape[1:])
+        return np.concatenate([compute(X[places[at : at + size]]) for at in range(0, len(places), size)])
+
+    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
+        """The density from which codes are drawn, of some training rows: their places in X, (n,), and their codes."""
+        return Mixture.fit(codes)
+
+    def _prior(self) -> Mixture:
+        return Mixture.single(self.code_mean_, self.code_covariance_)
 
     # -- using -------------------------------------------------------------------------------------------------------
 
@@ -390,40 +403,6 @@ class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerM
         share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
         return self.inverse_transform((1 - share) * start + share * end)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New samples: the likelihood's mean at codes drawn from :meth:`sample_codes`.
-
-        Rows of a table with several kinds of columns are drawn from the likelihood: a mean has no category.
-
-        Parameters
-        ----------
-        n_samples : how many.
-        random_state : int, RandomState or None.
-
-        Returns
-        -------
-        (n_samples, *features), in the data's own units.
-        """
-        random = check_random_state(random_state)
-        codes = self.sample_codes(n_samples, random)
-        if not isinstance(self.scaling_, TableScaling):
-            return self.inverse_transform(codes)
-        return self._to_data(self._drawn_rows(codes, int(random.randint(2**31))))
-
-    def _drawn_rows(self, codes: np.ndarray, seed: int) -> np.ndarray:
-        """Rows drawn from p(x|z) at codes, (n, *features), in the model's range."""
-        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []):
-            torch.manual_seed(seed)
-            return self._batched(lambda z: self._decoded(z).sample(), codes)
-
-    def sample_codes(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Codes from a Gaussian with the mean and covariance of the training codes, (n_samples, latent_dim)."""
-        check_is_fitted(self)
-        random = check_random_state(random_state)
-        size = check_count("n_samples", n_samples)
-        codes = random.multivariate_normal(self.code_mean_, self.code_covariance_, size=size, check_valid="ignore")
-        return codes.astype(np.float32)
-
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """log p(x | code of x), (n,), in nats on the model's range: higher is more like the training data."""
         return self._batched(self._log_likelihood, self._scaled(X))
@@ -498,7 +477,7 @@ class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerM
         }
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
-        """What the model file holds: weights, scaling, where the codes lie, the history as JSON bytes."""
+        """What the model file holds: weights, scaling, where the codes lie, their density, the history as JSON."""
         return to_arrays(self.model_.state_dict(), "model") | {
             "scaling/offset": self.scaling_.offset,
             "scaling/factor": self.scaling_.factor,
@@ -507,6 +486,7 @@ class LatentEstimator(ImputesGaps, ClassNamePrefixFeaturesOutMixin, TransformerM
             "history": json_array(self.history_),
             **({"table/schema": self.scaling_.schema_array()} if isinstance(self.scaling_, TableScaling) else {}),
             **(self.filling_.arrays() if self.has_gaps_ else {}),
+            **{f"density/{name}": array for name, array in self.density_.to_arrays().items()},
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------

@@ -15,18 +15,22 @@ from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-mo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from hyotan.data.stored import Resident
+from hyotan.data.stored import Array, Resident
+from hyotan.densities import FITTED_ROWS, Mixture, merged
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_classifier, build_labelled_networks
 from hyotan.estimators.inputs import check_codes, check_count
 from hyotan.estimators.labels import UNKNOWN, asked_rows, find_classes, hide_labels, read_labels
-from hyotan.estimators.rows import Split, dynamically_binarised
+from hyotan.estimators.rows import ScaledRows, Split, dynamically_binarised
+from hyotan.estimators.sampling import DENSITY
 from hyotan.estimators.vae import VAE
+from hyotan.metrics import some_rows
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.vae import VARIANCES
 from hyotan.neighbours import neighbour_graph, principal_components, spread_labels
 from hyotan.parameters import CVAE as KIND
+from hyotan.tabular import TableScaling
 from hyotan.training.callbacks import Callback
 from hyotan.training.rows import Rows
 
@@ -256,13 +260,15 @@ class CVAE(VAE):
         """
         rows = self._scaled(X)
         given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
+        return self._posterior_draws(rows, given, n_samples, random_state)
 
+    def _posterior_draws(self, rows: ScaledRows, classes: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
         def of(part: str) -> np.ndarray:
             def compute(x: Tensor, classes: Tensor) -> Tensor:
                 posterior = self.model_.posterior(x, self.model_.label_of(x, classes))
                 return getattr(posterior.base_dist, part)
 
-            return self._batched(compute, rows, given)
+            return self._batched(compute, rows, classes)
 
         return self._drawn(of("loc"), of("scale"), n_samples, random_state)
 
@@ -298,8 +304,16 @@ class CVAE(VAE):
         first, last = self._batched(self.model_.code, rows, given if y is not None else self._predicted(rows))
         return self._decode((1 - share) * first + share * last, (1 - share) * start + share * end)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
-        """New samples: the likelihood's mean at codes drawn from the prior, (n_samples, *features).
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        y: Any = None,
+        *,
+        sampler: str = DENSITY,
+        drawn: bool | None = None,
+    ) -> np.ndarray:
+        """New samples: the likelihood's mean at codes from :meth:`sample_codes`, (n_samples, *features).
 
         Parameters
         ----------
@@ -307,16 +321,36 @@ class CVAE(VAE):
         random_state : int, RandomState or None.
         y : (n_samples,) labels, or one for all; by default drawn by their frequency
             (with ``unlabelled_rows="zero"``, a zero embedding).
+        sampler : where the codes come from, as for :meth:`sample_codes`.
+        drawn : draw each sample from the likelihood p(x|z, y) instead of giving its mean.
         """
-        random = check_random_state(random_state)
-        codes = self.sample_codes(n_samples, random)
-        if y is not None:
-            return self._decode(codes, self._labels(y, len(codes)))
-        if self.model_.classifier is None:
-            return self.inverse_transform(codes)
-        prior = self.model_.log_prior.double().exp().cpu().numpy()
-        drawn = random.choice(len(prior), len(codes), p=prior / prior.sum())
-        return self._decode(codes, np.eye(len(prior), dtype=np.float32)[drawn])
+        check_is_fitted(self)
+        random, n = check_random_state(random_state), check_count("n_samples", n_samples)
+        classes = self._drawn_classes(n, random) if y is None else self._classes(y, n)
+        codes = self._codes_of_classes(classes, random, sampler)
+        unnamed = self.model_.classifier is None and y is None
+        given = (codes,) if unnamed else (codes, self._one_hot(classes))
+        if isinstance(self.scaling_, TableScaling) if drawn is None else drawn:
+            return self._likelihood_draws(self.model_.decode, random, *given)
+        return self.inverse_transform(codes) if unnamed else self._decode(*given)
+
+    def sample_codes(
+        self, n_samples: int = 1, random_state: Any = None, y: Any = None, *, sampler: str = DENSITY
+    ) -> np.ndarray:
+        """New codes, (n_samples, latent_dim), float32.
+
+        Parameters
+        ----------
+        n_samples : how many.
+        random_state : int, RandomState or None.
+        y : (n_samples,) labels, or one for all, whose codes these are to be; by default of all, by their frequency.
+        sampler : ``density``, a mixture of Gaussians a class, fitted to the codes of the training rows; or ``prior``,
+            N(0, I) for every class.
+        """
+        check_is_fitted(self)
+        random, n = check_random_state(random_state), check_count("n_samples", n_samples)
+        classes = self._drawn_classes(n, random) if y is None else self._classes(y, n)
+        return self._codes_of_classes(classes, random, sampler)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -325,8 +359,39 @@ class CVAE(VAE):
 
     def _labels(self, y: Any, n: int) -> np.ndarray:
         """Labels as rows of zeros and ones, (n, classes); all zero for none."""
-        classes = self._classes(y, n)
+        return self._one_hot(self._classes(y, n))
+
+    def _one_hot(self, classes: np.ndarray) -> np.ndarray:
         return np.eye(len(self.classes_) + 1, len(self.classes_), dtype=np.float32)[classes]
+
+    def _drawn_classes(self, n: int, random: np.random.RandomState) -> np.ndarray:
+        """Classes by their frequency, (n,)."""
+        prior = self._class_shares()
+        return random.choice(len(prior), n, p=prior)
+
+    def _class_shares(self) -> np.ndarray:
+        prior = self.model_.log_prior.double().exp().cpu().numpy()
+        return prior / prior.sum()
+
+    def _codes_of_classes(self, classes: np.ndarray, random: np.random.RandomState, sampler: str) -> np.ndarray:
+        """A code for each class, (n, latent), float32; of no class, one of any."""
+        source = self._source_of_codes(sampler)
+        if source.groups is None:
+            return source.sample(len(classes), random).astype(np.float32)
+        codes = np.empty((len(classes), self.model_code_size), dtype=np.float32)
+        for kind in np.unique(classes):
+            own = classes == kind
+            codes[own] = (source if kind == UNKNOWN else source.of_group(kind)).sample(int(own.sum()), random)
+        return codes
+
+    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
+        """A mixture for each class: the code is what the label does not say, but nothing makes it the same for all."""
+        rows = ScaledRows(X[places[some_rows(len(places), FITTED_ROWS)]], self._to_model)
+        classes = self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
+        drawn = self._posterior_draws(rows, classes, 1, 0)[0]
+        of_class = (drawn[classes == kind] for kind in range(len(self.classes_)))
+        mixtures = [Mixture.fit(codes) if len(codes) > codes.shape[1] else self._prior() for codes in of_class]
+        return merged(mixtures, self._class_shares())
 
     def _predicted(self, rows: np.ndarray) -> np.ndarray:
         if self.model_.classifier is None:

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from hyotan.container import Contents, read
+from hyotan.densities import Mixture
 from hyotan.distributions import LIKELIHOODS
-from hyotan.errors import ModelFileError, SettingsError
+from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
@@ -35,6 +36,10 @@ ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
     family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE, CVAE)
 }
 """The closed list of kinds that a model file can name."""
+
+
+DENSITY = "density/"
+"""Before the names of a density's tensors."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ def from_contents(
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
+    estimator.density_ = _density(estimator, arrays, source)
     estimator.history_ = _history(arrays["history"], source)
     if saved.has_gaps:
         estimator.filling_ = Filling.from_arrays(arrays)
@@ -201,7 +207,7 @@ def _check_arrays(
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)
     for name in arrays:
-        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith("model/"):
+        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith(("model/", DENSITY)):
             raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a model file?")
     for name, allowed in shapes.items():
         array = arrays[name]
@@ -211,6 +217,26 @@ def _check_arrays(
                 f"{source}: tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
                 "The file belongs to another network.",
             )
+
+
+def _density(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], source: str) -> Mixture:
+    """The density of the codes; of a file from before there were such, what its model sampled from then."""
+    own = {name.removeprefix(DENSITY): array for name, array in arrays.items() if name.startswith(DENSITY)}
+    if not own:
+        return estimator._prior()
+    try:
+        density = Mixture.from_arrays(own)
+        if (size := density.means.shape[1]) != estimator.model_code_size:
+            raise DataError(f"it is of codes of size {size}, the code has {estimator.model_code_size}.")
+        kinds = len(vars(estimator).get("classes_", ()))
+        if density.groups is not None and not np.array_equal(np.unique(density.groups), np.arange(kinds)):
+            raise DataError(f"its groups are not those of {kinds} classes.")
+    except DataError as error:
+        raise ModelFileError(
+            f"{source}: the density of the codes cannot be used: {error.message}",
+            "The file belongs to another network.",
+        ) from error
+    return density
 
 
 def _history(array: np.ndarray, source: str) -> list[dict[str, Any]]:

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from hyotan.data.stored import Array
+from hyotan.densities import FITTED_ROWS, Mixture
 from hyotan.distributions import Likelihood
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count
 from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, ScaledRows, padded_chunks
 from hyotan.losses import iwae_bound
+from hyotan.metrics import some_rows
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.parameters import VAE as KIND
@@ -156,13 +158,6 @@ class VAE(LatentEstimator):
         self.callbacks = callbacks
         self.verbose = verbose
 
-    def sample_codes(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Codes from the prior N(0, I), (n_samples, latent_dim)."""
-        check_is_fitted(self)
-        shape = (check_count("n_samples", n_samples), self.model_code_size)
-        draws = check_random_state(random_state).standard_normal(shape)
-        return draws.astype(np.float32)
-
     def posterior_sample(self, X: ArrayLike, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Codes drawn from q(z|x), (n_samples, n, latent_dim).
 
@@ -172,10 +167,8 @@ class VAE(LatentEstimator):
         n_samples : draws a row.
         random_state : int, RandomState or None.
         """
-        rows = self._scaled(X)
-        mean = self._batched(self.model_.code, rows)
-        deviation = self._batched(lambda x: self.model_.posterior(x).base_dist.scale, rows)
-        return self._drawn(mean, deviation, n_samples, random_state)
+        rows = self._checked(X)
+        return self._drawn(self._encode(rows), self._deviations(rows), n_samples, random_state)
 
     @staticmethod
     def _drawn(mean: np.ndarray, deviation: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
@@ -280,6 +273,19 @@ class VAE(LatentEstimator):
                 by_row = torch.cat(weights).t().contiguous()
                 parts.append(iwae_bound(by_row.t())[:n].cpu().numpy())
         return np.concatenate(parts)
+
+    def _deviations(self, X: Array) -> np.ndarray:
+        """Standard deviations of the posteriors, (n, latent)."""
+        return self._batched(lambda x: self.model_.posterior(x).base_dist.scale, ScaledRows(X, self._to_model))
+
+    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
+        # The decoder has learned from codes drawn from the posteriors, not from their means.
+        some = some_rows(len(places), FITTED_ROWS)
+        deviations = self._of_places(self._deviations, X, places[some])
+        return Mixture.fit(self._drawn(codes[some], deviations, 1, 0)[0])
+
+    def _prior(self) -> Mixture:
+        return Mixture(np.ones(1), np.zeros((1, self.model_code_size)), np.eye(self.model_code_size)[None])
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]

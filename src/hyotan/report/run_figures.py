@@ -225,8 +225,7 @@ def _sheet_of_samples(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     drawn = record.shown.scaled(record.estimator.sample(SAMPLES, random_state=0))
     title = say("samples.title", lang, n=SAMPLES)
     sheet = pictures.sheet(drawn, record.shown.value_range, 5, title)
-    origin = "samples.prior" if record.is_vae else "samples.gaussian"
-    return tag("figure", tag("h3", title), sheet, tag("figcaption", say(origin, lang)), class_="sheet some")
+    return tag("figure", tag("h3", title), sheet, tag("figcaption", say("samples.density", lang)), class_="sheet some")
 
 
 def _manifold(record: RunRecord, pictures: Pictures, lang: str) -> Html:
@@ -284,11 +283,10 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
     else:
         names, values = names_of(record)[:12], drawn[:, :12].tolist()
     rows = [[str(index + 1), *[_cell(value) for value in row]] for index, row in enumerate(values)]
-    origin = "samples.prior" if record.is_vae else "samples.gaussian"
     return join(
         [
             tag("h3", say("samples.rows", lang, n=len(rows))),
-            tag("p", say(origin, lang)),
+            tag("p", say("samples.density", lang)),
             table(["", *names], rows, numbers=range(1, 13), caption=say("samples.caption", lang)),
         ]
     )

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from hyotan import metrics
 from hyotan.clustering import RUNS, kmeans_runs
 from hyotan.data import Dataset
+from hyotan.densities import FITTED_ROWS, Mixture
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import split_rows
 from hyotan.evaluation import BASELINE_ROWS, Evaluation, as_trained, evaluate
@@ -197,11 +198,13 @@ class PrincipalCode:
     estimator : whose range it is.
     pca : scikit-learn's, fitted with as many components at least.
     size : components used.
+    density : fitted to the training rows' coordinates, as models fit one to their codes.
     """
 
     estimator: LatentEstimator
     pca: Any
     size: int
+    density: Mixture
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """Rows in the model's range."""
@@ -226,9 +229,8 @@ class PrincipalCode:
         return decoded(linear_walk(self.encode(starts), self.encode(ends), steps), self.decode)
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """From the Gaussian that the components describe."""
-        deviations = np.sqrt(self.pca.explained_variance_[: self.size])
-        return self.decode(np.random.default_rng(seed).standard_normal((n, len(deviations))) * deviations)
+        """From the density of the coordinates."""
+        return self.decode(self.density.sample(n, np.random.RandomState(seed)))
 
     def _coordinates(self, rows: np.ndarray) -> np.ndarray:
         return self.pca.transform(_flat(rows))[:, : self.size]
@@ -317,9 +319,12 @@ def baselines(estimator: LatentEstimator, sizes: Sequence[int], parts: Parts, re
 
     raw = Judge.of(Features(estimator), parts, seed)
     yield cell(MEAN, 0, _each_part(parts, lambda rows, runs: (_of_mean(raw.errors_of_mean(rows)), {})))
-    fitted = metrics.fit_pca(_flat(estimator.in_range(parts.train.X)), max(sizes), seed)
+    flat = _flat(estimator.in_range(parts.train.X))
+    fitted = metrics.fit_pca(flat, max(sizes), seed)
+    coordinates = fitted.transform(flat[metrics.some_rows(len(flat), FITTED_ROWS)])
     for size in sizes:
-        yield cell(PCA, size, _measured(PrincipalCode(estimator, fitted, size), parts, seed))
+        density = Mixture.fit(coordinates[:, :size])
+        yield cell(PCA, size, _measured(PrincipalCode(estimator, fitted, size, density), parts, seed))
     yield cell(RAW, features, _each_part(parts, raw.by_label))
 
 

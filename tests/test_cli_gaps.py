@@ -64,7 +64,7 @@ def test_the_runs_own_test_rows_are_filled_where_no_source_is_named(trained: tup
 
 def test_such_a_run_is_evaluated_and_used_like_any_other(trained: tuple[Path, Path]) -> None:
     run, table = trained
-    assert np.isfinite(done("evaluate", run, "--json").record["test"]["mse"])
+    assert np.isfinite(done("evaluate", run, "--json").record["metrics"]["mse"])
     for command in ("encode", "reconstruct", "score"):
         done(command, run, table)
 

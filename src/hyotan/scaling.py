@@ -98,7 +98,8 @@ def ends(X: Rows, axis: int | None = None) -> tuple[Any, Any]:
     NaN alone for a feature that has no value.
     """
     low, high = X.min(axis=axis), X.max(axis=axis)
-    if not np.isnan(low).any():  # NaN comes through a minimum: rows without gaps are gone through once for each end
+    # NaN comes through a minimum: rows without gaps are gone through once for each end.
+    if not isinstance(X, np.ndarray) or not np.isnan(low).any():
         return low, high
     return np.fmin.reduce(X, axis=axis), np.fmax.reduce(X, axis=axis)
 

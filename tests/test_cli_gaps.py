@@ -64,7 +64,7 @@ def test_the_runs_own_test_rows_are_filled_where_no_source_is_named(trained: tup
 
 def test_such_a_run_is_evaluated_and_used_like_any_other(trained: tuple[Path, Path]) -> None:
     run, table = trained
-    assert np.isfinite(done("evaluate", run, "--json").record["metrics"]["mse"])
+    assert np.isfinite(done("evaluate", run, "--json").record["metrics"]["test"]["mse"])
     for command in ("encode", "reconstruct", "score"):
         done(command, run, table)
 
@@ -88,3 +88,10 @@ def test_arrays_can_have_gaps_too(tmp_path: Path, rows: np.ndarray) -> None:
         assert hyotan("info", tmp_path / name).code == 2
         said = hyotan("fit", tmp_path / name, "--missing", "mean", cwd=tmp_path)
         assert said.code == 2 and "the gaps of an array can be kept" in said.err
+
+
+def test_its_report_counts_what_is_observed(trained: tuple[Path, Path]) -> None:
+    run, _ = trained
+    done("report", run)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "gaps were kept" in page and ">nan<" not in page.lower()

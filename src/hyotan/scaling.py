@@ -151,10 +151,10 @@ def _moments(X: Rows) -> tuple[np.ndarray, np.ndarray]:
         return X.moments
     rows = X.astype(np.float64, copy=False)
     mean = rows.mean(axis=0)
-    return (mean, rows.std(axis=0)) if np.isfinite(mean).all() else _observed_moments(rows)
+    return (mean, rows.std(axis=0)) if np.isfinite(mean).all() else observed_moments(rows)
 
 
-def _observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature's observed values; 0 and 0 of one that has none."""
     observed = ~np.isnan(rows)
     count = np.maximum(observed.sum(axis=0), 1)

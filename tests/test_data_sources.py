@@ -70,7 +70,7 @@ def test_an_unknown_ending_lists_what_can_be_read(here: Path) -> None:
         ("digits", {"size": (9, 9)}, "'size' cannot be applied to the set 'digits'.*--limit"),
         ("data/faces.npy", {"label": "a"}, r"'label' cannot be applied to data/faces\.npy \(a numpy array\)"),
         ("data", {"missing": "drop"}, "'missing' cannot be applied to data .*--size --limit"),
-        ("digits", {"missing": "dorp"}, "missing is one of error, drop, mean; got 'dorp'. Did you mean 'drop'?"),
+        ("digits", {"missing": "dorp"}, "missing is one of error, drop, mean, keep; got 'dorp'. Did you mean 'drop'?"),
         ("digits", {"limit": 0}, "limit must be at least 1 row; got 0"),
         ("data", {"size": (0, 4)}, r"size is a height and a width in pixels; got \(0, 4\)"),
         ("data", {"size": (4,)}, r"size is a height and a width in pixels; got \(4,\)"),

@@ -24,6 +24,7 @@ from hyotan.data import load
 
 SETS = ("2_annthyroid", "4_breastw", "6_cardio", "12_fault", "14_glass", "18_Ionosphere")
 OTHERS = ("20_letter", "28_pendigits", "30_satellite", "38_thyroid", "40_vowels", "42_WBC", "44_Wilt", "46_WPBC")
+MNIST = "mnist"
 REMOVED, LEVEL = 0.3, 0.9
 NEAREST = 50
 """Columns that the iterative imputer looks at for each column of MNIST, the most correlated ones."""
@@ -32,21 +33,20 @@ NEAREST = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--seeds", type=int, default=3, help="how many times values are removed from each table")
-    parser.add_argument("--rows", type=int, default=5000, help="rows of MNIST; 0 leaves it out")
+    parser.add_argument("--rows", type=int, default=2000, help="rows of MNIST")
     parser.add_argument("--development", action="store_true", help="the tables on which settings were chosen")
-    parser.add_argument("--sets", nargs="+", help="tables by name")
+    parser.add_argument("--sets", nargs="+", help="tables by name, and mnist")
     parser.add_argument("--skip", nargs="*", default=[], help="imputers to leave out")
 
 
 def measure(arguments: argparse.Namespace) -> None:
     """Remove, fill, compare."""
     results: list[dict[str, float]] = []
-    for name in arguments.sets or (OTHERS if arguments.development else SETS):
-        whole = read_table(name)
-        found = [compared(name, whole, seed, arguments.skip) for seed in range(arguments.seeds)]
-        results.append(averaged(name, found))
-    if arguments.rows and not arguments.development and not arguments.sets:
-        results.append(averaged("mnist", [compared("mnist", read_mnist(arguments.rows), 0, arguments.skip, NEAREST)]))
+    for name in arguments.sets or (OTHERS if arguments.development else (*SETS, MNIST)):
+        is_table = name != MNIST
+        whole, nearest = (read_table(name), None) if is_table else (read_mnist(arguments.rows), NEAREST)
+        seeds = range(arguments.seeds if is_table else 1)
+        results.append(averaged(name, [compared(name, whole, seed, arguments.skip, nearest) for seed in seeds]))
     averaged("mean over sets", results)
 
 
@@ -79,11 +79,18 @@ def baselines(nearest: int | None) -> Mapping[str, Callable[[], Any]]:
 
 
 def compared(name: str, whole: np.ndarray, seed: int, skip: list[str], nearest: int | None = None) -> dict[str, float]:
-    """Root mean squared errors on the values removed, by imputer, and the share of them inside their intervals."""
+    """Root mean squared errors on the values removed, by imputer, and the share of them inside their intervals.
+
+    Parameters
+    ----------
+    name, whole : the set, (n, columns).
+    seed : of what is removed, and of our model.
+    skip : imputers to leave out.
+    nearest : columns that the iterative imputer looks at; None for all.
+    """
     missing = np.random.default_rng(seed).random(whole.shape) < REMOVED
+    missing[0] &= ~missing.all(axis=0)  # of each column something is left
     X = np.where(missing, np.nan, whole)
-    never = np.isnan(X).all(axis=0)
-    X[0, never], missing[0, never] = whole[0, never], False
     found: dict[str, float] = {}
     for imputer, make in baselines(nearest).items():
         if imputer not in skip:

@@ -76,6 +76,8 @@ def test_mistakes_are_answered(trained: tuple[Path, Path], tmp_path: Path) -> No
     assert said.code == 2 and "has not learned to fill any" in said.err and "--gaps always" in said.err
     said = hyotan("fit", table, "--missing", "error", cwd=tmp_path)
     assert said.code == 2 and "--missing keep" in said.err
+    said = hyotan("study", table, "--missing", "keep", cwd=tmp_path)
+    assert said.code == 2 and "a study compares models with PCA, which needs all of them" in said.err
     said = hyotan("impute", run, table, "--level", "2")
     assert said.code == 2 and "--level cannot be '2'" in said.err
 
@@ -88,3 +90,10 @@ def test_arrays_can_have_gaps_too(tmp_path: Path, rows: np.ndarray) -> None:
         assert hyotan("info", tmp_path / name).code == 0
         said = hyotan("fit", tmp_path / name, "--missing", "mean", cwd=tmp_path)
         assert said.code == 2 and "the gaps of an array can be kept" in said.err
+
+
+def test_its_report_counts_what_is_observed(trained: tuple[Path, Path]) -> None:
+    run, _ = trained
+    done("report", run)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "gaps were kept" in page and ">nan<" not in page.lower()

@@ -218,9 +218,10 @@ def test_no_column_left_is_refused(write: Writer) -> None:
 # --- gaps
 
 
-def test_gaps_are_counted_by_column_with_the_two_ways_out(write: Writer) -> None:
+def test_gaps_are_counted_by_column_with_the_ways_out(write: Writer) -> None:
     with pytest.raises(DataError, match=r"2 values missing in 2 of 4 rows: 'length' \(1\), 'mass' \(1\)\.") as caught:
         load(write(BIRDS), label="species", ignore=["island", "sex"], missing="error")
+    assert "--missing keep" in caught.value.fix
     assert "--missing drop" in caught.value.fix
     assert "--missing mean" in caught.value.fix
     assert "missing='keep'" in caught.value.fix
@@ -236,6 +237,13 @@ def test_filling_takes_the_mean_of_what_is_there(write: Writer) -> None:
     dataset = load(write("a,b\n1,2\nNA,4\n5,nan\n"), missing="mean")
     assert dataset.X.tolist() == [[1, 2], [3, 4], [5, 3]]
     assert dataset.notes == ("The column's mean was filled in for 2 missing values in 'a', 'b' (--missing mean).",)
+
+
+def test_gaps_can_be_kept(write: Writer) -> None:
+    dataset = load(write("a,b\n1,2\nNA,4\n5,nan\n"), missing="keep")
+    np.testing.assert_array_equal(dataset.X, np.array([[1, 2], [np.nan, 4], [5, np.nan]], dtype=np.float32))
+    told = "2 missing values in 'a', 'b'; the model learns from those that are there (--missing keep)."
+    assert dataset.X.dtype == np.float32 and dataset.notes == (told,) and "1..5" in dataset.describe()
 
 
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "null", "n/a", "None", "?", '""'])

@@ -71,6 +71,13 @@ def test_columns_that_repeat_each_other_and_constants_are_no_obstacle() -> None:
     np.testing.assert_allclose(filled[:, 6], 7.0)
 
 
+def test_a_column_that_is_never_observed_spoils_no_other() -> None:
+    rows = np.column_stack([HOLED, np.full(len(HOLED), np.nan)])
+    filled = Gaussian.of(rows).expected(rows)
+    np.testing.assert_allclose(filled[:, :5], Gaussian.of(HOLED).expected(HOLED), atol=1e-6)
+    assert np.isfinite(filled).all()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_shrinking_takes_covariances_and_leaves_variances(share: float) -> None:
     shrunk = Gaussian(MEAN, COVARIANCE).shrunk(share).covariance

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
+from hyotan.scaling import observed_moments
+
 ITERATIONS = 30
 """Steps of expectation maximisation, at most."""
 
@@ -44,13 +46,10 @@ class Gaussian:
 
     @staticmethod
     def of(rows: Float[Array, "n features"]) -> Gaussian:
-        """The Gaussian under which the observed values of rows, NaN where there is none, are most likely.
-
-        Every column has an observed value.
-        """
+        """The Gaussian under which the observed values of rows, NaN where there is none, are most likely."""
         rows = rows.astype(np.float64)
-        mean = np.nanmean(rows, axis=0)
-        found = Gaussian(mean, np.diag(np.nanvar(rows, axis=0)))
+        mean, deviation = observed_moments(rows)
+        found = Gaussian(mean, np.diag(deviation**2))
         for _ in range(ITERATIONS):
             before, found = found, found._improved(rows)
             change = np.abs(found.covariance - before.covariance).max()

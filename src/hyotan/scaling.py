@@ -100,7 +100,8 @@ def ends(X: Rows, axis: int | None = None) -> tuple[Any, Any]:
     NaN alone for a feature that has no value.
     """
     low, high = X.min(axis=axis), X.max(axis=axis)
-    if not np.isnan(low).any():  # NaN comes through a minimum: rows without gaps are gone through once for each end
+    # NaN comes through a minimum: rows without gaps are gone through once for each end.
+    if not isinstance(X, np.ndarray) or not np.isnan(low).any():
         return low, high
     return np.fmin.reduce(X, axis=axis), np.fmax.reduce(X, axis=axis)
 
@@ -154,10 +155,10 @@ def _moments(X: Rows) -> tuple[np.ndarray, np.ndarray]:
         return X.moments
     rows = X.astype(np.float64, copy=False)
     mean = rows.mean(axis=0)
-    return (mean, rows.std(axis=0)) if np.isfinite(mean).all() else _observed_moments(rows)
+    return (mean, rows.std(axis=0)) if np.isfinite(mean).all() else observed_moments(rows)
 
 
-def _observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature's observed values; 0 and 0 of one that has none."""
     observed = ~np.isnan(rows)
     count = np.maximum(observed.sum(axis=0), 1)

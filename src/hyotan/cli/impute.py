@@ -64,7 +64,7 @@ def impute(
     written = {"": used.estimator.impute(X)}
     if intervals:
         written["-low"], written["-high"] = used.estimator.impute_intervals(X, level)
-    if samples is not None:
+    if samples is not None and isinstance(used.estimator, VAE):
         drawn = used.estimator.impute_samples(X, samples, random_state)
         written |= {f"-{number}": rows for number, rows in enumerate(drawn, start=1)}
     files = [write_rows(path.with_stem(path.stem + ending), rows, names) for ending, rows in written.items()]

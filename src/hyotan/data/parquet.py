@@ -15,6 +15,7 @@ from hyotan.data import tables
 from hyotan.data.dataset import Dataset
 from hyotan.data.decoded import Decoded, key_of
 from hyotan.data.request import Request
+from hyotan.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -309,7 +309,7 @@ def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequen
     raise DataError(
         f"{counted(sum(counts), 'value')} missing in {holed_rows:,} of {counted(rows, 'row')}: {shown}.",
         "Learn from them as they are with --missing keep, leave those rows out with --missing drop, or fill in the "
-        "column's mean with --missing mean (in Python: missing='keep', 'drop' or 'mean').",
+        "column's mean with --missing mean (in Python: missing='keep', missing='drop' or missing='mean').",
     )
 
 

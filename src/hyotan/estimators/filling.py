@@ -86,9 +86,10 @@ class Filling:
     @staticmethod
     def shapes(features: tuple[int, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
         """What :meth:`arrays` gives for samples of a shape: the shapes that each may have."""
-        own = {"filling/weight": (features,), "filling/scale": (features,), "filling/quantiles": ((LEVELS,),)}
-        is_linear = {"filling/mean": (features,), "filling/covariance": (2 * features,)}
-        return own | (is_linear if has_linear(features) else {})
+        allowed = {"filling/weight": features, "filling/scale": features, "filling/quantiles": (LEVELS,)}
+        if has_linear(features):
+            allowed |= {"filling/mean": features, "filling/covariance": 2 * features}
+        return {name: (shape,) for name, shape in allowed.items()}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Filling:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags  # pyrefly: ignore[missing-module-attribute]
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data  # pyrefly: ignore[missing-module-attribute]
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
@@ -47,6 +47,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     (False, (100, 4))
     """
 
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     def __init__(
         self,
         estimator: LatentEstimator | None = None,
@@ -81,7 +84,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         filled = self.estimator_.impute(rows)
         if self.indicator_ is None:
             return filled
-        return np.hstack([filled, self.indicator_.transform(rows).astype(filled.dtype)])
+        return np.hstack([filled, np.asarray(self.indicator_.transform(rows), dtype=filled.dtype)])
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """The columns' names, (features out,): those of ``fit``, or x0, x1, …"""

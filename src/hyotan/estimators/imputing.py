@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,9 +48,7 @@ class ImputesGaps:
     filling_: Filling
     scaling_: Scaling | TableScaling
     feature_shape_: tuple[int, ...]
-    device_: torch.device
-    _to_model: Callable[[np.ndarray], np.ndarray]
-    _checked: Callable[[ArrayLike], Array]
+    device_: Any
 
     def impute(self, X: ArrayLike) -> np.ndarray:
         """X with its gaps filled by the values expected there, (n, *features), in the data's own units.
@@ -99,6 +96,12 @@ class ImputesGaps:
         return self._filled(rows, scaled, low), self._filled(rows, scaled, high)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _checked(self, X: ArrayLike) -> Array:
+        raise NotImplementedError
+
+    def _to_model(self, X: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of every value of x given those that are observed, (batch, *features) each."""
@@ -160,7 +163,7 @@ class ImputesGaps:
             guess = np.where(fold == 0, linear.expected(hidden[0]), 0.0)
             for number in range(1, folds):
                 guess[fold == number] = linear.expected(hidden[number])[fold == number]
-        self.filling_ = Filling.of(known, *found, guess, linear)
+        self.filling_ = Filling.of(known, found[0], found[1], guess, linear)
 
     def _fit_linear(self, X: Array, split: Split) -> Gaussian:
         places = split.train[:]

@@ -110,8 +110,14 @@ class RunRecord:
 
     @cached_property
     def pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """Those rows and their reconstructions, (n, *features) each, in the model's range."""
+        """Those rows, NaN at their gaps, and their reconstructions, (n, *features) each, in the model's range."""
         return self.estimator.reconstruct_in_range(as_trained(self.estimator, self.rows.X, 0))
+
+    @cached_property
+    def pair_drawn(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same as pictures: what is not observed is drawn as the model has it."""
+        before, after = self.pair
+        return np.where(np.isnan(before), after, before), after
 
     @cached_property
     def errors(self) -> np.ndarray:

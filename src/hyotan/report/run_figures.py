@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
 from hyotan.gallery import columns_of, manifold_steps
+from hyotan.metrics import observed_mean
 from hyotan.plots.canvas import ERROR, tidy
 from hyotan.plots.manifold import ManifoldDisplay, central_limits
 from hyotan.plots.pictures import gap_of, to_rgb
@@ -22,6 +23,7 @@ from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.pictures import Pictures
 from hyotan.report.run import RunRecord
+from hyotan.scaling import ends
 from hyotan.words import aligned, say, shown
 
 AT_RANDOM, BEST, WORST = 6, 3, 3
@@ -103,7 +105,7 @@ def _images(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     order = np.argsort(record.errors, kind="stable")
     random = np.random.default_rng(0).permutation(len(order))[:AT_RANDOM]
     groups = [("pictures.random", random), ("pictures.best", order[:BEST]), ("pictures.worst", order[::-1][:WORST])]
-    before, after = record.pair
+    before, after = record.pair_drawn
     chosen = np.concatenate([rows for _, rows in groups])
     difference = np.abs(before[chosen] - after[chosen])
     top = float(difference.max()) or 1.0
@@ -113,7 +115,7 @@ def _images(record: RunRecord, pictures: Pictures, lang: str) -> Html:
 
 
 def _card(record: RunRecord, row: int, top: float, pictures: Pictures, lang: str) -> Html:
-    before, after = (part[row] for part in record.pair)
+    before, after = (part[row] for part in record.pair_drawn)
     labels = record.labels()
     name = say("pictures.row", lang, n=row) if labels is None else tidy(labels[row], 20)
     mse = aligned(float(record.errors[row]), float(np.median(record.errors)), 3)
@@ -146,20 +148,20 @@ def _columns(record: RunRecord, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it misses most."""
     before, after = record.pair
     names = names_of(record)
-    squared = np.square(after - before).mean(axis=0, dtype=np.float64)
-    total = before.var(axis=0, dtype=np.float64)
+    squared = observed_mean(np.square(after - before, dtype=np.float64))
+    total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
     kept = np.where(total > 0, 1 - squared / np.where(total > 0, total, 1), np.nan)
     order = [int(index) for index in np.argsort(np.where(np.isnan(kept), np.inf, kept), kind="stable")]
     bars = [(names[index], max(-1.0, float(kept[index]))) for index in order if not math.isnan(kept[index])]
     chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS])
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     given, own = _in_units(record)
-    typical = np.sqrt(np.nanmean(np.square(own - given, dtype=np.float64), axis=0))
-    ends = np.nanmin(given, axis=0), np.nanmax(given, axis=0)
+    typical = np.sqrt(observed_mean(np.square(own - given, dtype=np.float64)))
+    low, high = ends(given, axis=0)
     rows = [
         [
             names[i],
-            f"{shown(float(ends[0][i]))} … {shown(float(ends[1][i]))}",
+            f"{shown(float(low[i]))} … {shown(float(high[i]))}",
             shown(float(typical[i])),
         ]
         for i in order
@@ -181,7 +183,8 @@ def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
     given, own = _in_units(record)
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
-        columns = np.argsort(-np.abs(after[row] - before[row]), kind="stable")[:3]
+        missed = -np.abs(after[row] - before[row])
+        columns = [column for column in np.argsort(missed, kind="stable")[:3] if not np.isnan(missed[column])]
         words = [
             say("columns.miss", lang, name=names[c], was=float(given[row, c]), made=float(own[row, c])) for c in columns
         ]

@@ -268,8 +268,13 @@ def configure(
     SettingsError
         A value that cannot be, or a model that needs labels where there are none.
     DataError
-        A row has a single feature: there is nothing to compress.
+        A row has a single feature: there is nothing to compress. Or values are missing.
     """
+    if has_gaps(dataset.X):
+        raise DataError(
+            "Values are missing, and a study compares models with PCA, which needs all of them.",
+            "Fit one model (hyotan fit --missing keep), or fill in the column's mean with --missing mean.",
+        )
     base = read_preset(preset)
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}
     chosen = tuple(models) if models is not None else _models_for(base.models, dataset, nested)

@@ -19,7 +19,7 @@ from scipy import stats
 
 from hyotan import fidelity, privacy
 from hyotan.errors import DataError
-from hyotan.fidelity import Columns, compare_tables, compare_training
+from hyotan.fidelity import Columns, Fidelity, compare_tables, compare_training
 from hyotan.privacy import check_privacy, closest_distances
 
 Table = dict[str, Any]
@@ -39,12 +39,22 @@ def drawn(n: int, seed: int, shift: float = 0.0, tie: float = 1.0) -> Table:
 
 @pytest.fixture(scope="module")
 def real() -> Table:
-    return drawn(1500, 0)
+    return drawn(800, 0)
 
 
 @pytest.fixture(scope="module")
 def fresh() -> Table:
-    return drawn(1500, 1)
+    return drawn(800, 1)
+
+
+@pytest.fixture(scope="module")
+def same(real: Table) -> Fidelity:
+    return compare_tables(real, real)
+
+
+@pytest.fixture(scope="module")
+def other(real: Table, fresh: Table) -> Fidelity:
+    return compare_tables(real, fresh)
 
 
 @pytest.mark.parametrize("module", [fidelity, privacy])
@@ -59,7 +69,7 @@ class TestColumns:
         assert (list(columns.numbers), list(columns.categories), columns.rows) == (
             ["size", "weight"],
             ["kind", "mark"],
-            1500,
+            800,
         )
         np.testing.assert_array_equal(columns.numbers["weight"], real["weight"])
         assert columns.categories["mark"].tolist() == real["mark"].tolist()
@@ -107,20 +117,18 @@ class TestColumns:
 
 
 class TestFidelity:
-    def test_of_a_table_with_itself_is_perfect(self, real: Table) -> None:
-        found = compare_tables(real, real)
-        assert found.mean_distance == found.mean_difference == 0
-        assert all(column.wasserstein in (0, None) for column in found.columns)
-        assert found.detection < 0.5  # every row has its twin on the other side
+    def test_of_a_table_with_itself_is_perfect(self, same: Fidelity) -> None:
+        assert same.mean_distance == same.mean_difference == 0
+        assert all(column.wasserstein in (0, None) for column in same.columns)
+        assert same.detection < 0.5  # every row has its twin on the other side
 
-    def test_of_fresh_draws_is_near_it(self, real: Table, fresh: Table) -> None:
-        found = compare_tables(real, fresh)
-        assert found.mean_distance < 0.04
-        assert found.mean_difference < 0.06
-        assert abs(found.detection - 0.5) < 0.05
+    def test_of_fresh_draws_is_near_it(self, other: Fidelity) -> None:
+        assert other.mean_distance < 0.05
+        assert other.mean_difference < 0.08
+        assert abs(other.detection - 0.5) < 0.05
 
     def test_sees_a_column_that_is_off(self, real: Table) -> None:
-        moved = drawn(1500, 2, shift=1.0)
+        moved = drawn(800, 2, shift=1.0)
         found = {column.name: column for column in compare_tables(real, moved).columns}
         expected = stats.ks_2samp(real["size"], moved["size"]).statistic
         assert found["size"].distance == pytest.approx(expected)
@@ -142,7 +150,7 @@ class TestFidelity:
         assert (n.distance, n.real_gaps) == (0, 0.5)
 
     def test_sees_columns_that_no_longer_go_together(self, real: Table) -> None:
-        loose = compare_tables(real, drawn(1500, 3, tie=0.0))
+        loose = compare_tables(real, drawn(800, 3, tie=0.0))
         pairs = {(pair.a, pair.b): pair for pair in loose.pairs}
         measures = Counter(pair.measure for pair in loose.pairs)
         assert measures == {"correlation": 1, "correlation ratio": 4, "Cramér's V": 1}
@@ -151,8 +159,8 @@ class TestFidelity:
         assert pairs["size", "kind"].difference > 0.6
         assert loose.detection > 0.6
 
-    def test_measures_pairs_as_others_do(self, real: Table) -> None:
-        pairs = {(pair.a, pair.b): pair.real for pair in compare_tables(real, real).pairs}
+    def test_measures_pairs_as_others_do(self, real: Table, same: Fidelity) -> None:
+        pairs = {(pair.a, pair.b): pair.real for pair in same.pairs}
         whole = ~np.isnan(real["weight"])
         assert pairs["size", "weight"] == pytest.approx(np.corrcoef(real["size"][whole], real["weight"][whole])[0, 1])
         known = np.array([mark is not None for mark in real["mark"]])
@@ -168,25 +176,25 @@ class TestFidelity:
         table = {"a": [1.0, 1.0, 1.0], "b": ["x", "x", "x"], "c": [1.0, 2.0, 3.0]}
         assert [pair.real for pair in compare_tables(table, table).pairs] == [0, 0, 0]
 
-    def test_can_be_written_as_json(self, real: Table, fresh: Table) -> None:
-        record = json.loads(json.dumps(compare_tables(real, fresh).to_dict()))
+    def test_can_be_written_as_json(self, other: Fidelity) -> None:
+        record = json.loads(json.dumps(other.to_dict()))
         assert set(record) == {"columns", "pairs", "detection", "mean_distance", "mean_difference"}
 
 
 class TestUsefulness:
     def test_of_fresh_draws_is_that_of_real_rows(self, real: Table, fresh: Table) -> None:
-        found = compare_training(real, fresh, drawn(2000, 9), "kind")
+        found = compare_training(real, fresh, drawn(1000, 9), "kind")
         assert found.real > 0.7
-        assert found.share == found.synthetic / found.real > 0.95
+        assert found.share == found.synthetic / found.real > 0.93
 
     def test_of_rows_without_ties_is_that_of_chance(self, real: Table) -> None:
         random = np.random.default_rng(0)
         loose = {name: random.permutation(column) for name, column in real.items()}
-        found = compare_training(real, loose, drawn(2000, 9), "kind")
+        found = compare_training(real, loose, drawn(1000, 9), "kind")
         assert found.synthetic < 0.45
 
     def test_of_one_class_alone_is_that_of_saying_it(self, real: Table) -> None:
-        one = {**real, "kind": np.full(1500, "a")}
+        one = {**real, "kind": np.full(800, "a")}
         assert compare_training(real, one, drawn(500, 9), "kind").synthetic == pytest.approx(1 / 3)
 
     def test_takes_numbers_as_classes_and_leaves_gaps_out(self) -> None:
@@ -198,7 +206,7 @@ class TestUsefulness:
         with pytest.raises(DataError, match=r"The real table has no column 'kid'\. Did you mean 'kind'\?"):
             compare_training(real, real, real, "kid")
         with pytest.raises(DataError, match=r"No row of the test table has a value of 'kind'\. Pass rows"):
-            compare_training(real, real, {**real, "kind": [None] * 1500}, "kind")
+            compare_training(real, real, {**real, "kind": [None] * 800}, "kind")
 
 
 class TestDistances:
@@ -210,7 +218,7 @@ class TestDistances:
         np.testing.assert_allclose(closest_distances(own, own.like(rows, "other")), expected)
 
     def test_agree_with_a_loop_over_all_pairs(self, real: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(privacy, "_AT_ONCE", 1500 * 7)  # several blocks
+        monkeypatch.setattr(privacy, "_AT_ONCE", 800 * 7)  # several blocks
         own, others = Columns.of(real), Columns.of(drawn(40, 5))
         found = closest_distances(own, others)
         units = {name: np.nanstd(column) for name, column in own.numbers.items()}
@@ -228,29 +236,29 @@ class TestDistances:
 
 class TestPrivacy:
     def test_of_fresh_draws_is_kept(self, real: Table) -> None:
-        passed = [check_privacy(real, drawn(500, 50 + s), drawn(1000, 90 + s)).passed for s in range(20)]
-        assert sum(passed) >= 18  # 2.5 % fail by chance
+        passed = [check_privacy(real, drawn(300, 50 + s), drawn(500, 90 + s)).passed for s in range(12)]
+        assert sum(passed) >= 11  # 2.5 % fail by chance
 
     def test_of_copies_is_not(self, real: Table) -> None:
         random = np.random.default_rng(0)
-        rows = random.integers(1500, size=1500)
+        rows = random.integers(800, size=800)
         copies = {name: column[rows] for name, column in real.items()}
-        found = check_privacy(real, drawn(500, 7), copies)
+        found = check_privacy(real, drawn(400, 7), copies)
         assert not found.passed
         assert (found.copies, found.close, found.median) == (1, 1, 0)
-        assert found.expected == pytest.approx(0.05, abs=0.005)
+        assert found.expected == pytest.approx(0.05, abs=0.01)
         assert found.low > 0.9
 
     def test_of_copies_with_a_little_noise_is_not(self, real: Table) -> None:
         random = np.random.default_rng(0)
-        noisy = {**real, **{k: real[k] + random.normal(0, 0.01, 1500) for k in ("size", "weight")}}
-        found = check_privacy(real, drawn(500, 7), noisy)
+        noisy = {**real, **{k: real[k] + random.normal(0, 0.01, 800) for k in ("size", "weight")}}
+        found = check_privacy(real, drawn(400, 7), noisy)
         assert not found.passed
         assert found.copies == 0
 
     def test_of_a_few_copies_among_fresh_rows_is_not(self, real: Table) -> None:
-        mixed = {name: np.concatenate([column[:300], drawn(1200, 8)[name]]) for name, column in real.items()}
-        assert not check_privacy(real, drawn(500, 7), mixed).passed
+        mixed = {name: np.concatenate([column[:200], drawn(600, 8)[name]]) for name, column in real.items()}
+        assert not check_privacy(real, drawn(400, 7), mixed).passed
 
     def test_is_judged_beside_real_rows_that_are_equal(self) -> None:
         random = np.random.default_rng(0)
@@ -272,6 +280,6 @@ class TestPrivacy:
         assert privacy._difference_interval(0.05, 1000, 0.05, 500)[0] < 0
 
     def test_can_be_written_as_json(self, real: Table, fresh: Table) -> None:
-        record = json.loads(json.dumps(check_privacy(real, drawn(500, 7), fresh).to_dict()))
+        record = json.loads(json.dumps(check_privacy(real, drawn(400, 7), fresh).to_dict()))
         assert record["passed"] is True
-        assert record["rows"] == 1500
+        assert record["rows"] == 800

@@ -89,7 +89,7 @@ MISTAKES = [
         ("bernoulli", "[0, 1]", "[0, 255]"),
         ("Divide by 255", "--likelihood gaussian"),
     ),
-    mistake("fit words.csv", ("words.csv", "'kind'", "'red'"), ("--label kind", "--ignore kind")),
+    mistake("fit words.csv", ("words.csv", "'kind'", "'13O'"), ("Mend the values", "--ignore kind")),
     mistake("fit holes.csv", ("1 value missing", "1 of 3 rows", "'b' (1)"), ("--missing drop", "--missing mean")),
     mistake("fit ragged.csv", ("ragged.csv", "Line 3 has 1 field", "has 2"), "Mend that line"),
     mistake("fit empty.csv", "empty.csv: The file is empty", "column names"),
@@ -166,7 +166,7 @@ def place(tmp_path_factory) -> Path:
 def write_tables(folder: Path) -> None:
     tables = {
         "table.csv": "a,b,c\n" + "".join(f"{n},{n * n % 7},{n % 3}\n" for n in range(30)),
-        "words.csv": "a,kind\n" + "".join(f"{n},red\n" for n in range(30)),
+        "words.csv": "a,kind\n" + "".join(f"{n},{n}\n" for n in range(30)) + "31,13O\n",
         "holes.csv": "a,b\n1,2\n3,\n4,5\n",
         "ragged.csv": "a,b\n1,2\n3\n4,5,6\n",
         "empty.csv": "",

@@ -52,7 +52,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"missing": "drop"},
     ),
     "infinity": ({**NUMBERS, "a": np.where(np.isin(np.arange(ROWS), [321, 400]), np.inf, NUMBERS["a"])}, {}),
-    "text": ({**NUMBERS, "kind": TEXT}, {}),
     "no such column": (NUMBERS, {"ignore": ["z"]}),
 }
 
@@ -73,6 +72,17 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]
 def save(folder: Path, columns: dict[str, Any]) -> Path:
     files.write_table(pa.table(columns), folder / "t.parquet", row_group_size=150)
     return folder / "t.parquet"
+
+
+def test_text_in_a_table_too_large_for_memory_is_refused(tmp_path: Path, large: Any) -> None:
+    path = save(tmp_path, {**NUMBERS, "kind": TEXT})
+    large()
+    with pytest.raises(
+        DataError,
+        match=r"Tables as large as this are read as numbers alone, and 1 column is not a number: 'kind' \(such as .*"
+        r"Name it as the label with --label kind, or leave it out with --ignore kind",
+    ):
+        load(path)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -23,10 +23,13 @@ ROAD = """
     parameters
     scaling
     data
+    columns
+    tabular
     recipes
     draws
     noise
     distributions
+    mixed
     objective
     nn
     losses

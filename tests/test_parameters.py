@@ -39,6 +39,7 @@ WRONG: dict[str, list[Any]] = {
     "Choice": ["no-such-name", 3, ["relu"], b"relu"],
     "Flag": [1, "True", 0.0],
     "Integers": ["64", 64, [0], [2.5], [True], ["64"], [[8]]],
+    "Pairs": ["a", 3, {"a": "nonsense"}, {"": "number"}, {3: "number"}],
     "Marker": [2.5, None, True, [3]],
 }
 RIGHT: dict[str, list[tuple[Any, Any]]] = {
@@ -47,6 +48,7 @@ RIGHT: dict[str, list[tuple[Any, Any]]] = {
     "Real": [(0.5, 0.5), (np.float32(0.5), 0.5), (np.float64(0.25), 0.25)],
     "Flag": [(True, True), (np.bool_(False), False)],
     "Integers": [((8, 4), (8, 4)), ([8], (8,)), ([], ()), (np.array([8, 4]), (8, 4))],
+    "Pairs": [({"年齢": "count"}, {"年齢": "count"}), ({}, {})],
     "Marker": [(-1, -1), (np.int64(-1), -1), ("none", "none"), ("欠", "欠")],
 }
 
@@ -151,6 +153,7 @@ class TestFlags:
                 "64,x",
                 r"--hidden-dims cannot be '64,x': expected integers of at least 1, such as 512,256",
             ),
+            ("column_kinds", "age", r"--column-kinds cannot be \{'': 'age'\}: expected a name and one of number"),
             ("shuffle", "maybe", r"--shuffle cannot be 'maybe': expected True or False"),
             ("encoder", "net", r"--encoder cannot be 'net': expected an nn.Module or None"),
         ],

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hyotan import metrics
-from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
+from hyotan.data.frames import Frame
+from hyotan.data.stored import HELD_OUT_ROWS, Array, Resident, StoredRows
 from hyotan.diagnosis import Facts, Finding, diagnose
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
@@ -148,7 +149,7 @@ def _baselines(
     return metrics.mean_image_errors(rows, scaled), metrics.pca_errors(rows, scaled, estimator.latent_dim)
 
 
-def _in_memory(X: Array, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _in_memory(X: Array, y: np.ndarray | None) -> tuple[Resident, np.ndarray | None]:
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
     if not isinstance(X, StoredRows):
         return X, y
@@ -156,7 +157,7 @@ def _in_memory(X: Array, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray |
     return X[rows], None if y is None else y[rows]
 
 
-def _some(X: np.ndarray, rows: int, random_state: int) -> np.ndarray:
+def _some(X: Resident, rows: int, random_state: int) -> Resident:
     """At most so many rows, drawn at random: the first ones of a set are often easier or harder than the rest."""
     if rows >= len(X):
         return X
@@ -191,7 +192,7 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
     )
 
 
-def _likelihood(estimator: LatentEstimator, X: np.ndarray, samples: int, random_state: int) -> Likelihood | None:
+def _likelihood(estimator: LatentEstimator, X: Resident, samples: int, random_state: int) -> Likelihood | None:
     if not isinstance(estimator, VAE) or len(X) == 0:
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
@@ -201,7 +202,7 @@ def _likelihood(estimator: LatentEstimator, X: np.ndarray, samples: int, random_
     return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
 
 
-def _label_error(estimator: LatentEstimator, X: np.ndarray, y: np.ndarray | None) -> float | None:
+def _label_error(estimator: LatentEstimator, X: Resident, y: np.ndarray | None) -> float | None:
     """Of the rows whose label the model knows at all."""
     if not isinstance(estimator, CVAE) or y is None:
         return None
@@ -209,8 +210,10 @@ def _label_error(estimator: LatentEstimator, X: np.ndarray, y: np.ndarray | None
     return float(np.mean(estimator.predict(X[known]) != y[known])) if known.any() else None
 
 
-def as_trained(estimator: LatentEstimator, X: Array, random_state: int) -> np.ndarray:
+def as_trained(estimator: LatentEstimator, X: Array, random_state: int) -> Resident:
     """The rows as the estimator was trained on them: black and white where it binarises, drawn once from the seed."""
+    if isinstance(X, Frame):
+        return X
     X = np.asarray(X)
     if estimator.binarise is None:
         return X

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hyotan.data import Dataset
+from hyotan.data.stored import Array
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import are_active
@@ -26,6 +27,7 @@ from hyotan.plots import (
     central_limits,
 )
 from hyotan.runs import FIGURES, FittedRun, tracked_rows
+from hyotan.tabular import TableScaling
 
 SCATTER_ROWS = 5000
 
@@ -46,13 +48,16 @@ class Shown:
         self.is_image = len(estimator.feature_shape_) > 1
         self.in_data_units = self.is_image and estimator.scaling_.factor.ndim > 0
         low, high = estimator.range_
+        if isinstance(estimator.scaling_, TableScaling):  # columns of several kinds: on the model's side
+            self.value_range = (low, high)
+            return
         ends = estimator.scaling_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
         # A table has no one range; images need one, the same for all, so that grey means the same in each.
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
-    def rows(self, X: np.ndarray) -> np.ndarray:
+    def rows(self, X: Array) -> np.ndarray:
         """Rows of data, (n, *features), in the range that is drawn."""
-        return X.astype(np.float32) if self.in_data_units else self.estimator.in_range(X)
+        return np.asarray(X, dtype=np.float32) if self.in_data_units else self.estimator.in_range(X)
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
@@ -61,7 +66,12 @@ class Shown:
 
 def names_of(run: FittedRun) -> Sequence[str] | None:
     """The columns' names, where the data are a table that has them."""
-    return run.train.feature_names
+    return columns_of(run.estimator) or run.train.feature_names
+
+
+def columns_of(estimator: LatentEstimator) -> list[str] | None:
+    """Names of the model's numbers for a table with several kinds of columns; None for everything else."""
+    return estimator.scaling_.slots if isinstance(estimator.scaling_, TableScaling) else None
 
 
 def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
@@ -100,7 +110,7 @@ def samples_display(
     return SamplesDisplay.from_arrays(
         shown.scaled(estimator.sample(n, random_state=random_state, **label)),
         value_range=shown.value_range if shown.is_image else None,
-        columns=columns,
+        columns=columns_of(estimator) or columns,
         origin="the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes",
     )
 
@@ -204,7 +214,7 @@ def draw(run: FittedRun) -> list[Path]:
     return [display.save(folder / name) for drawing in DRAWINGS.values() for name, display in drawing(run)]
 
 
-def interpolation_display(estimator: LatentEstimator, a: np.ndarray, b: np.ndarray, steps: int) -> InterpolationDisplay:
+def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps: int) -> InterpolationDisplay:
     """The walk between the codes of two samples, as a figure."""
     shown = Shown(estimator)
     return InterpolationDisplay.from_arrays(
@@ -223,5 +233,5 @@ def reconstructions_display(
         shown.scaled(estimator.reconstruct(X, **label)),
         None if dataset.y is None else list(dataset.y[:n]),
         value_range=shown.value_range if shown.is_image else None,
-        columns=dataset.feature_names,
+        columns=columns_of(estimator) or dataset.feature_names,
     )

@@ -169,6 +169,29 @@ class Integers:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Names, and one of a few words for each."""
+
+    metavar: ClassVar[str] = "A=KIND,B=KIND"
+    options: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        return f"a name and one of {', '.join(self.options)} for each, such as {{'age': '{self.options[0]}'}}"
+
+    def parse(self, text: str) -> dict[str, str]:
+        """Read comma-separated pairs."""
+        pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+        return {name.strip(): word.strip() for name, _, word in pairs}
+
+    def check(self, value: Any) -> dict[str, str]:
+        """Refuse anything but a mapping from text to words on the list."""
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
+            raise ValueError
+        return {name: Choice(self.options).check(word) for name, word in value.items()}
+
+
+@dataclass(frozen=True)
 class Marker:
     """A label that stands for something: a whole number or a text."""
 
@@ -288,6 +311,7 @@ LIKELIHOODS = (
     "gaussian-per-feature",
     "gaussian-heteroscedastic",
 )
+COLUMN_KINDS = ("number", "date", "count", "category", "yes-no", "constant", "ignore")
 ACTIVATIONS = ("relu", "gelu", "silu", "elu", "leaky-relu", "tanh", "sigmoid", "softplus", "identity")
 NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
 
@@ -411,6 +435,14 @@ TABLE: tuple[Parameter, ...] = (
         "p(x|z); auto: bernoulli for pictures, else gaussian.",
         _DATA,
         words=("auto",),
+    ),
+    Parameter(
+        "column_kinds",
+        None,
+        Pairs(COLUMN_KINDS),
+        "What columns of a mixed table are taken for, where a guess would be wrong.",
+        _DATA,
+        words=(None,),
     ),
     Parameter("likelihood_scale", 1.0, Real(0, above=True), "Standard deviation of a fixed gaussian.", _DATA),
     Parameter(

@@ -12,13 +12,18 @@ from hyotan.cli.flags import given_data
 from hyotan.container import write_bytes_atomically
 from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
+from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
 from hyotan.estimators import CVAE, load
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs import CONFIG, DataOptions, RunFolder
 from hyotan.study.folder import CELLS, StudyFolder, is_study
+from hyotan.tabular import TableScaling
 
 TABLES = (".csv", ".tsv", ".parquet")
+ROW_FILES = ("reconstructed.npy", "samples.npy", "decoded.npy", "interpolation.npy")
+"""Results that are rows of data: those of a table with several kinds of columns are written as CSV."""
+
 RUNS_NAMED = 8
 """How many runs an error names at most, the newest."""
 
@@ -74,6 +79,8 @@ class Used:
         self.folder = path if self.run else path.parent
         noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]
+        scaling = self.estimator.scaling_
+        self.table: TableScaling | None = scaling if isinstance(scaling, TableScaling) else None
         # Rows come in the order of these columns, as plain arrays: scikit-learn's word on missing names would mislead.
         vars(self.estimator).pop("feature_names_in_", None)
 
@@ -105,9 +112,13 @@ class Used:
             return {} if data.size is None else {"size": data.size}
         if Path(source).suffix.lower() not in TABLES or not self.columns:
             return {}
+        if self.table is not None:
+            return {"columns": self.table.names, "as_table": True}
         return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "error" else {})
 
     def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
+        if self.table is not None:  # which says itself what it needs
+            return
         needed = tuple(self.estimator.feature_shape_)
         if dataset.feature_shape != needed:
             size = "x".join(map(str, needed[-2:]))
@@ -141,6 +152,8 @@ class Used:
 
     def output(self, out: str | None, default: str, source: str | None = None) -> Path:
         """Where a result goes: the path given, else a file in the run folder; never over the data themselves."""
+        if self.table is not None and default in ROW_FILES:
+            default = str(Path(default).with_suffix(".csv"))
         path = Path(out) if out is not None else self.folder / default
         if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
             raise SettingsError(f"--out {out} is the file that is read.", "Choose another name for the result.")
@@ -163,8 +176,10 @@ def _nearest_run(path: Path) -> str:
     return did_you_mean(str(path), [str(run) for run in newest])
 
 
-def write_rows(path: Path, array: np.ndarray, names: Sequence[str]) -> Path:
+def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str]) -> Path:
     """Write (n, …) as ``.npy``, or flat as ``.csv``, ``.tsv`` or ``.parquet`` with a column a feature.
+
+    A table keeps its own columns, and cannot become ``.npy``.
 
     Raises
     ------
@@ -174,6 +189,11 @@ def write_rows(path: Path, array: np.ndarray, names: Sequence[str]) -> Path:
     if path.suffix not in WRITERS:
         raise SettingsError(
             f"{path.name} cannot be written: its ending is not known.", f"Choose from: {', '.join(WRITERS)}."
+        )
+    if isinstance(array, Frame) and path.suffix == ".npy":
+        raise SettingsError(
+            f"{path.name} cannot be written: columns of several kinds are no array.",
+            f"Choose another ending: {path.with_suffix('.csv').name} or {path.with_suffix('.parquet').name}.",
         )
     if not path.parent.is_dir():
         raise DataError(f"The folder {path.parent} does not exist.", f"Type: mkdir -p {path.parent}")
@@ -204,7 +224,7 @@ def write_labels(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> P
     return path
 
 
-def _npy(array: np.ndarray, names: Sequence[str]) -> bytes:
+def _npy(array: Any, names: Sequence[str]) -> bytes:
     import io
 
     buffer = io.BytesIO()
@@ -212,16 +232,18 @@ def _npy(array: np.ndarray, names: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _arrow(array: np.ndarray, names: Sequence[str]) -> Any:
+def _arrow(array: Any, names: Sequence[str]) -> Any:
     import pyarrow as pa
 
+    if isinstance(array, Frame):
+        return array.table
     flat = array.reshape(len(array), -1)
     named = names if len(names) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]
     return pa.table({name: flat[:, i] for i, name in enumerate(named)})
 
 
-def _delimited(delimiter: str) -> Callable[[np.ndarray, Sequence[str]], bytes]:
-    def write(array: np.ndarray, names: Sequence[str]) -> bytes:
+def _delimited(delimiter: str) -> Callable[[Any, Sequence[str]], bytes]:
+    def write(array: Any, names: Sequence[str]) -> bytes:
         import pyarrow as pa
         from pyarrow import csv
 
@@ -241,7 +263,7 @@ def _parquet(array: np.ndarray, names: Sequence[str]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-WRITERS: dict[str, Callable[[np.ndarray, Sequence[str]], bytes]] = {
+WRITERS: dict[str, Callable[[Any, Sequence[str]], bytes]] = {
     ".npy": _npy,
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),

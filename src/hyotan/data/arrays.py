@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hyotan.data.stored import Array, StoredRows, stored
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Array, Numbers, StoredRows, stored
 from hyotan.data.words import counted
 from hyotan.errors import DataError
 
@@ -24,7 +25,7 @@ AXES = {2: ("row", "column"), 3: ("image", "row", "column"), 4: ("image", "chann
 LABEL_TYPES = (str, int, float, bool, type(None), np.generic)
 
 
-def checked_features(X: ArrayLike | StoredRows, what: str = "X") -> Array:
+def checked_features(X: ArrayLike | StoredRows, what: str = "X") -> Numbers:
     """`X` as an array of finite numbers with 2, 3 or 4 axes; booleans become 0 and 1 in float32.
 
     A large memory map stays in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
@@ -53,14 +54,14 @@ def checked_labels(y: ArrayLike, rows: int, what: str = "y", features: str = "X"
     return _plain_labels(y, what)
 
 
-def blocks(X: Array) -> Iterator[np.ndarray]:
+def blocks(X: Numbers) -> Iterator[np.ndarray]:
     """Runs of rows of about 8 MiB, in order."""
     step = max(1, BLOCK_BYTES // max(1, X.nbytes // max(1, len(X))))
     for start in range(0, len(X), step):
         yield X[start : start + step]
 
 
-def value_range(X: Array) -> tuple[float, float]:
+def value_range(X: Numbers) -> tuple[float, float]:
     """The least and the greatest value."""
     if isinstance(X, StoredRows):
         return float(X.min()), float(X.max())
@@ -89,6 +90,8 @@ def digest(arrays: Mapping[str, Array | None]) -> str:
 def _pieces(array: Array | None) -> Iterable[bytes | memoryview]:
     if array is None:
         yield b"none;"
+    elif isinstance(array, Frame):
+        yield from array.pieces()
     elif not isinstance(array, StoredRows) and array.dtype.kind in "OU":
         # The width of a str array, or its being an object array, says nothing about the labels in it.
         yield f"text{array.shape};".encode()
@@ -127,7 +130,7 @@ def _numbers(X: np.ndarray, what: str) -> np.ndarray:
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
-def _check_axes(X: Array, what: str) -> None:
+def _check_axes(X: Numbers, what: str) -> None:
     if X.ndim == 1:
         raise DataError(
             f"{what} has one axis, of length {len(X)}; rows and features are two.",
@@ -149,7 +152,7 @@ def _check_axes(X: Array, what: str) -> None:
         )
 
 
-def _check_finite(X: Array, what: str) -> None:
+def _check_finite(X: Numbers, what: str) -> None:
     if X.dtype.kind != "f" or _is_finite(X):
         return
     nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
@@ -164,13 +167,13 @@ def _check_finite(X: Array, what: str) -> None:
     )
 
 
-def _is_finite(X: Array) -> bool:
+def _is_finite(X: Numbers) -> bool:
     if isinstance(X, StoredRows):  # its ends are kept, so that the file is read once for all who ask for them
         return bool(np.isfinite(X.ends).all())
     return all(np.isfinite(block).all() for block in blocks(X))
 
 
-def _first_not_finite(X: Array) -> tuple[int, ...]:
+def _first_not_finite(X: Numbers) -> tuple[int, ...]:
     before = 0
     for block in blocks(X):
         places = np.argwhere(~np.isfinite(block))

@@ -15,6 +15,7 @@ from hyotan.data.arrays import (
     drawn_rows,
     value_range,
 )
+from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread
 from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
@@ -34,7 +35,8 @@ class Dataset:
     X : ndarray
         (n, features), (n, height, width) for grey images, or (n, channels, height, width). Image-shaped uint8 means
         0..255; everything else means its numbers. Rows that are too many for memory are
-        :class:`~hyotan.data.stored.StoredRows`.
+        :class:`~hyotan.data.stored.StoredRows`; a table whose columns are not all numbers is a
+        :class:`~hyotan.data.frames.Frame`.
     y : ndarray of shape (n,), optional
         Labels, whole numbers or text.
     X_test, y_test : ndarray, optional
@@ -176,6 +178,8 @@ class Dataset:
         return [counted(total, "image"), f"{height}×{width} {COLOURS.get(depth, f'in {depth} channels')}"]
 
     def _range(self) -> str:
+        if isinstance(self.X, Frame):
+            return self.X.describe()
         if self.is_image and self.X.dtype == np.uint8:
             return "0..255 scaled to [0,1]"
         low, high = value_range(self.X)

@@ -59,6 +59,7 @@ def load(
     missing: str = "error",
     size: tuple[int, int] | None = None,
     limit: int | None = None,
+    as_table: bool = False,
 ) -> Dataset:
     """The dataset under a name of :data:`~hyotan.data.NAMES` or a path of :data:`FORMATS`.
 
@@ -77,6 +78,10 @@ def load(
     limit : int, optional
         At most so many rows, drawn at random with a fixed seed; a source's own test split stays whole.
 
+    as_table : bool
+        Whether a table's columns keep their own types even where all of them are numbers, as a model of a table with
+        several kinds of columns expects.
+
     Raises
     ------
     SourceNotFoundError
@@ -86,7 +91,7 @@ def load(
     SettingsError
         An option that this source does not know, or a value that cannot work.
     """
-    request = Request.checked(label, ignore, columns, missing, size, limit)
+    request = Request.checked(label, ignore, columns, missing, size, limit, as_table)
     text = _source_text(source)
     known = NAMES.get(text.lower()) if isinstance(source, str) else None
     dataset = _load_path(text, request) if known is None else _load_named(text, known, request)
@@ -146,7 +151,7 @@ def _stem(path: Path, ending: str) -> str:
 
 
 def _check_options(request: Request, takes: Sequence[str], what: str) -> None:
-    strange = [option for option in request.given() if option not in (*takes, "limit")]
+    strange = [option for option in request.given() if option not in (*takes, "limit", "as_table")]
     if strange:
         known = " ".join(f"--{option}" for option in (*takes, "limit"))
         raise SettingsError(

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
+from hyotan.data.frames import Frame
 from hyotan.errors import DataError
 
 STREAMED_BYTES = 2**27
@@ -289,8 +290,14 @@ class StoredRows:
         return self._mapped.ctypes.data - np.frombuffer(vars(self._mapped)["_mmap"], np.uint8).ctypes.data
 
 
-Array: TypeAlias = np.ndarray | StoredRows
-"""Rows in memory, or in their file."""
+Numbers: TypeAlias = "np.ndarray | StoredRows"
+"""Rows of numbers, in memory or in their file."""
+
+Resident: TypeAlias = "np.ndarray | Frame"
+"""Rows in memory, of numbers or of several kinds of columns."""
+
+Array: TypeAlias = "np.ndarray | StoredRows | Frame"
+"""Rows of any kind."""
 
 
 def stored(X: object) -> StoredRows | None:

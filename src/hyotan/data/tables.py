@@ -12,6 +12,7 @@ import numpy as np
 from hyotan.data import arrays, decoded
 from hyotan.data.dataset import Dataset
 from hyotan.data.delimited import read_table
+from hyotan.data.frames import Frame, is_number, is_text
 from hyotan.data.request import Request
 from hyotan.data.words import counted, flag, listed
 from hyotan.errors import DataError, did_you_mean
@@ -19,6 +20,9 @@ from hyotan.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
+
+FEW_CATEGORIES = 10
+"""Text with more different values, most of which are numbers, is a spoilt column of numbers."""
 
 EXACT_IN_FLOAT32 = 2**24
 EXACT_IN_FLOAT64 = 2**53
@@ -58,21 +62,51 @@ def read_parquet(path: Path, request: Request) -> Dataset:
 
 
 def as_dataset(table: pa.Table, request: Request, notes: Sequence[str]) -> Dataset:
-    """A table's number columns as float32 rows (float64 where float32 would change them), `request.label` as y."""
+    """A table's columns as rows, `request.label` as y.
+
+    Numbers alone become float32 (float64 where float32 would change them); columns of several kinds stay a table.
+    """
     table, renamed = named(table)
     check_names(table, request)
     if table.num_rows == 0:
         raise DataError("The table has column names but no rows.", "Add at least one row.")
     features = feature_columns(table, request)
-    refuse_text(features, request)
-    refuse_hollow([name for name in features.column_names if features[name].null_count == features.num_rows], request)
     y = None if request.label is None else label_column(table[request.label])
+    _refuse_spoilt(features, request)
+    if request.as_table or not all(is_number(kind) for kind in features.schema.types):
+        return _of_several_kinds(features, y, request, [*notes, *renamed])
+    refuse_hollow([name for name in features.column_names if features[name].null_count == features.num_rows], request)
     X, y, gaps = _without_gaps(matrix(features), y, features.column_names, request)
     _refuse_infinite(X, features.column_names)
     X, precision = _narrowed(X, features)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
     all_notes = [*notes, *renamed, *row_id_notes(counting), *gaps, *precision]
     return Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes)
+
+
+def _of_several_kinds(features: pa.Table, y: np.ndarray | None, request: Request, notes: Sequence[str]) -> Dataset:
+    """Rows that stay a table: the model learns what its columns are."""
+    if request.missing == "mean":
+        raise DataError(
+            "Columns that are no numbers have no mean to fill in (--missing mean).",
+            "Leave it out: gaps are kept, and the model learns from what is there. Or type: --missing drop",
+        )
+    gaps = label_gaps(y, features.num_rows)
+    said = []
+    if request.missing == "drop":
+        whole = ~gaps
+        for column in features.columns:
+            whole &= ~column.is_null(nan_is_null=True).to_numpy()
+        if not whole.all():
+            said.append(dropped_note(int(whole.sum()), features.num_rows))
+            features, y = features.filter(whole), None if y is None else settled(y[whole])
+    elif y is not None and gaps.any():
+        y, unlabelled = marked(y, gaps)
+        said.append(unlabelled)
+    counting = [name for name in features.column_names if _counts_rows(name, features[name])]
+    labels = None if y is None else arrays.checked_labels(y, features.num_rows)
+    all_notes = (*notes, *row_id_notes(counting), *said)
+    return Dataset("table", Frame(features), labels, feature_names=tuple(features.column_names), notes=all_notes)
 
 
 def _decoded_bytes(file: parquet.ParquetFile, request: Request) -> int:
@@ -130,15 +164,33 @@ def feature_columns(table: pa.Table, request: Request) -> pa.Table:
     return table.select(names)
 
 
+def _refuse_spoilt(features: pa.Table, request: Request) -> None:
+    """Refuse columns of numbers that were read as text, for one value is none, or all are stored as text."""
+    for name, column in zip(features.column_names, features.columns, strict=True):
+        if not is_text(column.type):
+            continue
+        values = [value for value in _decoded(column).unique().to_pylist() if value is not None]
+        strange = [value for value in values if not _reads_as_number(value)]
+        if len(values) > FEW_CATEGORIES and len(strange) < len(values) / 2:
+            every = [*request.ignore, name]
+            what = f"numbers, but also '{strange[0]}'" if strange else f"numbers stored as text, such as '{values[0]}'"
+            raise DataError(
+                f"Column '{name}' holds {what}.",
+                f"Mend the values, or leave the column out with {flag('ignore', every)} (in Python: ignore={every!r}).",
+            )
+
+
 def refuse_text(features: pa.Table, request: Request) -> None:
-    """Refuse columns that are no numbers, with an example of each."""
-    names = [name for name in features.column_names if not _is_number(features[name].type)]
+    """Refuse columns that are no numbers, with an example of each, in a table that memory cannot hold."""
+    names = [name for name in features.column_names if not is_number(features[name].type)]
     if not names:
         return
     shown = ", ".join(f"'{name}' (such as {_example(features[name])})" for name in names[:8])
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     verb = "1 column is not a number" if len(names) == 1 else f"{len(names)} columns are not numbers"
-    raise DataError(f"{verb}: {shown}{more}.", _text_fix(names, request))
+    raise DataError(
+        f"Tables as large as this are read as numbers alone, and {verb}: {shown}{more}.", _text_fix(names, request)
+    )
 
 
 def _text_fix(names: list[str], request: Request) -> str:
@@ -181,15 +233,6 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        return _is_number(kind.value_type)
-    kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
-    return any(is_kind(kind) for is_kind in kinds)
-
-
 def refuse_hollow(names: Sequence[str], request: Request) -> None:
     """Refuse columns without any value."""
     if names:
@@ -216,7 +259,7 @@ def label_column(column: pa.ChunkedArray) -> np.ndarray:
     import pyarrow as pa
 
     column = _decoded(column)
-    if _is_number(column.type) and not pa.types.is_decimal(column.type):
+    if is_number(column.type) and not pa.types.is_decimal(column.type):
         return column.to_numpy(zero_copy_only=False)
     return np.array([value if value is None else str(value) for value in column.to_pylist()], dtype=object)
 

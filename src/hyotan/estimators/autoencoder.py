@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -46,6 +46,8 @@ class Autoencoder(LatentEstimator):
     likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for pictures in [0, 1]
         (a table counts where a tenth of its values are exactly 0 or 1), else Gaussian.
     likelihood_scale : standard deviation of a Gaussian with a fixed one.
+    column_kinds : of a table with other columns than numbers, what a column is taken for where a guess would be wrong:
+        ``number``, ``date``, ``count``, ``category``, ``yes-no``, ``constant``, or ``ignore`` to leave it out.
     scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
     binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
     validation_fraction, validation_rows : the share held out, and which rows.
@@ -90,6 +92,7 @@ class Autoencoder(LatentEstimator):
         penalty_weight: float = 0.1,
         likelihood: str = "auto",
         likelihood_scale: float = 1.0,
+        column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
@@ -128,6 +131,7 @@ class Autoencoder(LatentEstimator):
         self.penalty_weight = penalty_weight
         self.likelihood = likelihood
         self.likelihood_scale = likelihood_scale
+        self.column_kinds = column_kinds
         self.scaling = scaling
         self.binarise = binarise
         self.validation_fraction = validation_fraction

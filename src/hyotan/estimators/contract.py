@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.container import write
-from hyotan.data.stored import Array
+from hyotan.data.frames import Frame, as_frame
+from hyotan.data.stored import Array, Resident
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
@@ -43,9 +44,11 @@ from hyotan.estimators.rows import (
     rows_of,
     split_of,
 )
+from hyotan.mixed import MixedLikelihood
 from hyotan.nn import Summary, summarise
 from hyotan.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
+from hyotan.tabular import TableScaling
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
 from hyotan.training.rows import Rows, TrainingRows, as_tensor
@@ -200,8 +203,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _resolve(self, X: Array, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
-        self.feature_shape_ = tuple(int(size) for size in X.shape[1:])
         found = resolve(X, split.trained(X), settings, self.gaussian_default)
+        shape = (found.scaling.width,) if isinstance(found.scaling, TableScaling) else X.shape[1:]
+        self.feature_shape_ = tuple(int(size) for size in shape)
         self.likelihood_, self.scaling_, self.range_ = found.likelihood, found.scaling, (found.low, found.high)
 
     @property
@@ -209,18 +213,23 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Whether the likelihood takes values of an interval alone."""
         return is_bounded(self.likelihood_)
 
-    def _to_model(self, X: np.ndarray) -> np.ndarray:
+    def _to_model(self, X: Any) -> np.ndarray:
         """Rows in the model's range, float32; a bounded likelihood with ``unit`` clips what lies outside."""
         scaled = self.scaling_.to_model(X)
         return scaled.clip(0.0, 1.0) if self._is_bounded and not self.scaling_.is_identity else scaled
 
     def _build(self, settings: dict[str, Any], seed: int = 0) -> None:
         """Make the model, its weights drawn from the seed; torch's global generator is left as it was."""
-        likelihood = build_likelihood(self.likelihood_, settings, self.feature_shape_)
+        likelihood = self._likelihood(settings)
         self.device_ = choose_device(settings["device"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model_ = self._assemble(likelihood, settings, self.feature_shape_).to(self.device_)
+
+    def _likelihood(self, settings: dict[str, Any]) -> Likelihood:
+        if isinstance(self.scaling_, TableScaling):
+            return MixedLikelihood(self.scaling_)
+        return build_likelihood(self.likelihood_, settings, self.feature_shape_)
 
     def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
         """The model with new networks, for samples of a shape."""
@@ -238,7 +247,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         scaled = {"scaling": self.scaling_, "to_model": self._to_model, "device": self.device_}
         return rows_of(X, split, settings["binarise"], seed, **scaled)
 
-    def _resident(self, X: np.ndarray) -> Rows:
+    def _resident(self, X: Resident) -> Rows:
         return resident(X, self.scaling_, self._to_model, self.device_)
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
@@ -281,10 +290,12 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         codes = check_codes(Z, self.model_code_size, smallest=1 if self.model_.is_ordered else None)
-        return self.scaling_.to_data(self._batched(self._mean_at, codes))
+        return self._to_data(self._batched(self._mean_at, codes))
 
     def reconstruct(self, X: ArrayLike, size: int | None = None) -> np.ndarray:
         """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
+
+        Of a table of several kinds of columns a table comes back, with the same columns, types and categories.
 
         Parameters
         ----------
@@ -294,7 +305,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X = self._checked(X)
         size = None if size is None else self._checked_size(size)
         # Not by way of transform, which gives a frame where set_output asks for one.
-        return self.inverse_transform(self._encode(X)[:, :size])
+        decoded = self._batched(self._mean_at, self._encode(X)[:, :size])
+        return self._to_data(decoded, like=X)
 
     def reconstruction_errors_by_size(self, X: ArrayLike) -> np.ndarray:
         """Mean squared error a feature, in the model's range, of each size of an ordered code: (latent_dim,), float64.
@@ -359,6 +371,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New samples: the likelihood's mean at codes drawn from :meth:`sample_codes`.
 
+        Rows of a table with several kinds of columns are drawn from the likelihood: a mean has no category.
+
         Parameters
         ----------
         n_samples : how many.
@@ -368,7 +382,17 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         (n_samples, *features), in the data's own units.
         """
-        return self.inverse_transform(self.sample_codes(n_samples, random_state))
+        random = check_random_state(random_state)
+        codes = self.sample_codes(n_samples, random)
+        if not isinstance(self.scaling_, TableScaling):
+            return self.inverse_transform(codes)
+        return self._to_data(self._drawn_rows(codes, int(random.randint(2**31))))
+
+    def _drawn_rows(self, codes: np.ndarray, seed: int) -> np.ndarray:
+        """Rows drawn from p(x|z) at codes, (n, *features), in the model's range."""
+        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []):
+            torch.manual_seed(seed)
+            return self._batched(lambda z: self._decoded(z).sample(), codes)
 
     def sample_codes(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Codes from a Gaussian with the mean and covariance of the training codes, (n_samples, latent_dim)."""
@@ -438,6 +462,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             settings["random_state"] = None  # a generator's state is past: what it drew is in the weights
         return {
             "parameters": {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line},
+            "table": self.scaling_.to_settings() if isinstance(self.scaling_, TableScaling) else None,
             "own_modules": [name for name in ("encoder", "decoder") if settings.get(name) is not None],
             "feature_shape": list(self.feature_shape_),
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
@@ -456,6 +481,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "codes/mean": self.code_mean_,
             "codes/covariance": self.code_covariance_,
             "history": json_array(self.history_),
+            **({"table/schema": self.scaling_.schema_array()} if isinstance(self.scaling_, TableScaling) else {}),
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -498,6 +524,12 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """What turns the encoder's output into a code, as a layer; nothing where it is one."""
         return []
 
+    def _to_data(self, rows: np.ndarray, like: Any = None) -> Any:
+        """Rows in the model's range, (n, *features), as the data are; as a table of the kind that ``like`` is."""
+        if isinstance(self.scaling_, TableScaling):
+            return self.scaling_.to_frame(rows).given_back(like.library if isinstance(like, Frame) else None)
+        return self.scaling_.to_data(rows)
+
     def _scaled(self, X: ArrayLike) -> ScaledRows:
         """X, checked, to be scaled as it is taken."""
         return ScaledRows(self._checked(X), self._to_model)
@@ -505,12 +537,14 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        if self._is_bounded:
+        if self._is_bounded and not isinstance(X, Frame):
             refuse_other_range(X, self.scaling_)
         return X
 
     @staticmethod
-    def _pair(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    def _pair(a: ArrayLike, b: ArrayLike) -> Any:
+        if (frame := as_frame(a)) is not None:
+            return frame.joined(as_frame(b))
         ends = np.asarray(a), np.asarray(b)
         if ends[0].shape != ends[1].shape:
             raise DataError(

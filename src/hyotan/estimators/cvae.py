@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -101,6 +101,7 @@ class CVAE(VAE):
         labelled_fraction: float = 1.0,
         likelihood: str = "auto",
         likelihood_scale: float = 1.0,
+        column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
@@ -142,6 +143,7 @@ class CVAE(VAE):
         self.labelled_fraction = labelled_fraction
         self.likelihood = likelihood
         self.likelihood_scale = likelihood_scale
+        self.column_kinds = column_kinds
         self.scaling = scaling
         self.binarise = binarise
         self.validation_fraction = validation_fraction
@@ -220,7 +222,7 @@ class CVAE(VAE):
         check_is_fitted(self)
         codes = check_codes(Z, self.model_code_size)
         if y is None:
-            return self.scaling_.to_data(self._batched(self.model_.mean_without_label, codes))
+            return self._to_data(self._batched(self.model_.mean_without_label, codes))
         return self._decode(codes, self._labels(y, len(codes)))
 
     def reconstruct(  # pyrefly: ignore[bad-override-param-name]
@@ -236,7 +238,7 @@ class CVAE(VAE):
         """
         rows = self._scaled(X)
         given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
-        return self.scaling_.to_data(self._batched(self.model_.reconstruct, rows, given))
+        return self._to_data(self._batched(self.model_.reconstruct, rows, given))
 
     def posterior_sample(self, X: ArrayLike, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
         """Codes drawn from q(z|x, y), (n_samples, n, latent_dim).
@@ -328,7 +330,7 @@ class CVAE(VAE):
         return self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
 
     def _decode(self, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return self.scaling_.to_data(self._batched(lambda z, y: self.model_.decode(z, y).mean, codes, labels))
+        return self._to_data(self._batched(lambda z, y: self.model_.decode(z, y).mean, codes, labels))
 
     @property
     def _noise_size(self) -> int:

@@ -18,13 +18,17 @@ from hyotan.container import Contents, read
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
-from hyotan.estimators.build import build_likelihood
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.vae import VAE
+from hyotan.mixed import MixedLikelihood
 from hyotan.parameters import PARAMETERS
 from hyotan.scaling import Scaling
+from hyotan.tabular import TableScaling
 from hyotan.training.checkpoint import below, check_weights, from_json_array, load_weights
+
+SCHEMA = "table/schema"
+"""The tensor that holds the names and types of a table's columns."""
 
 ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
     family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE, CVAE)
@@ -46,6 +50,7 @@ class Saved:
     best_epoch: int
     train_seconds: float
     classes: list[str | int | float | bool] | None = None
+    table: dict[str, Any] | None = None
 
 
 def load(
@@ -101,20 +106,43 @@ def from_contents(
     estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
     if saved.classes is not None:
         estimator.classes_ = np.array(saved.classes)
+    is_table = saved.table is not None
+    estimator.scaling_ = _scaling(saved, arrays, source)
     if saved.feature_names:
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
-    estimator.n_features_in_ = math.prod(saved.feature_shape)
+    estimator.n_features_in_ = len(saved.feature_names) if is_table else math.prod(saved.feature_shape)
     check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
     _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, source)
     estimator._build(settings)
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
-    estimator.scaling_ = Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
     estimator.history_ = _history(arrays["history"], source)
     estimator.n_iter_, estimator.best_epoch_ = saved.n_iter, saved.best_epoch
     estimator.train_seconds_ = saved.train_seconds
     return estimator
+
+
+def _scaling(saved: Saved, arrays: Mapping[str, np.ndarray], source: str) -> Scaling | TableScaling:
+    """From the data's range to the model's, as the file has it."""
+    if saved.table is None:
+        for name in ("scaling/offset", "scaling/factor"):
+            _refuse_missing(arrays, name, source)
+        return Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
+    _refuse_missing(arrays, SCHEMA, source)
+    try:
+        scaling = TableScaling.from_settings(saved.table, arrays[SCHEMA])
+        if (scaling.width,) != tuple(saved.feature_shape) or not set(scaling.names) <= set(saved.feature_names):
+            raise ValueError(f"{scaling.width} numbers a row, where the network takes {saved.feature_shape}")
+        MixedLikelihood(scaling)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{source}: the table's columns cannot be read ({error}).", "") from error
+    return scaling
+
+
+def _refuse_missing(arrays: Mapping[str, np.ndarray], name: str, source: str) -> None:
+    if name not in arrays:
+        raise ModelFileError(f"{source}: tensor '{name}' is missing.", "Is it a model file?")
 
 
 def _check_saved(saved: Saved, own: Mapping[str, nn.Module | None]) -> None:
@@ -127,10 +155,11 @@ def _check_saved(saved: Saved, own: Mapping[str, nn.Module | None]) -> None:
         )
     if objects := [name for name in saved.parameters if name in PARAMETERS and not PARAMETERS[name].on_command_line]:
         raise SettingsError(f"the parameter '{objects[0]}' cannot stand in a file.", "Is it a model file?")
-    if saved.feature_names and len(saved.feature_names) != math.prod(saved.feature_shape):
+    if saved.table is None and saved.feature_names and len(saved.feature_names) != math.prod(saved.feature_shape):
         raise SettingsError(f"{len(saved.feature_names)} names for {math.prod(saved.feature_shape)} features.", "")
     sizes_are_good = 1 <= len(saved.feature_shape) <= 3 and all(size >= 1 for size in saved.feature_shape)
-    if saved.likelihood not in LIKELIHOODS or not sizes_are_good:
+    known = saved.likelihood in LIKELIHOODS if saved.table is None else saved.likelihood == MixedLikelihood.name
+    if not known or not sizes_are_good:
         raise SettingsError(f"likelihood '{saved.likelihood}' on samples of {saved.feature_shape} is not known.", "")
 
 
@@ -141,7 +170,7 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
         raise ModelFileError(f"{source}: the settings name more layers than the file has tensors.", "")
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            likelihood = build_likelihood(estimator.likelihood_, settings, estimator.feature_shape_)
+            likelihood = estimator._likelihood(settings)
             return estimator._assemble(likelihood, settings, estimator.feature_shape_)
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
@@ -160,10 +189,9 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], latent: int, features: tuple
         "scaling/factor": ((), features),
     }
     for name in (*shapes, "history"):
-        if name not in arrays:
-            raise ModelFileError(f"{source}: tensor '{name}' is missing.", "Is it a model file?")
+        _refuse_missing(arrays, name, source)
     for name in arrays:
-        if name not in shapes and name != "history" and not name.startswith("model/"):
+        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith("model/"):
             raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a model file?")
     for name, allowed in shapes.items():
         array = arrays[name]

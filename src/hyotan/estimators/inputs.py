@@ -8,10 +8,12 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
 from hyotan.data.arrays import blocks
-from hyotan.data.stored import Array, StoredRows, stored
+from hyotan.data.frames import Frame, mixed_frame
+from hyotan.data.stored import Array, Numbers, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
 from hyotan.scaling import Scaling
+from hyotan.tabular import TableScaling
 
 CHANNEL_COUNTS = (1, 3, 4)
 
@@ -25,7 +27,7 @@ LARGEST = np.float64(np.finfo(np.float32).max)
 def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     """X as a finite numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8.
 
-    A memory map that is too large to be copied stays in its file.
+    A memory map that is too large to be copied stays in its file; a table with other columns than numbers stays one.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     """
     if (rows := stored(X)) is not None:
         return _checked_in_file(estimator, rows, reset)
+    if (table := _checked_table(estimator, X, reset)) is not None:
+        return table
     X = X if hasattr(X, "shape") else np.asarray(X) if not np.iterable(X) else _as_array(X)
     refuse_not_dense(X, "X")
     refuse_not_real(X, "X")
@@ -53,6 +57,19 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
         _check_shape(estimator, X)
     refuse_not_finite(X)
     return X
+
+
+def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
+    """A table with columns of several kinds; None for everything else that may arrive."""
+    if not reset:
+        fitted = estimator.scaling_
+        return fitted.checked(X) if isinstance(fitted, TableScaling) else None
+    frame = X if isinstance(X, Frame) else mixed_frame(X)
+    if frame is not None:
+        estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
+        if len(frame) == 0:
+            raise DataError("The table has no rows.", "Pass at least one.")
+    return frame
 
 
 def _checked_in_file(estimator: Any, X: StoredRows, reset: bool) -> StoredRows:
@@ -78,7 +95,7 @@ def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     return X
 
 
-def _note_features(estimator: Any, X: Array) -> None:
+def _note_features(estimator: Any, X: Numbers) -> None:
     estimator.n_features_in_ = int(np.prod(X.shape[1:]))
     # A frame's column names from an earlier fit do not belong to images.
     vars(estimator).pop("feature_names_in_", None)
@@ -132,7 +149,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def refuse_channels_last(X: Array) -> None:
+def refuse_channels_last(X: Numbers) -> None:
     """Refuse more than 4 dimensions, and images whose channels come last."""
     if X.ndim > 4:
         raise DataError(
@@ -146,7 +163,7 @@ def refuse_channels_last(X: Array) -> None:
         )
 
 
-def refuse_not_finite(X: Array, name: str = "X") -> None:
+def refuse_not_finite(X: Numbers, name: str = "X") -> None:
     """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands."""
     if X.dtype.kind != "f":
         return
@@ -172,7 +189,7 @@ def refuse_not_finite(X: Array, name: str = "X") -> None:
     )
 
 
-def refuse_other_range(X: Array, scaling: Scaling) -> None:
+def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling) -> None:
     """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
     answer either with numbers that mean nothing.
     """
@@ -189,11 +206,11 @@ def refuse_other_range(X: Array, scaling: Scaling) -> None:
         )
 
 
-def _has_fractions(X: Array) -> bool:
+def _has_fractions(X: Numbers) -> bool:
     return any(bool((block % 1 != 0).any()) for block in blocks(X))
 
 
-def _check_shape(estimator: Any, X: Array) -> None:
+def _check_shape(estimator: Any, X: Numbers) -> None:
     expected = estimator.feature_shape_
     if X.shape[1:] != tuple(expected):
         raise DataError(

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.data.stored import Array, StoredRows
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Array, Numbers, StoredRows
 from hyotan.distributions import LIKELIHOODS
-from hyotan.errors import DataError
+from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood
+from hyotan.mixed import MixedLikelihood
 from hyotan.scaling import SCALINGS, Scaling, automatic, is_pixels, suits_bernoulli
+from hyotan.tabular import TableScaling, fit_table
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,14 @@ class Ranges:
     """
 
     likelihood: str
-    scaling: Scaling
+    scaling: Scaling | TableScaling
     low: float
     high: float
 
 
 def is_bounded(likelihood: str) -> bool:
     """Whether a likelihood takes values of an interval alone."""
-    return math.isfinite(LIKELIHOODS[likelihood].low)
+    return likelihood in LIKELIHOODS and math.isfinite(LIKELIHOODS[likelihood].low)
 
 
 def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) -> Ranges:
@@ -52,6 +55,8 @@ def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) 
     DataError
         Values that the likelihood cannot explain, or that cannot be binarised.
     """
+    if isinstance(X, Frame) or isinstance(train, Frame):
+        return _of_table(X, train, settings)
     low, high = (0.0, 1.0) if is_pixels(X) else (float(X.min()), float(X.max()))
     name, scaling = settings["likelihood"], settings["scaling"]
     if name == "auto":
@@ -74,7 +79,23 @@ def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) 
     return Ranges(name, scale, low, high)
 
 
-def scaled_ends(X: Array, scaling: Scaling) -> tuple[float, float]:
+TABLE_SETTINGS = {"likelihood": "auto", "scaling": "auto", "binarise": None, "output_activation": None}
+"""What a table with columns of several kinds decides column by column."""
+
+
+def _of_table(X: Any, train: Any, settings: Mapping[str, Any]) -> Ranges:
+    for name, left in TABLE_SETTINGS.items():
+        if settings[name] != left:
+            raise SettingsError(
+                f"{name}={settings[name]!r} is for numbers alone; of these columns each has a likelihood of its own.",
+                f"Leave {name} out, or keep the columns that are numbers.",
+            )
+    scaling = fit_table(X, train, settings["column_kinds"])
+    rows = scaling.to_model(train)
+    return Ranges(MixedLikelihood.name, scaling, float(np.nanmin(rows)), float(np.nanmax(rows)))
+
+
+def scaled_ends(X: Numbers, scaling: Scaling) -> tuple[float, float]:
     """The least and the greatest value in the model's range, before any clipping: what would be cut off is to be seen.
 
     Scaling keeps order, so that the ends of each feature are enough.
@@ -84,5 +105,5 @@ def scaled_ends(X: Array, scaling: Scaling) -> tuple[float, float]:
     return float(scaled.min()), float(scaled.max())
 
 
-def _some(X: Array) -> np.ndarray:
+def _some(X: Numbers) -> np.ndarray:
     return X.sample() if isinstance(X, StoredRows) else X

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyotan.data import arrays
-from hyotan.data.stored import Array, Runs, StoredRows, first, held_out_rows, last, spread
+from hyotan.data.stored import Array, Resident, Runs, StoredRows, first, held_out_rows, last, spread
 from hyotan.errors import DataError
 from hyotan.scaling import Scaling, is_pixels
+from hyotan.tabular import TableScaling
 from hyotan.training.rows import Rows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 
@@ -100,7 +101,7 @@ class ScaledRows:
     """
 
     rows: Array
-    to_model: Callable[[np.ndarray], np.ndarray]
+    to_model: Callable[[Any], np.ndarray]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -147,7 +148,7 @@ def rows_of(
     binarise: str | None,
     seed: int,
     *,
-    scaling: Scaling,
+    scaling: Scaling | TableScaling,
     to_model: ToModel,
     device: torch.device,
 ) -> tuple[TrainingRows, Rows | None]:
@@ -172,20 +173,20 @@ def rows_of(
     return binarised(train, seed) if binarise == "static" else dynamically_binarised(train), validation
 
 
-ToModel: TypeAlias = Callable[[np.ndarray], np.ndarray]
+ToModel: TypeAlias = Callable[[Any], np.ndarray]
 """Scales rows, (n, *features), to float32 in the model's range."""
 
 
-def resident(X: np.ndarray, scaling: Scaling, to_model: ToModel, device: torch.device) -> Rows:
+def resident(X: Resident, scaling: Scaling | TableScaling, to_model: ToModel, device: torch.device) -> Rows:
     """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
-    if is_pixels(X) and scaling.factor.ndim == 0:
+    if isinstance(X, np.ndarray) and is_pixels(X) and scaling.factor.ndim == 0:
         return Rows(as_tensor(X).to(device), float(scaling.offset), float(scaling.factor))
     return Rows(as_tensor(to_model(X)).to(device))
 
 
 def streamed(
     X: StoredRows,
-    scaling: Scaling,
+    scaling: Scaling | TableScaling,
     to_model: ToModel,
     device: torch.device,
     binarise: str | None,

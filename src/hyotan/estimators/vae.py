@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,7 @@ class VAE(LatentEstimator):
         objective: str = "elbo",
         likelihood: str = "auto",
         likelihood_scale: float = 1.0,
+        column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
@@ -126,6 +127,7 @@ class VAE(LatentEstimator):
         self.objective = objective
         self.likelihood = likelihood
         self.likelihood_scale = likelihood_scale
+        self.column_kinds = column_kinds
         self.scaling = scaling
         self.binarise = binarise
         self.validation_fraction = validation_fraction

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 
+from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
-from hyotan.gallery import manifold_steps
+from hyotan.gallery import columns_of, manifold_steps
 from hyotan.plots.canvas import ERROR, tidy
 from hyotan.plots.manifold import ManifoldDisplay, central_limits
 from hyotan.plots.pictures import gap_of, to_rgb
@@ -135,6 +136,8 @@ def _error(difference: np.ndarray, top: float) -> np.ndarray:
 def names_of(record: RunRecord) -> list[str]:
     """The columns' names of a table."""
     count = record.pair[0].shape[1]
+    if (slots := columns_of(record.estimator)) is not None:
+        return slots
     found = record.train.feature_names or record.config.data.columns
     return [str(name) for name in found] if len(found) == count else [f"x{index}" for index in range(count)]
 
@@ -150,9 +153,9 @@ def _columns(record: RunRecord, lang: str) -> Html:
     bars = [(names[index], max(-1.0, float(kept[index]))) for index in order if not math.isnan(kept[index])]
     chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS])
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
-    units = record.estimator.reconstruct(record.rows.X) - record.rows.X
-    typical = np.sqrt(np.square(units, dtype=np.float64).mean(axis=0))
-    ends = record.rows.X.min(axis=0), record.rows.X.max(axis=0)
+    given, own = _in_units(record)
+    typical = np.sqrt(np.nanmean(np.square(own - given, dtype=np.float64), axis=0))
+    ends = np.nanmin(given, axis=0), np.nanmax(given, axis=0)
     rows = [
         [
             names[i],
@@ -166,15 +169,21 @@ def _columns(record: RunRecord, lang: str) -> Html:
     return join([charts([figure(chart, lang, note), listing]), _worst(record, names, lang)])
 
 
+def _in_units(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and reconstructions in the data's units, (n, columns); of several kinds of columns, on the model's side."""
+    if columns_of(record.estimator) is not None:
+        return record.pair
+    return np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
+
+
 def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
     before, after = record.pair
-    own = record.estimator.reconstruct(record.rows.X)
+    given, own = _in_units(record)
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
         columns = np.argsort(-np.abs(after[row] - before[row]), kind="stable")[:3]
         words = [
-            say("columns.miss", lang, name=names[c], was=float(record.rows.X[row][c]), made=float(own[row, c]))
-            for c in columns
+            say("columns.miss", lang, name=names[c], was=float(given[row, c]), made=float(own[row, c])) for c in columns
         ]
         rows.append([shown(int(row)), shown(float(record.errors[row]), 3), say("columns.between", lang).join(words)])
     head = [say(f"columns.{word}", lang) for word in ("row", "mse", "misses")]
@@ -262,10 +271,19 @@ def _traversals(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     return join([tag("h3", say("walks.title", lang)), tag("p", intro), strips])
 
 
+def _cell(value: Any) -> str:
+    """A value of any kind, as it stands in a table."""
+    return shown(float(value)) if isinstance(value, float) else "–" if value is None else tidy(value, 24)
+
+
 def _new_rows(record: RunRecord, lang: str) -> Html:
     drawn = record.estimator.sample(8, random_state=0)
-    names = names_of(record)[:12]
-    rows = [[str(index + 1), *[shown(float(value)) for value in row[:12]]] for index, row in enumerate(drawn)]
+    if (as_table := as_frame(drawn)) is not None:
+        names = as_table.names[:12]
+        values = [list(row.values())[:12] for row in as_table.table.to_pylist()]
+    else:
+        names, values = names_of(record)[:12], drawn[:, :12].tolist()
+    rows = [[str(index + 1), *[_cell(value) for value in row]] for index, row in enumerate(values)]
     origin = "samples.prior" if record.is_vae else "samples.gaussian"
     return join(
         [

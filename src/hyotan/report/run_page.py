@@ -11,6 +11,7 @@ from typing import Any
 
 from hyotan.container import read_settings
 from hyotan.data.arrays import value_range
+from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
 from hyotan.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.estimators.rows import count_held_out
@@ -288,7 +289,8 @@ def _baseline(value: float | None) -> str:
 def data(record: RunRecord, lang: str) -> Html:
     """Counts, shape, ranges, classes, how the rows were split, digests."""
     train, estimator = record.train, record.estimator
-    low, high = value_range(train.X)
+    low, high = estimator.range_ if isinstance(train.X, Frame) else value_range(train.X)
+    kept = "keep" if isinstance(train.X, Frame) and record.config.data.missing == "error" else ""
     held_out = count_held_out(train.X, estimator.validation_fraction, estimator.settings()["validation_rows"])
     rows = [
         (say("data.source", lang), tag("code", record.config.source)),
@@ -300,7 +302,7 @@ def data(record: RunRecord, lang: str) -> Html:
             say("data.range", lang),
             say("data.range_text", lang, low=low, high=high, a=estimator.range_[0], b=estimator.range_[1]),
         ),
-        (say("data.missing", lang), say(f"data.missing_{record.config.data.missing}", lang)),
+        (say("data.missing", lang), say(f"data.missing_{kept or record.config.data.missing}", lang)),
         (say("data.digest", lang), tag("code", record.config.fingerprint or record.config.load_data().fingerprint())),
     ]
     return join([pairs(rows), _classes(record, lang), _reader_notes(record, lang)])

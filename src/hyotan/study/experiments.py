@@ -116,7 +116,7 @@ class Bench:
         """For a study's folder."""
         train, test = folder.load_data()
         classes = Classes.of(train.y)
-        X = test.X[:ROWS]
+        X = np.asarray(test.X[:ROWS])
         y = np.full(len(X), -1) if classes is None or test.y is None else classes.numbers(test.y[:ROWS])
         return cls(folder, train, test, classes, X, y)
 

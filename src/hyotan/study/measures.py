@@ -328,7 +328,7 @@ def _as_trained(estimator: LatentEstimator, parts: Parts, seed: int) -> Parts:
     if estimator.binarise is None:
         return parts
     train, selection, test = (
-        Rows(as_trained(estimator, rows.X, seed + number), rows.classes)
+        Rows(np.asarray(as_trained(estimator, rows.X, seed + number)), rows.classes)
         for number, rows in enumerate((parts.train, parts.selection, parts.test))
     )
     return Parts(train, test if parts.chooses_on_test else selection, test, parts.n_classes)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import tomli_w
 
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
+from hyotan.data.frames import Frame
 from hyotan.data.words import listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, parameters_of
@@ -311,7 +313,13 @@ def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[
 
 
 def _sizes_for(sizes: Iterable[int], dataset: Dataset) -> tuple[int, ...]:
-    features = int(dataset.X[0].size)
+    if isinstance(dataset.X, Frame):
+        raise DataError(
+            f"A study compares models of numbers; {dataset.name} has columns of several kinds.",
+            f"Train one model on it: hyotan fit {dataset.source or 'SOURCE'} --model vae. "
+            "Or keep the columns that are numbers: --columns A,B",
+        )
+    features = int(np.prod(dataset.feature_shape))
     if features < 2:
         raise DataError(
             f"{dataset.name} has a single feature a row: there is nothing to compress.", "Pass rows of 2 or more."

@@ -80,8 +80,8 @@ class ReconstructionTracker(Callback):
     frames : one array (n, *features) an epoch, in the model's range.
     """
 
-    def __init__(self, X: np.ndarray, max_bytes: int = 64 * 2**20) -> None:
-        self.X = np.asarray(X)
+    def __init__(self, X: Any, max_bytes: int = 64 * 2**20) -> None:
+        self.X = X if hasattr(X, "shape") else np.asarray(X)  # a table stays one
         self.max_bytes = max_bytes
         self.epochs: list[int] = []
         self.frames: list[np.ndarray] = []

@@ -24,8 +24,8 @@ from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import Snapshot
 from hyotan.training.together import together
 
-IMAGES = np.random.default_rng(0).random((106, 8, 8)).astype(np.float32)
-SMALL: dict[str, Any] = {"latent_dim": 4, "hidden_dims": (12,), "max_epochs": 3, "batch_size": 16, "random_state": 0}
+IMAGES = np.random.default_rng(0).random((100, 7, 7)).astype(np.float32)
+SMALL: dict[str, Any] = {"latent_dim": 4, "hidden_dims": (12,), "max_epochs": 3, "batch_size": 15, "random_state": 0}
 STEPS = 3 * 6
 """Of a training of these."""
 
@@ -76,9 +76,11 @@ class Keeper:
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler")
 class TestACompiledTraining:
     def test_is_the_recorded_one_but_for_rounding_and_goes_on_with_its_own_bits(self, short_pays: None) -> None:
-        plain = VAE(**SMALL).fit(IMAGES)
+        # In their order, batches are parts of one array that begin anywhere: at no multiple of 16 bytes, here.
+        settings = {**SMALL, "shuffle": False}
+        plain = VAE(**settings).fit(IMAGES)
         store = Keeper(at=8)
-        compiled, resumed = VAE(**SMALL, compile=True), VAE(**SMALL, compile=True)
+        compiled, resumed = VAE(**settings, compile=True), VAE(**settings, compile=True)
         with no_warnings():
             with compiled.training(IMAGES, store=store) as trainer:
                 trainer.fit()

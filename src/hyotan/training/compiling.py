@@ -60,12 +60,13 @@ def refuse_without_compiler() -> None:
     SettingsError
         Names the compilers that were looked for.
     """
-    from torch._inductor import config, cpp_builder, exc  # a second, for trainings that are compiled alone
+    from torch._inductor import config, cpp_builder  # a second, for trainings that are compiled alone
 
     try:
         cpp_builder.get_cpp_compiler()
-    except (exc.InvalidCxxCompiler, OSError, RuntimeError) as error:
-        looked_for = ", ".join(name for name in config.cpp.cxx if name)
+    except (OSError, RuntimeError) as error:
+        known = config.cpp.cxx
+        looked_for = ", ".join([known] if isinstance(known, str) else [name for name in known if name])
         raise SettingsError(
             f"compile=True needs a C++ compiler, and none was found (looked for: {looked_for}).",
             "Install one (g++ or clang++), name it in $CXX, or leave compile (--compile) out.",

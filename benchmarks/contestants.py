@@ -6,7 +6,11 @@ A contestant's packages are imported where it begins, so that those of the other
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -48,7 +52,7 @@ def loader(task: Task) -> Train:
     return train
 
 
-def hyotan(task: Task, precision: str = "fp32") -> Train:
+def hyotan(task: Task, **more: Any) -> Train:
     """This package, through its estimators."""
     from hyotan import VAE, Autoencoder
 
@@ -70,9 +74,9 @@ def hyotan(task: Task, precision: str = "fp32") -> Train:
             batch_size=task.batch,
             max_epochs=epochs,
             validation_fraction=0,
-            precision=precision,
             device="cpu",
             random_state=0,
+            **more,
         ).fit(task.rows.reshape(-1, network.side, network.side))
 
     return train
@@ -80,7 +84,25 @@ def hyotan(task: Task, precision: str = "fp32") -> Train:
 
 def hyotan_bf16(task: Task) -> Train:
     """This package with bfloat16 products."""
-    return hyotan(task, "bf16")
+    return hyotan(task, precision="bf16")
+
+
+def hyotan_compiled(task: Task) -> Train:
+    """This package with its step compiled, once in the process and however short a training is."""
+    from hyotan.training import compiling
+
+    train, compile_step, made = hyotan(task, compile=True), compiling.compile_step, []
+
+    def once(*arguments: Any) -> Any:
+        if not made:
+            made.append(compile_step(*arguments))
+        return made[0]
+
+    def train_compiled(epochs: int) -> None:
+        with patch.multiple(compiling, LEAST_STEPS=0, compile_step=once):
+            train(epochs)
+
+    return train_compiled
 
 
 LIMITS = ("limit, MKL", "limit, oneDNN")
@@ -94,6 +116,7 @@ CONTESTANTS: dict[str, Callable[[Task], Train]] = {
     "loader loop": loader,
     "hyotan": hyotan,
     "hyotan bf16": hyotan_bf16,
+    "hyotan compiled": hyotan_compiled,
     "pythae": pythae,
     "skorch": skorch,
     "lightning": lightning,
@@ -106,10 +129,12 @@ PEERS = ("pythae", "skorch", "lightning", "pyod")
 
 
 def able(network: Network) -> list[str]:
-    """Who can train a network here: the packages are installed, oneDNN's float32 is exact, PyOD knows no pictures."""
+    """Who can train a network here: has its packages or its compiler, an exact oneDNN; PyOD knows no pictures."""
     missing = {name for name in PEERS if importlib.util.find_spec(name) is None}
     if not onednn_is_exact():
         missing.add("limit, oneDNN")
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        missing.add("hyotan compiled")
     if network.channels:
         missing.add("pyod")
     return [name for name in CONTESTANTS if name not in missing]

@@ -57,6 +57,8 @@ class Autoencoder(LatentEstimator):
         the training.
     initialisation : how weights start.
     device, precision : where and in what number format to compute.
+    compile : turn the step into machine code: on the CPU, with a C++ compiler, after a wait of half a minute, and so
+        only in trainings of 20,000 steps and more. The results differ from those without in the last bits.
     random_state : seed; the same seed gives the same bits on the same machine.
     callbacks : watch the training.
     verbose : 1 shows progress.
@@ -110,6 +112,7 @@ class Autoencoder(LatentEstimator):
         early_stopping: int | None = None,
         device: str = "auto",
         precision: str = "fp32",
+        compile: bool = False,
         random_state: Any = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
@@ -149,6 +152,7 @@ class Autoencoder(LatentEstimator):
         self.early_stopping = early_stopping
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.random_state = random_state
         self.callbacks = callbacks
         self.verbose = verbose

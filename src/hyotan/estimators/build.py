@@ -322,4 +322,5 @@ def training_settings(settings: Settings, n: int, seed: int) -> TrainingSettings
         shuffle=settings["shuffle"],
         early_stopping=settings["early_stopping"],
         bf16=settings["precision"] == "bf16",
+        compile=settings.get("compile", False),
     )

@@ -115,6 +115,7 @@ class VAE(LatentEstimator):
         early_stopping: int | None = None,
         device: str = "auto",
         precision: str = "fp32",
+        compile: bool = False,
         random_state: Any = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
@@ -154,6 +155,7 @@ class VAE(LatentEstimator):
         self.early_stopping = early_stopping
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.random_state = random_state
         self.callbacks = callbacks
         self.verbose = verbose

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -66,8 +67,75 @@ def with_autograd(
     return backward
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What autograd gave for one batch, to hold others against.
+
+    Attributes
+    ----------
+    x : (batch, *features), the batch.
+    start, end : state of torch's generator on the CPU before and after.
+    parts, gradients : what came.
+    """
+
+    x: Tensor
+    start: Tensor
+    end: Tensor
+    parts: Parts
+    gradients: Gradients
+
+    def replay(self, backward: Backward) -> tuple[Parts, Gradients] | None:
+        """What another one gives for the same batch and the same draws; None where it does not draw as much."""
+        torch.set_rng_state(self.start)
+        found = backward(self.x)
+        return found if torch.equal(torch.get_rng_state(), self.end) else None
+
+    def is_equalled_by(self, backward: Backward) -> bool:
+        """Whether another one gives the same bits."""
+        found = self.replay(backward)
+        if found is None:
+            return False
+        pairs = zip([*found[0].values(), *found[1]], [*self.parts.values(), *self.gradients], strict=True)
+        return all(torch.equal(a, b) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A step, written down.
+
+    Attributes
+    ----------
+    module : its operations: from the parameters and a batch to sums and gradients, one after the other.
+    parameters : what it is called with.
+    names : of the sums, which come first.
+    """
+
+    module: fx.GraphModule
+    parameters: Sequence[Tensor]
+    names: Sequence[str]
+
+    def run_by(self, run: Callable[..., Sequence[Tensor]]) -> Backward:
+        """The step, its operations run by a function that takes what the module takes, and gives what it gives."""
+        parameters, names, count = self.parameters, self.names, len(self.names)
+
+        def backward(x: Tensor) -> tuple[Parts, Gradients]:
+            with torch.no_grad():
+                values = run(*parameters, x)
+            return dict(zip(names, values[:count], strict=True)), tuple(values[count:])
+
+        return backward
+
+
+Improve = Callable[[Recording, Reference], Backward]
+"""From a recording that is right, and what shows it, to a step that is faster."""
+
+
 def record(
-    model: LatentModel, x: Tensor, progress: Progress, precision: Callable[[], AbstractContextManager[Any]]
+    model: LatentModel,
+    x: Tensor,
+    progress: Progress,
+    precision: Callable[[], AbstractContextManager[Any]],
+    improve: Improve | None = None,
 ) -> Backward | None:
     """Record the step of batches shaped like ``x``; None where the recording does not give autograd's bits.
 
@@ -77,6 +145,7 @@ def record(
     x : (batch, *features), one batch.
     progress : where training stands.
     precision : opens the context of the forward pass, autocast where it was asked for.
+    improve : what to make of the recording, :func:`hyotan.training.compiling.compiled`; None for the recording itself.
 
     Notes
     -----
@@ -87,28 +156,18 @@ def record(
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         start = torch.get_rng_state()
-        expected, after = backward(parameters, x), torch.get_rng_state()
+        parts, gradients = backward(parameters, x)
+        reference = Reference(x, start, torch.get_rng_state(), parts, gradients)
         torch.set_rng_state(start)
-        recorded = _recorded(backward, parameters, x, list(expected[0]))
+        recording = Recording(_module(backward, parameters, x), parameters, list(parts))
+        recorded = recording.run_by(recording.module.forward)
         # Twice, for a recording that writes to what it keeps would give the right bits once.
-        is_same = all(_gives(recorded, x, start, expected, after) for _ in range(2))
-    return recorded if is_same else None
+        if not all(reference.is_equalled_by(recorded) for _ in range(2)):
+            return None
+        return recorded if improve is None else improve(recording, reference)
 
 
-def _gives(recorded: Backward, x: Tensor, start: Tensor, expected: tuple[Parts, Gradients], after: Tensor) -> bool:
-    """Whether a recording gives what autograd gave, and draws as much."""
-    torch.set_rng_state(start)
-    found = recorded(x)
-    pairs = zip([*found[0].values(), *found[1]], [*expected[0].values(), *expected[1]], strict=True)
-    return torch.equal(torch.get_rng_state(), after) and all(torch.equal(a, b) for a, b in pairs)
-
-
-def _recorded(
-    backward: Differentiated,
-    parameters: Sequence[Tensor],
-    x: Tensor,
-    names: list[str],
-) -> Backward:
+def _module(backward: Differentiated, parameters: Sequence[Tensor], x: Tensor) -> fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx  # half a second, for trainings that are long enough alone
 
     def flat(*arguments: Tensor) -> list[Tensor]:
@@ -119,14 +178,7 @@ def _recorded(
     shorten(module)
     module.graph.set_codegen(fx.graph.CodeGen())  # plain arguments: nothing is flattened at each call
     module.recompile()
-    run, count = module.forward, len(names)
-
-    def recorded(x: Tensor) -> tuple[Parts, Gradients]:
-        with torch.no_grad():
-            values = run(*parameters, x)
-        return dict(zip(names, values[:count], strict=True)), tuple(values[count:])
-
-    return recorded
+    return module
 
 
 def shorten(module: fx.GraphModule) -> None:

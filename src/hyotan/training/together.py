@@ -50,6 +50,7 @@ def company_of(trainer: Trainer) -> Hashable | None:
         trainer.device.type != "cpu",
         trainer.is_finished,
         how.bf16,
+        trainer.is_compiled,
         how.grad_clip is not None,
         how.early_stopping is not None,
         any(type(callback) is not ReconstructionTracker for callback in trainer.callbacks),

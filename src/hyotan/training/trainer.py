@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,13 @@ from hyotan.training.checkpoint import (
     restore_optimizer,
     restore_random,
     to_arrays,
+)
+from hyotan.training.compiling import (
+    compiled,
+    pays,
+    refuse_without_compiler,
+    warn_of_no_effect,
+    warn_unrecorded,
 )
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import OptimizerMaker, Stepper
@@ -57,6 +65,7 @@ class TrainingSettings:
     shuffle: bool = True
     early_stopping: int | None = None
     bf16: bool = False
+    compile: bool = False
 
 
 def as_float32(x: np.ndarray) -> np.ndarray:
@@ -101,7 +110,7 @@ class Trainer:
         self.optimizer = settings.optimizer(model, settings.learning_rate, settings.weight_decay)
         self.stepper = Stepper(self.optimizer)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._recorded: dict[torch.Size, Backward | None] = {}
+        self._recorded: dict[tuple[torch.Size, bool], Backward | None] = {}
         self.epoch, self.step_in_epoch = 0, 0
         self.cycles = [(0, settings.max_epochs)]
         self.history: list[dict[str, Any]] = []
@@ -134,9 +143,29 @@ class Trainer:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the step to come: the schedule over the cycle of epochs that the step lies in."""
-        start, end = next((cycle for cycle in self.cycles if self.epoch < cycle[1]), self.cycles[-1])
+        start, end = self._cycle
         done = (self.step - start * self.steps_per_epoch) / max(1, (end - start) * self.steps_per_epoch)
         return self.settings.learning_rate * self.settings.schedule(min(1.0, done))
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether steps are compiled where they can be.
+
+        It hangs on the settings and on the cycle of epochs that the step lies in, never on how many steps this process
+        has still to take: a training that is stopped and resumed has the bits of one that was not.
+        """
+        start, end = self._cycle
+        return self.settings.compile and self._is_recordable and pays((end - start) * self.steps_per_epoch, self.device)
+
+    @cached_property
+    def _is_recordable(self) -> bool:
+        """Whether, by the end at the latest, each step does the same."""
+        return self.model.is_same_each_step(Progress(self.max_epochs, self.max_epochs))
+
+    @property
+    def _cycle(self) -> tuple[int, int]:
+        """First epoch of the cycle that the step to come lies in, and the one after its last."""
+        return next((cycle for cycle in self.cycles if self.epoch < cycle[1]), self.cycles[-1])
 
     def extend(self, max_epochs: int) -> None:
         """Go on to a later last epoch: the epochs added form a new cycle of the schedule."""
@@ -152,12 +181,16 @@ class Trainer:
 
         Raises
         ------
+        SettingsError
+            Steps are to be compiled, and there is no compiler.
         DivergenceError
             The loss left the finite numbers; the model holds the best state before that.
         TrainingInterrupted
             Ctrl-C or SIGTERM; the checkpoint holds the step that was reached, the model its best state.
         """
         devices = [self.device] if self.device.type == "cuda" else []
+        if self.is_compiled:
+            refuse_without_compiler()
         stops = StopRequests(terminate=self.store is not None)
         with torch.random.fork_rng(devices=devices), fast_products(self.device), stops as requests:
             self._seed()
@@ -212,14 +245,19 @@ class Trainer:
 
     def _recording(self, x: Tensor) -> Backward | None:
         """The recorded step of batches like this one, where it is worth making or made already."""
-        if x.shape not in self._recorded:
+        key = x.shape, self.is_compiled
+        if key not in self._recorded:
             to_come = self.max_epochs * self.steps_per_epoch - self.step
             is_full = len(x) == min(self.settings.batch_size, len(self.train))
-            is_worth_it = is_full and to_come >= LEAST_STEPS and x.device.type in DEVICES
+            is_long = self.is_compiled or to_come >= LEAST_STEPS
+            is_worth_it = is_full and is_long and x.device.type in DEVICES
             if not is_worth_it or not self.model.is_same_each_step(self._progress()):
                 return None
-            self._recorded[x.shape] = record(self.model, x, self._progress(), self._autocast)
-        return self._recorded[x.shape]
+            improve = compiled if self.is_compiled else None
+            self._recorded[key] = record(self.model, x, self._progress(), self._autocast, improve)
+            if improve is not None and self._recorded[key] is None:
+                warn_unrecorded()
+        return self._recorded[key]
 
     def loss(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The objective, under autocast where bf16 was asked for."""
@@ -251,6 +289,9 @@ class Trainer:
         """Training starts, or goes on."""
         self._start_state = self._state()
         self._tell("on_fit_start")
+        if self.settings.compile and not self.is_finished:
+            start, end = self._cycle
+            warn_of_no_effect((end - start) * self.steps_per_epoch, self.device, self._is_recordable)
 
     def generator(self) -> torch.Generator:
         """What draws the same numbers, on the CPU, as the global generator would for this training alone."""

@@ -11,6 +11,7 @@ MEASURES = {
     "dimensions": "The size that a study recommends for sets of known dimension.",
     "stability": "The size that a study recommends, over studies with other seeds.",
     "findings": "The articles' findings on MNIST: which are reproduced, with our figures.",
+    "denoising": "What denoising autoencoders make of noisy MNIST, beside the best affine map.",
     "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
 }
 """Every measurement; the module of the same name holds it."""

@@ -38,6 +38,7 @@ ROAD = """
     neighbours
     clustering
     estimators
+    denoising
     evaluation
     plots
     runs

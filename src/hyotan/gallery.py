@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from hyotan.data import Dataset
-from hyotan.estimators import CVAE, VAE
+from hyotan.denoising import takes_noise_away
+from hyotan.estimators import CVAE, VAE, Autoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import are_active
 from hyotan.plots import (
+    DenoisingDisplay,
     Display,
     ExchangeDisplay,
     InterpolationDisplay,
@@ -84,6 +86,36 @@ def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
             value_range=shown.value_range if shown.is_image else None,
             columns=names_of(run),
         ),
+    )
+
+
+def denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """Clean rows, the same with noise as in training, and what the model makes of them."""
+    if takes_noise_away(run.estimator):
+        yield "denoising.png", denoising_display(run.estimator, run.test.take(tracked_rows(run.test)))
+
+
+def denoising_display(
+    estimator: Autoencoder, dataset: Dataset, noisy: np.ndarray | None = None, is_clean: bool = True
+) -> DenoisingDisplay:
+    """Rows of a dataset denoised, as a figure.
+
+    Parameters
+    ----------
+    estimator : trained on noise.
+    dataset : the rows.
+    noisy : the same with noise; where it is not given, noise as in training is added.
+    is_clean : whether the dataset holds the clean rows, and not the noisy ones themselves.
+    """
+    shown = Shown(estimator)
+    noisy = estimator.corrupt(dataset.X) if noisy is None else noisy
+    return DenoisingDisplay.from_arrays(
+        shown.scaled(noisy),
+        shown.scaled(estimator.denoise(noisy)),
+        shown.rows(dataset.X) if is_clean else None,
+        None if dataset.y is None else list(dataset.y),
+        value_range=shown.value_range if shown.is_image else None,
+        columns=dataset.feature_names,
     )
 
 
@@ -187,6 +219,7 @@ def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
 DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
     "loss": loss,
     "reconstructions": reconstructions,
+    "denoising": denoising,
     "samples": samples,
     "latent": latent,
     "manifold": manifold,

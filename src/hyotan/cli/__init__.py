@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("Use", "Turn rows into codes."),
     "decode": ("Use", "Turn codes into rows."),
     "reconstruct": ("Use", "Send rows through the code and back."),
+    "denoise": ("Use", "Take the noise out of rows (dae)."),
     "classify": ("Use", "Name the label of each row (cvae)."),
     "cluster": ("Use", "Group rows by their codes."),
     "sample": ("Use", "Make new rows."),

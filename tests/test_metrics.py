@@ -116,8 +116,17 @@ class TestPictures:
         monkeypatch.setattr(metrics, "SSIM_VALUES", 300)
         np.testing.assert_array_equal(metrics.ssim(a, b, 1.0), whole)
 
+    @pytest.mark.parametrize("peak", [1.0, 255.0])
+    def test_both_are_those_of_scikit_image(self, peak: float) -> None:
+        y, x = np.mgrid[:20, :24]
+        clean = 0.5 + 0.5 * np.sin(x / 3) * np.cos(y / 4)
+        noisy = np.clip(clean + 0.3 * np.sin(7 * x + 5 * y), 0, 1)
+        # scikit-image 0.26.0, structural_similarity(…, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        # and peak_signal_noise_ratio, data_range being the peak.
+        assert metrics.ssim(clean[None] * peak, noisy[None] * peak, peak)[0] == pytest.approx(0.454373775654, rel=1e-9)
+        assert metrics.psnr(clean[None] * peak, noisy[None] * peak, peak)[0] == pytest.approx(14.0434310259, rel=1e-9)
 
-# SKIMAGE
+
 class TestInformation:
     """Bits, and units that carry any."""
 

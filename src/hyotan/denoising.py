@@ -9,6 +9,7 @@ from typing import TypeGuard
 import numpy as np
 
 from hyotan import metrics
+from hyotan.data.stored import Array
 from hyotan.estimators import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.ranges import is_bounded
@@ -72,7 +73,7 @@ def measure(
     """
     if not takes_noise_away(estimator):
         return None
-    level = estimator.model_.noise.level if level is None else level
+    level = level_of(estimator, level)
     affine = None
     if train is not None and estimator.n_features_in_ <= AFFINE_FEATURES:
         affine = affine_map(estimator, train, level, random_state + 1)
@@ -82,12 +83,19 @@ def measure(
 
 def takes_noise_away(estimator: LatentEstimator) -> TypeGuard[Autoencoder]:
     """Whether a fitted model was trained on noise."""
-    return isinstance(estimator, Autoencoder) and estimator.model_.noise is not None
+    return isinstance(estimator, Autoencoder) and estimator.trained_noise is not None
+
+
+def level_of(estimator: Autoencoder, level: Level | None = None) -> Level:
+    """The level given, or else that of training; 0 for a model that was trained without noise."""
+    if level is not None:
+        return level
+    return 0.0 if estimator.trained_noise is None else estimator.trained_noise.level
 
 
 def compare(
     estimator: Autoencoder,
-    X: np.ndarray,
+    X: Array,
     noisy: np.ndarray,
     denoised: np.ndarray,
     level: Level,

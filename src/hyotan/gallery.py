@@ -92,27 +92,27 @@ def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
 def denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """Clean rows, the same with noise as in training, and what the model makes of them."""
     if takes_noise_away(run.estimator):
-        yield "denoising.png", denoising_display(run.estimator, run.test.take(tracked_rows(run.test)))
+        some = run.test.take(tracked_rows(run.test))
+        yield "denoising.png", denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
 
 
 def denoising_display(
-    estimator: Autoencoder, dataset: Dataset, noisy: np.ndarray | None = None, is_clean: bool = True
+    estimator: Autoencoder, dataset: Dataset, corrupted: np.ndarray | None = None
 ) -> DenoisingDisplay:
     """Rows of a dataset denoised, as a figure.
 
     Parameters
     ----------
     estimator : trained on noise.
-    dataset : the rows.
-    noisy : the same with noise; where it is not given, noise as in training is added.
-    is_clean : whether the dataset holds the clean rows, and not the noisy ones themselves.
+    dataset : the rows, noisy as they are, or clean where ``corrupted`` is given.
+    corrupted : the same rows with noise.
     """
-    shown = Shown(estimator)
-    noisy = estimator.corrupt(dataset.X) if noisy is None else noisy
+    shown, X = Shown(estimator), np.asarray(dataset.X)
+    noisy = X if corrupted is None else corrupted
     return DenoisingDisplay.from_arrays(
         shown.scaled(noisy),
         shown.scaled(estimator.denoise(noisy)),
-        shown.rows(dataset.X) if is_clean else None,
+        None if corrupted is None else shown.rows(X),
         None if dataset.y is None else list(dataset.y),
         value_range=shown.value_range if shown.is_image else None,
         columns=dataset.feature_names,

@@ -51,7 +51,7 @@ def denoise(
     """
     from hyotan.cli.rows import Used, feature_names, write_rows
     from hyotan.cli.training import denoising_line
-    from hyotan.denoising import compare, takes_noise_away
+    from hyotan.denoising import compare, level_of, takes_noise_away
     from hyotan.gallery import denoising_display
 
     used = Used(run)
@@ -62,17 +62,16 @@ def denoise(
         )
     dataset = used.rows(source, options)
     is_clean = source is None or add_noise is not None
-    noisy = estimator.corrupt(dataset.X, add_noise) if is_clean else dataset.X
-    rows = estimator.denoise(noisy)
+    corrupted = estimator.corrupt(dataset.X, add_noise) if is_clean else None
+    rows = estimator.denoise(dataset.X if corrupted is None else corrupted)
     path = write_rows(used.output(out, "denoised.npy", source), rows, feature_names(used, dataset))
-    some = dataset.take(slice(show))
-    picture = denoising_display(estimator, some, noisy[: len(some.X)], is_clean).save(path.with_suffix(".png"))
+    some = None if corrupted is None else corrupted[:show]
+    picture = denoising_display(estimator, dataset.take(slice(show)), some).save(path.with_suffix(".png"))
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(rows):,} rows")
     record: dict[str, Any] = {"file": path, "picture": picture, "rows": len(rows)}
-    if is_clean:
-        level = estimator.model_.noise.level if add_noise is None else add_noise
-        found = compare(estimator, dataset.X, noisy, rows, level)
+    if corrupted is not None:
+        found = compare(estimator, dataset.X, corrupted, rows, level_of(estimator, add_noise))
         printer.notice(denoising_line(found).strip())
         record["denoising"] = asdict(found)
     printer.result(record, [str(path), str(picture)])

@@ -90,8 +90,6 @@ class Autoencoder(LatentEstimator):
 
     kind = AUTOENCODER
 
-    model_: AutoencoderModel
-
     def __init__(
         self,
         latent_dim: int = 16,
@@ -193,7 +191,7 @@ class Autoencoder(LatentEstimator):
             The model was trained without noise.
         """
         check_is_fitted(self)
-        self._trained_noise()
+        self._needed_noise()
         rows = ScaledRows(self._checked_within(X, NOISE_SLACK), self._to_model)
         low, high = self.range_
         return self.scaling_.to_data(self._batched(lambda x: self.model_.reconstruct(x.clamp(low, high)), rows))
@@ -213,7 +211,7 @@ class Autoencoder(LatentEstimator):
             The model was trained without noise, or the level cannot be one.
         """
         rows = self._scaled(X)
-        noise = self._trained_noise()
+        noise = self._needed_noise()
         if level is not None:
             noise = replace(noise, level=_checked_level(level))
         noisy = np.empty(rows.shape, dtype=np.float32)
@@ -223,9 +221,13 @@ class Autoencoder(LatentEstimator):
                 noisy[start : start + CHUNK] = noise(as_tensor(rows[start : start + CHUNK])).numpy()
         return self.scaling_.to_data(noisy)
 
-    def _trained_noise(self) -> Known:
-        """The noise of training; refused where there was none."""
-        if (noise := self.model_.noise) is None:
+    @property
+    def trained_noise(self) -> Known | None:
+        """The noise that the fitted model was trained on."""
+        return getattr(self.model_, "noise", None)
+
+    def _needed_noise(self) -> Known:
+        if (noise := self.trained_noise) is None:
             raise SettingsError(
                 f"This {type(self).__name__} was trained without noise: it has not learned what noise is.",
                 "Fit it with noise='gaussian' (--model dae), or another kind of noise.",

@@ -55,7 +55,7 @@ def _pictures(record: RunRecord, pictures: Pictures, lang: str) -> Html | None:
     if not record.is_image or not takes_noise_away(record.estimator):
         return None
     some = record.test.take(tracked_rows(record.test))
-    shown = denoising_display(record.estimator, some)
+    shown = denoising_display(record.estimator, some, record.estimator.corrupt(some.X))
     names = [say("pictures.row", lang, n=n) for n in range(len(some.X))]
     if some.y is not None:
         names = [tidy(label, 20) for label in some.y.tolist()]

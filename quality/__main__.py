@@ -14,6 +14,7 @@ MEASURES = {
     "imputation": "Missing values of six tables and of MNIST filled, beside scikit-learn's imputers.",
     "generation": "How like MNIST's images new ones are: autoencoder and VAE, prior and density.",
     "synthetic": "Synthetic tables: what a classifier learns from them, how like they are, and privacy.",
+    "denoising": "What denoising autoencoders make of noisy MNIST, beside the best affine map.",
     "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
 }
 """Every measurement; the module of the same name holds it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hyotan.denoising import Denoising
 from hyotan.diagnosis import GOOD, NOTICE, WARNING, Facts, Finding, diagnose
 from hyotan.recipes import read
 
@@ -241,3 +242,40 @@ def test_a_posterior_far_from_the_prior_that_is_the_same_for_every_row_has_not_c
     assert "POSTERIOR_COLLAPSE" not in codes
     assert "the KL is 13.0 nats" in codes["CODE_NOT_LEARNED"]
     assert "--max-epochs 120" in codes["CODE_NOT_LEARNED"]
+
+
+def with_noise(
+    noisy: float, ours: float, affine: float | None = None, error: float | None = None, **more: Any
+) -> Facts:
+    record = Denoising(0.3, noisy, ours, affine, error, *[None] * 5)
+    return replace(AUTOENCODER, kind="denoising-autoencoder", denoising=record, **more)
+
+
+class TestDenoising:
+    @pytest.mark.parametrize(
+        ("facts", "code", "level", "words"),
+        [
+            (with_noise(0.1, 0.2, 0.05, 0.001), "ADDS_NOISE", WARNING, "(MSE 0.2) than the noisy rows are (0.1): use"),
+            (with_noise(0.1, 0.051, 0.05, 0.001), "LIKE_AFFINE", NOTICE, "MSE 0.051 against 0.05, a difference within"),
+            (with_noise(0.1, 0.06, 0.05, 0.001), "WORSE_THAN_AFFINE", WARNING, "MSE 0.06 against 0.05"),
+            (with_noise(0.1, 0.03, 0.05, 0.001), "BETTER_THAN_AFFINE", GOOD, "MSE 0.1 before, 0.03 after; the best"),
+            (with_noise(0.1, 0.03), "LESS_NOISE", GOOD, "Takes noise away: MSE 0.1 before, 0.03 after."),
+        ],
+    )
+    def test_says_what_became_of_the_noise_and_nothing_of_pca(
+        self, facts: Facts, code: str, level: str, words: str
+    ) -> None:
+        (finding,) = diagnose(facts)
+        assert (finding.code, finding.level) == (code, level)
+        assert words in finding.text
+
+    @pytest.mark.parametrize(
+        ("size", "words"), [(10, "widen it (--latent-dim 512)"), (600, "Train longer, or on more")]
+    )
+    def test_advises_a_wider_code_where_it_is_narrow(self, size: int, words: str) -> None:
+        facts = with_noise(0.1, 0.06, 0.05, 0.001, latent_dim=size, active_units=size)
+        assert words in found(facts)["WORSE_THAN_AFFINE"].text
+
+    def test_has_nothing_against_a_code_that_is_larger_than_a_row(self) -> None:
+        facts = with_noise(0.1, 0.03, latent_dim=1000, active_units=1000, n_train=3000)
+        assert [finding.code for finding in diagnose(facts)] == ["LESS_NOISE"]

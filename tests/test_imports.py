@@ -45,6 +45,7 @@ ROAD = """
     neighbours
     clustering
     estimators
+    denoising
     evaluation
     plots
     runs

@@ -57,6 +57,76 @@ class TestErrors:
         assert metrics.standard_error(np.array([3.0])) == 0
 
 
+def windows(side: int) -> int:
+    return min(11, side if side % 2 else side - 1)
+
+
+def ssim_by_loops(a: np.ndarray, b: np.ndarray, data_range: float) -> float:
+    """SSIM of two grey images, window by window, from weighted means, variances and the covariance."""
+    tall, wide = (windows(side) for side in a.shape)
+    rows, columns = np.mgrid[:tall, :wide]
+    weights = np.exp(-((rows - tall // 2) ** 2 + (columns - wide // 2) ** 2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    c1, c2, found = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2, []
+    for top, left in itertools.product(range(a.shape[0] - tall + 1), range(a.shape[1] - wide + 1)):
+        x, y = (image[top : top + tall, left : left + wide] for image in (a, b))
+        mx, my = np.average(x, weights=weights), np.average(y, weights=weights)
+        covariance = np.cov(x.ravel(), y.ravel(), aweights=weights.ravel(), ddof=0)
+        signal = (2 * mx * my + c1) * (2 * covariance[0, 1] + c2)
+        found.append(signal / ((mx**2 + my**2 + c1) * (covariance.trace() + c2)))
+    return float(np.mean(found))
+
+
+class TestPictures:
+    """PSNR and SSIM."""
+
+    @pytest.mark.parametrize("peak", [1.0, 255.0])
+    def test_psnr_is_in_decibels(self, peak: float) -> None:
+        a = np.zeros((3, 4, 5))
+        b = a + peak * np.array([1.0, 0.1, 0.01])[:, None, None]
+        np.testing.assert_allclose(metrics.psnr(a, b, peak), [0, 20, 40], atol=1e-6)
+
+    def test_psnr_of_the_same_is_infinite_and_counts_a_hundred_in_a_mean(self) -> None:
+        a = RNG.random((2, 4, 5))
+        b = a.copy()
+        b[1] += 0.1
+        assert metrics.psnr(a, b, 1.0)[0] == math.inf
+        assert metrics.mean_psnr(a, b, 1.0) == pytest.approx((100 + 20) / 2)
+
+    @pytest.mark.parametrize("shape", [(28, 28), (13, 11), (11, 17), (8, 8), (5, 12), (1, 1), (2, 2)], ids=str)
+    @pytest.mark.parametrize("peak", [1.0, 255.0])
+    def test_ssim_is_that_of_every_window(self, shape: tuple[int, int], peak: float) -> None:
+        a, b = peak * RNG.random((2, 3, *shape))
+        expected = [ssim_by_loops(x, y, peak) for x, y in zip(a, b, strict=True)]
+        np.testing.assert_allclose(metrics.ssim(a, b, peak), expected, rtol=1e-6, atol=1e-9)
+
+    def test_ssim_of_colours_is_the_mean_over_the_channels(self) -> None:
+        a, b = RNG.random((2, 4, 3, 12, 14))
+        expected = np.mean([metrics.ssim(a[:, c], b[:, c], 1.0) for c in range(3)], axis=0)
+        np.testing.assert_allclose(metrics.ssim(a, b, 1.0), expected)
+
+    def test_ssim_of_the_same_is_one_and_of_the_negative_below_zero(self) -> None:
+        a = RNG.random((2, 16, 16))
+        np.testing.assert_allclose(metrics.ssim(a, a, 1.0), 1)
+        assert (metrics.ssim(a, 1 - a, 1.0) < 0).all()
+
+    def test_ssim_of_many_images_is_that_of_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        a, b = RNG.random((2, 7, 12, 12))
+        whole = metrics.ssim(a, b, 1.0)
+        monkeypatch.setattr(metrics, "SSIM_VALUES", 300)
+        np.testing.assert_array_equal(metrics.ssim(a, b, 1.0), whole)
+
+    @pytest.mark.parametrize("peak", [1.0, 255.0])
+    def test_both_are_those_of_scikit_image(self, peak: float) -> None:
+        y, x = np.mgrid[:20, :24]
+        clean = 0.5 + 0.5 * np.sin(x / 3) * np.cos(y / 4)
+        noisy = np.clip(clean + 0.3 * np.sin(7 * x + 5 * y), 0, 1)
+        # scikit-image 0.26.0, structural_similarity(…, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        # and peak_signal_noise_ratio, data_range being the peak.
+        assert metrics.ssim(clean[None] * peak, noisy[None] * peak, peak)[0] == pytest.approx(0.454373775654, rel=1e-9)
+        assert metrics.psnr(clean[None] * peak, noisy[None] * peak, peak)[0] == pytest.approx(14.0434310259, rel=1e-9)
+
+
 class TestInformation:
     """Bits, and units that carry any."""
 

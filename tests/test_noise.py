@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from hyotan.errors import SettingsError
-from hyotan.noise import NOISES
+from hyotan.noise import NOISES, Level
 
 LOW, HIGH = -1.0, 2.0
 
@@ -21,7 +21,7 @@ def rows(n: int = 4000, shape: tuple[int, ...] = (2, 5)) -> Tensor:
     return LOW + 0.1 + (HIGH - LOW - 0.2) * torch.rand(n, *shape, generator=generator)
 
 
-def corrupted(name: str, level: float, x: Tensor, seed: int = 1) -> Tensor:
+def corrupted(name: str, level: Level, x: Tensor, seed: int = 1) -> Tensor:
     """The rows after one draw of the noise."""
     torch.manual_seed(seed)
     return NOISES[name](level, LOW, HIGH)(x)
@@ -132,7 +132,30 @@ class TestSwapNoise:
         assert abs(stats.pearsonr(*noisy.T.numpy()).statistic) < 0.1
 
 
+@pytest.mark.parametrize("name", NOISES)
+class TestOfARange:
+    """Each row draws its own level."""
+
+    def test_gives_each_row_a_level_between_the_ends(self, name: str) -> None:
+        x = rows(3000, (40,)) + 5.0  # so that no clipping to [low, high] hides how much was added
+        torch.manual_seed(0)
+        noisy = NOISES[name]((0.2, 0.6), LOW, HIGH + 100)(x)
+        levels = (noisy - x).std(dim=1) if name == "gaussian" else (noisy != x).double().mean(dim=1)
+        spread = levels.std().item()
+        assert levels.mean().item() == pytest.approx(0.4, abs=0.02)
+        assert spread > 0.4 / math.sqrt(12)  # that of the levels, and of chance within a row
+        assert spread < 0.17
+
+    def test_of_one_point_is_that_level(self, name: str) -> None:
+        x = rows(20)
+        torch.manual_seed(1)
+        torch.rand(20, 1)  # the rows' levels
+        expected = NOISES[name](0.3, LOW, HIGH)(x)
+        assert torch.equal(corrupted(name, (0.3, 0.3), x), expected)
+
+
 @pytest.mark.parametrize("name", sorted(set(NOISES) - {"gaussian"}))
 def test_a_share_above_1_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match="noise_level cannot be 1.5: for this noise it is the share of values hit"):
-        NOISES[name](1.5, 0.0, 1.0)
+    for level in (1.5, (0.5, 1.5)):
+        with pytest.raises(SettingsError, match="noise_level cannot be 1.5: for this noise it is the share of values"):
+            NOISES[name](level, 0.0, 1.0)

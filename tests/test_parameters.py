@@ -36,6 +36,7 @@ WRONG: dict[str, list[Any]] = {
     "Integer": ["abc", 2.5, True, None, -1, [3]],
     "Seed": ["abc", 2.5, True, None, -1, [3]],
     "Real": ["abc", math.nan, math.inf, -math.inf, True, -1.0, None, [0.1]],
+    "RealOrRange": ["abc", math.nan, True, -1.0, None, [0.1], (0.5, 0.1), (0.1, 0.1), (0.1, math.inf), (0.1, "b")],
     "Choice": ["no-such-name", 3, ["relu"], b"relu"],
     "Flag": [1, "True", 0.0],
     "Integers": ["64", 64, [0], [2.5], [True], ["64"], [[8]]],
@@ -46,6 +47,7 @@ RIGHT: dict[str, list[tuple[Any, Any]]] = {
     "Integer": [(3, 3), (np.int64(3), 3)],
     "Seed": [(3, 3), (np.int64(3), 3)],
     "Real": [(0.5, 0.5), (np.float32(0.5), 0.5), (np.float64(0.25), 0.25)],
+    "RealOrRange": [(0.5, 0.5), (np.float32(0.5), 0.5), ([0.25, 1], (0.25, 1.0)), (np.array([0.5, 2]), (0.5, 2.0))],
     "Flag": [(True, True), (np.bool_(False), False)],
     "Integers": [((8, 4), (8, 4)), ([8], (8,)), ([], ()), (np.array([8, 4]), (8, 4))],
     "Pairs": [({"年齢": "count"}, {"年齢": "count"}), ({}, {})],
@@ -136,6 +138,8 @@ class TestFlags:
             ("shuffle", "no", False),
             ("learning_rate", "1e-3", 0.001),
             ("random_state", "7", 7),
+            ("noise_level", "0.25", 0.25),
+            ("noise_level", "0.1:0.6", (0.1, 0.6)),
         ],
     )
     def test_read_text(self, name: str, text: str, value: object) -> None:
@@ -154,6 +158,9 @@ class TestFlags:
                 r"--hidden-dims cannot be '64,x': expected integers of at least 1, such as 512,256",
             ),
             ("column_kinds", "age", r"--column-kinds cannot be \{'': 'age'\}: expected a name and one of number"),
+            ("noise_level", "0.6:0.1", r"--noise-level cannot be \(0\.6, 0\.1\): .*on the command line 0\.1:0\.6"),
+            ("noise_level", "0.1:", r"--noise-level cannot be '0\.1:': expected a number of at least 0, or the two"),
+            ("noise_level", "0:1:2", r"--noise-level cannot be \(0\.0, 1\.0, 2\.0\)"),
             ("shuffle", "maybe", r"--shuffle cannot be 'maybe': expected True or False"),
             ("encoder", "net", r"--encoder cannot be 'net': expected an nn.Module or None"),
         ],
@@ -172,6 +179,11 @@ class TestDomains:
         for value in refused:
             with pytest.raises(SettingsError, match=re.escape(f"{parameter.name} cannot be {value!r}: expected ")):
                 parameter.check(value)
+
+    @BY_NAME
+    def test_spell_their_default_so_that_it_can_be_read(self, parameter: Parameter) -> None:
+        if parameter.on_command_line:
+            assert parameter.parse(parameter.spell(parameter.default)) == parameter.default
 
     @BY_NAME
     def test_give_plain_python_values_back(self, parameter: Parameter) -> None:

@@ -21,6 +21,7 @@ from hyotan.plots import (
     ClusteringDisplay,
     CodePlotsDisplay,
     ConditionalReconstructionsDisplay,
+    DenoisingDisplay,
     Display,
     ExchangeDisplay,
     InterpolationDisplay,
@@ -83,6 +84,9 @@ EVERY: dict[str, Callable[[], Display]] = {
     "conditional": lambda: ConditionalReconstructionsDisplay.from_ways(images(3, 5, 7), "abc", WAYS),
     "exchange": lambda: ExchangeDisplay.from_arrays(images(6, 5, 7).reshape(2, 3, 5, 7), "abc", images(2, 5, 7), "ab"),
     "walks": lambda: WalksDisplay.from_arrays(images(8, 5, 7).reshape(2, 4, 5, 7), ["AE", "VAE"], [list("abca")] * 2),
+    "denoising": lambda: DenoisingDisplay.from_arrays(
+        images(3, 5, 7), images(3, 5, 7) / 2, images(3, 5, 7) + 0.1, "abc"
+    ),
     "codes": lambda: CodePlotsDisplay.from_planes({"one": images(30, 2), "two": images(30, 2)}, list("abc") * 10),
 }
 
@@ -112,6 +116,9 @@ NARROW: dict[str, Callable[[], Display]] = {
         {"m" * 50: {7: (1.0, None, None)}}, "誤差", recommended=("m" * 50, 7)
     ),
     "one box": lambda: ClusteringDisplay.from_runs({("n" * 50, 3): {"ari": [0.5]}}, measures=["ari"]),
+    "one denoised": lambda: DenoisingDisplay.from_arrays(images(1, 9, 4), images(1, 9, 4), labels=["瓢箪から駒"]),
+    "denoised columns": lambda: DenoisingDisplay.from_arrays(*images(2, 3, 4), columns=["c" * 50] * 4),
+    "many denoised columns": lambda: DenoisingDisplay.from_arrays(*images(3, 3, 50)),
     "profiles": lambda: ReconstructionsDisplay.from_arrays(images(1, 50), images(1, 50), ["d" * 50]),
 }
 
@@ -284,6 +291,52 @@ class TestPictures:
     def test_a_range_upside_down_is_refused(self) -> None:
         with pytest.raises(SettingsError, match=r"low < high; got \(1, 0\)"):
             SamplesDisplay.from_arrays(images(2, 4, 4), value_range=(1, 0))
+
+
+class TestDenoising:
+    def test_psnr_is_that_of_the_noisy_and_of_the_denoised(self) -> None:
+        clean = np.zeros((2, 4, 4))
+        display = DenoisingDisplay.from_arrays(clean + 0.1, clean + 0.01, clean, value_range=(0, 1))
+        np.testing.assert_allclose(display.psnr, [[20, 20], [40, 40]])
+        wide = DenoisingDisplay.from_arrays(clean + 0.1, clean + 0.01, clean, value_range=(-5, 5))
+        np.testing.assert_allclose(wide.psnr, [[40, 40], [60, 60]])
+
+    def test_rows_and_psnr_are_written_beside_the_images(self) -> None:
+        clean = np.zeros((2, 4, 4))
+        axes = DenoisingDisplay.from_arrays(clean + 0.1, clean + 0.01, clean, ["猫", "犬"]).figure().axes[0]
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ["clean", "noisy", "denoised"]
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["20.0\n40.0"] * 2
+        assert [text.get_text() for text in axes.texts] == ["猫", "犬"]
+
+    def test_without_clean_rows_shows_two_and_claims_nothing(self) -> None:
+        display = DenoisingDisplay.from_arrays(images(13, 4, 4), images(13, 4, 4))
+        figure = display.figure()
+        assert display.psnr is None
+        assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["noisy", "denoised"]
+        assert [len(axes.get_xticks()) for axes in figure.axes] == [0, 0]
+
+    def test_of_a_table_is_drawn_on_the_scale_of_the_clean_columns(self) -> None:
+        clean = np.array([[0.0, 10.0], [2.0, 30.0]])
+        figure = DenoisingDisplay.from_arrays(clean + 1, clean, clean, columns=["a", "b"]).figure()
+        assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["Clean", "Noisy", "Denoised"]
+        np.testing.assert_allclose(figure.axes[1].images[0].get_array(), [[0.5, 0.05], [1.5, 1.05]])
+
+    @pytest.mark.parametrize(
+        ("arrays", "more", "match"),
+        [
+            (
+                (images(2, 4, 4), images(2, 5, 4)),
+                {},
+                r"noisy rows have shape \(2, 4, 4\), the denoised ones \(2, 5, 4\)",
+            ),
+            ((images(2, 4), images(2, 4), images(3, 4)), {}, r"shape \(2, 4\), the clean ones \(3, 4\)"),
+            ((images(2, 4, 4), images(2, 4, 4)), {"labels": "abc"}, r"2 samples but 3 labels"),
+            ((images(2, 4), images(2, 4)), {"columns": "ab"}, r"4 columns but 2 column names"),
+        ],
+    )
+    def test_arrays_that_do_not_fit_are_refused(self, arrays: tuple, more: dict, match: str) -> None:
+        with pytest.raises(DataError, match=match):
+            DenoisingDisplay.from_arrays(*arrays, **more)
 
 
 class TestReconstructions:

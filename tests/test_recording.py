@@ -19,6 +19,7 @@ RECORDED = {
     "tied": (Autoencoder, {"hidden_dims": (), "tied": True}),
     "shared deviation": (Autoencoder, {"likelihood": "gaussian-shared"}),
     "denoising, gaussian": (DenoisingAutoencoder, {"noise": "gaussian"}),
+    "denoising, blind": (DenoisingAutoencoder, {"noise_level": (0.1, 0.6)}),
     "denoising, swap": (DenoisingAutoencoder, {"noise": "swap"}),
     "vae": (VAE, {}),
     "vae, softplus": (VAE, {"variance": "softplus", "likelihood": "gaussian-per-feature"}),

@@ -42,6 +42,7 @@ KINDS: dict[str, tuple[type[LatentEstimator], dict[str, Any], list[tuple[int, in
     "sparse": (Autoencoder, {"penalty": "sparse"}, EACH_SIZE),
     "no hidden layer": (Autoencoder, {"hidden_dims": ()}, EACH_SIZE),
     "gaussian noise": (DenoisingAutoencoder, {}, EACH_SIZE),
+    "noise of a range": (DenoisingAutoencoder, {"noise_level": (0.1, 0.6)}, EACH_SIZE),
     "masking noise": (DenoisingAutoencoder, {"noise": "masking"}, EACH_SIZE),
     "swap noise": (DenoisingAutoencoder, {"noise": "swap"}, EACH_SIZE),
     "sgd": (Autoencoder, {"optimizer": "sgd", "learning_rate": 1e-3}, EACH_SIZE),

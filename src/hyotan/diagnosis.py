@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 GOOD, NOTICE, WARNING = "good", "notice", "warning"
 
@@ -16,6 +16,30 @@ class Finding:
     code: str
     level: str
     text: str
+
+
+class Denoised(Protocol):
+    """What a diagnosis looks at of rows that noise was added to: see :class:`hyotan.denoising.Denoising`."""
+
+    @property
+    def mse_noisy(self) -> float:
+        """Error of the noisy rows."""
+        ...
+
+    @property
+    def mse_denoised(self) -> float:
+        """Error of what the model made of them."""
+        ...
+
+    @property
+    def mse_affine(self) -> float | None:
+        """Error of what the best affine map made of them."""
+        ...
+
+    @property
+    def affine_difference_error(self) -> float | None:
+        """Standard error of the difference between the two."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +58,7 @@ class Facts:
     kl_per_dimension : nats.
     history : one dict an epoch.
     schedule : the learning rate's path.
+    denoising : what became of noise; None for a model that was trained without.
     """
 
     kind: str
@@ -52,7 +77,11 @@ class Facts:
     kl_per_dimension: Sequence[float] = ()
     history: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     schedule: str = "one-cycle"
+    denoising: Denoised | None = None
 
+
+WIDE_CODE = 512
+"""A size that is advised where a denoising autoencoder's code keeps too little of a row."""
 
 STARTED = 0.5
 """KL in nats above which a posterior has left the prior."""
@@ -108,7 +137,7 @@ def _why_collapsed(facts: Facts) -> str:
 
 def no_bottleneck(facts: Facts) -> Iterator[Finding]:
     """A code that is as large as what it codes."""
-    if facts.latent_dim >= facts.n_features:
+    if facts.latent_dim >= facts.n_features and facts.denoising is None:  # noise keeps a model from copying, too
         yield Finding(
             "NO_BOTTLENECK",
             NOTICE,
@@ -130,6 +159,8 @@ def against_baselines(facts: Facts) -> Iterator[Finding]:
             f"The reconstruction (MSE {facts.mse:.4g}) is no better than showing the mean of the data for every row "
             f"({facts.mse_mean_image:.4g}): nothing was learned. Train longer, or lower the learning rate.",
         )
+    elif facts.denoising is not None:
+        return  # It was not trained to give clean rows back: see below.
     elif facts.latent_dim < facts.n_features and facts.mse_pca > 0:  # else PCA is exact: nothing to compare with
         yield _beside_pca(facts, facts.mse_pca)
 
@@ -166,6 +197,49 @@ def _why_worse_than_pca(facts: Facts) -> str:
             "reconstruction alone take an autoencoder (--model ae) or lower --beta."
         )
     return "Train longer, or widen --hidden-dims; where PCA stays ahead, PCA is the better choice."
+
+
+def denoising(facts: Facts) -> Iterator[Finding]:
+    """What became of noise, beside the noisy rows themselves and the best affine map."""
+    if (found := facts.denoising) is None:
+        return
+    noisy, ours, affine = found.mse_noisy, found.mse_denoised, found.mse_affine
+    if ours >= noisy:
+        yield Finding(
+            "ADDS_NOISE",
+            WARNING,
+            f"What it makes of noisy rows is further from the clean ones (MSE {ours:.4g}) than the noisy rows are "
+            f"({noisy:.4g}): use them as they come. {_how_to_keep_more(facts)}",
+        )
+    elif affine is not None and abs(ours - affine) < 2 * (found.affine_difference_error or 0.0):
+        yield Finding(
+            "LIKE_AFFINE",
+            NOTICE,
+            f"Takes noise away about as well as the best affine map: MSE {ours:.4g} against {affine:.4g}, a difference "
+            "within twice its standard error; the noisy rows have "
+            f"{noisy:.4g}. The map is simpler; more rows would tell them apart.",
+        )
+    elif affine is not None and ours > affine:
+        yield Finding(
+            "WORSE_THAN_AFFINE",
+            WARNING,
+            f"Takes less noise away than the best affine map does: MSE {ours:.4g} against {affine:.4g}, the noisy rows "
+            f"{noisy:.4g}. {_how_to_keep_more(facts)}",
+        )
+    elif affine is not None:
+        yield Finding(
+            "BETTER_THAN_AFFINE",
+            GOOD,
+            f"Takes noise away: MSE {noisy:.4g} before, {ours:.4g} after; the best affine map leaves {affine:.4g}.",
+        )
+    else:
+        yield Finding("LESS_NOISE", GOOD, f"Takes noise away: MSE {noisy:.4g} before, {ours:.4g} after.")
+
+
+def _how_to_keep_more(facts: Facts) -> str:
+    if facts.latent_dim < WIDE_CODE:
+        return f"A small code cannot keep what a row holds: widen it (--latent-dim {WIDE_CODE})."
+    return "Train longer, or on more rows."
 
 
 def overfitting(facts: Facts) -> Iterator[Finding]:
@@ -222,7 +296,7 @@ def data_range(facts: Facts) -> Iterator[Finding]:
 
 def few_rows(facts: Facts) -> Iterator[Finding]:
     """Too few rows for what is asked."""
-    if facts.n_train < 10 * facts.latent_dim:
+    if facts.n_train < 10 * facts.latent_dim and facts.denoising is None:  # noise makes many rows of one
         smaller = max(1, facts.n_train // 20)
         advice = f"Try --latent-dim {smaller}, or gather" if smaller < facts.latent_dim else "Gather"
         yield Finding(
@@ -238,6 +312,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     posterior_collapse,
     no_bottleneck,
     against_baselines,
+    denoising,
     overfitting,
     not_converged,
     few_rows,

@@ -10,6 +10,7 @@ import numpy as np
 from hyotan import metrics
 from hyotan.data.frames import Frame
 from hyotan.data.stored import HELD_OUT_ROWS, Array, Resident, StoredRows
+from hyotan.denoising import Denoising, measure
 from hyotan.diagnosis import Facts, Finding, diagnose
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
@@ -59,6 +60,7 @@ class Evaluation:
     pca_difference_error : standard error of the difference from PCA, row by row.
     likelihood : the importance-sampled estimate of a VAE; None otherwise.
     label_error : share of labels that a CVAE predicts wrongly; None for other models, or without labels.
+    denoising : what becomes of noise such as the model was trained on; None for a model that was trained without.
     """
 
     n_rows: int
@@ -78,6 +80,7 @@ class Evaluation:
     pca_difference_error: float | None
     likelihood: Likelihood | None
     label_error: float | None = None
+    denoising: Denoising | None = None
     diagnosis: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +105,8 @@ def evaluate(
     estimator : fitted.
     X : (n, *features), rows that it has not seen; of rows that stay in their file 50,000 at most, evenly spread, or
         128 MiB of them in float32.
-    train : (m, *features), the training rows, for the mean image and PCA of the same size; None leaves them out.
+    train : (m, *features), the training rows, for the mean image and PCA of the same size, and for the affine map that
+        denoising is compared with; None leaves them out.
     y : (n,), labels of X, for a model that predicts them.
     nll_rows, nll_samples : what to spend on a VAE's likelihood; 0 rows for none.
     random_state : seed of everything that is drawn: the objective's noise, binarised test rows, latent samples.
@@ -112,7 +116,8 @@ def evaluate(
     scaled, reconstruction = estimator.reconstruct_in_range(rows)
     errors = metrics.row_errors(reconstruction, scaled)
     terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(rows, random_state).items()}
-    mean_image, pca = _baselines(estimator, train, scaled, random_state)
+    known = None if train is None else _training_rows(estimator, train, random_state + 1)
+    mean_image, pca = _baselines(estimator, known, scaled)
     n_features, loss = int(np.prod(estimator.feature_shape_)), float(terms["loss"].mean())
     kl = terms.get("kl")
     record = Evaluation(
@@ -133,19 +138,25 @@ def evaluate(
         pca_difference_error=None if pca is None else metrics.standard_error(errors - pca),
         likelihood=_likelihood(estimator, _some(rows, nll_rows, random_state), nll_samples, random_state),
         label_error=_label_error(estimator, rows, y),
+        denoising=measure(estimator, rows, known, random_state=random_state),
     )
     facts = _facts(estimator, record, len(rows) if train is None else len(train))
     return replace(record, diagnosis=tuple(diagnose(facts)))
 
 
+def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> np.ndarray:
+    """The training rows that baselines are fitted on, in the data's own units."""
+    some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
+    return as_trained(estimator, some, random_state)
+
+
 def _baselines(
-    estimator: LatentEstimator, train: Array | None, scaled: np.ndarray, random_state: int
+    estimator: LatentEstimator, train: np.ndarray | None, scaled: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Errors of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
     if train is None:
         return None, None
-    some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
-    rows = estimator.in_range(as_trained(estimator, some, random_state + 1))
+    rows = estimator.in_range(train)
     return metrics.mean_image_errors(rows, scaled), metrics.pca_errors(rows, scaled, estimator.latent_dim)
 
 
@@ -189,6 +200,7 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
         kl_per_dimension=record.kl_per_dimension,
         history=estimator.history_,
         schedule=estimator.schedule,
+        denoising=record.denoising,
     )
 
 

@@ -10,11 +10,13 @@ import numpy as np
 
 from hyotan.data import Dataset
 from hyotan.data.stored import Array
-from hyotan.estimators import CVAE, VAE
+from hyotan.denoising import takes_noise_away
+from hyotan.estimators import CVAE, VAE, Autoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.sampling import DENSITY, PRIOR
 from hyotan.metrics import are_active
 from hyotan.plots import (
+    DenoisingDisplay,
     Display,
     ExchangeDisplay,
     InterpolationDisplay,
@@ -96,6 +98,36 @@ def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
             value_range=shown.value_range if shown.is_image else None,
             columns=names_of(run),
         ),
+    )
+
+
+def denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
+    """Clean rows, the same with noise as in training, and what the model makes of them."""
+    if takes_noise_away(run.estimator):
+        some = run.test.take(tracked_rows(run.test))
+        yield "denoising.png", denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+
+
+def denoising_display(
+    estimator: Autoencoder, dataset: Dataset, corrupted: np.ndarray | None = None
+) -> DenoisingDisplay:
+    """Rows of a dataset denoised, as a figure.
+
+    Parameters
+    ----------
+    estimator : trained on noise.
+    dataset : the rows, noisy as they are, or clean where ``corrupted`` is given.
+    corrupted : the same rows with noise.
+    """
+    shown, X = Shown(estimator), np.asarray(dataset.X)
+    noisy = X if corrupted is None else corrupted
+    return DenoisingDisplay.from_arrays(
+        shown.scaled(noisy),
+        shown.scaled(estimator.denoise(noisy)),
+        None if corrupted is None else shown.rows(X),
+        None if dataset.y is None else list(dataset.y),
+        value_range=shown.value_range if shown.is_image else None,
+        columns=dataset.feature_names,
     )
 
 
@@ -206,6 +238,7 @@ def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
 DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
     "loss": loss,
     "reconstructions": reconstructions,
+    "denoising": denoising,
     "samples": samples,
     "latent": latent,
     "manifold": manifold,

@@ -15,6 +15,18 @@ from .errors import DataError
 ACTIVE_VARIANCE = 0.01
 """A unit is active when the variance of its code over the rows is above this."""
 
+MOST_PSNR = 100.0
+"""In dB, what a mean of PSNRs takes a row for that is exactly right, or nearly."""
+
+SSIM_WINDOW, SSIM_DEVIATION = 11, 1.5
+"""Width and standard deviation of SSIM's Gaussian window, in pixels."""
+
+SSIM_STEADINESS = (0.01, 0.03)
+"""SSIM's K1 and K2: what keeps its quotients steady where an image is dark or flat, as shares of the range."""
+
+SSIM_VALUES = 2**20
+"""Values whose SSIM is computed at a time: a dozen intermediate images of them stand in memory."""
+
 TRIMMED = 0.1
 """Share of the values, the largest, that a trimmed mean leaves aside."""
 
@@ -59,6 +71,71 @@ def row_errors(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -
         return errors
     observed = (~np.isnan(squares)).sum(axis=1)
     return np.nansum(squares, axis=1, dtype=np.float64) / np.maximum(observed, 1)
+
+
+def psnr(a: Float[Array, "n *features"], b: Float[Array, "n *features"], data_range: float) -> Float[Array, " n"]:
+    """Peak signal-to-noise ratio of each row in dB, 10 log10(data_range² / MSE): higher is better, infinite if equal.
+
+    Parameters
+    ----------
+    a, b : rows to compare.
+    data_range : from the least to the greatest value that there can be.
+    """
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(data_range**2 / row_errors(a, b))
+
+
+def mean_psnr(a: Float[Array, "n *features"], b: Float[Array, "n *features"], data_range: float) -> float:
+    """Mean over the rows of :func:`psnr`, none of which counts for more than :data:`MOST_PSNR`."""
+    return float(np.minimum(psnr(a, b, data_range), MOST_PSNR).mean())
+
+
+def ssim(a: Float[Array, "n *image"], b: Float[Array, "n *image"], data_range: float) -> Float[Array, " n"]:
+    """Structural similarity of each image, 1 where equal: the mean over its windows, and over its channels.
+
+    Wang et al. 2004, equation 13, with a Gaussian window of 11 × 11 pixels (of the largest odd size that fits into a
+    smaller image) that stays within the image, as theirs does.
+
+    Parameters
+    ----------
+    a, b : (n, height, width) or (n, channels, height, width)
+    data_range : from the least to the greatest value that there can be.
+    """
+    down, across = (_windows(side) for side in a.shape[-2:])
+    step = max(1, SSIM_VALUES // math.prod(a.shape[1:]))
+    parts = [slice(start, start + step) for start in range(0, len(a), step)]
+    return np.concatenate([_ssim_of_some(a[part], b[part], down, across, data_range) for part in parts])
+
+
+def _windows(side: int) -> Float[Array, "places side"]:
+    """Gaussian weights of every window along a side, one window a row."""
+    window = min(SSIM_WINDOW, side - 1 + side % 2)
+    offsets = np.arange(window) - window // 2
+    weights = np.exp(-0.5 * (offsets / SSIM_DEVIATION) ** 2)
+    places = np.zeros((side - window + 1, side))
+    for place, row in enumerate(places):
+        row[place : place + window] = weights / weights.sum()
+    return places
+
+
+def _ssim_of_some(
+    a: Float[Array, "n *image"],
+    b: Float[Array, "n *image"],
+    down: Float[Array, "rows height"],
+    across: Float[Array, "columns width"],
+    data_range: float,
+) -> Float[Array, " n"]:
+    def smooth(image: Array) -> Array:
+        return down @ image @ across.T
+
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    c1, c2 = ((k * data_range) ** 2 for k in SSIM_STEADINESS)
+    mean_a, mean_b = smooth(a), smooth(b)
+    variances = smooth(a * a) - mean_a**2 + smooth(b * b) - mean_b**2
+    covariance = smooth(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variances + c2)
+    return (luminance * structure).reshape(len(a), -1).mean(axis=1)
 
 
 def mean_image_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"]) -> Float[Array, " m"]:

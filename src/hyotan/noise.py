@@ -1,5 +1,8 @@
 """Corruptions for denoising autoencoders: each takes a clean batch and gives a noisy one of the same shape.
 
+A level is a number, or a range (low, high) from which each row draws its own: a model that has met them all is *blind*,
+it need not be told how strong the noise is (Zhang et al. 2017, "Beyond a Gaussian Denoiser", section III-D).
+
 Source: Vincent et al. 2010, "Stacked Denoising Autoencoders" (Gaussian, masking, salt-and-pepper); swap noise, which
 suits tables, replaces a value by that of another row in the same column.
 """
@@ -19,9 +22,26 @@ from hyotan.errors import SettingsError
 
 Batch = Float[Tensor, "batch *features"]
 
+Level = float | tuple[float, float]
+"""How strong a noise is: the same for every row, or the ends of a range that each row draws from."""
+
+
+def levels_like(level: Level, x: Batch) -> float | Tensor:
+    """The level of each row, (batch, 1, …), drawn evenly from a range; a single number costs no draw."""
+    if not isinstance(level, tuple):
+        return level
+    low, high = level
+    share = draws.uniform_like(x.flatten(1)[:, :1])
+    return (low + (high - low) * share).reshape(-1, *[1] * (x.ndim - 1))
+
 
 class Noise(Protocol):
     """A corruption of a batch, drawn by way of :mod:`hyotan.draws`."""
+
+    @property
+    def level(self) -> Level:
+        """How strong it is."""
+        ...
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch; the input stays as it was."""
@@ -32,13 +52,14 @@ class Noise(Protocol):
 class GaussianNoise:
     """Add N(0, level²) and clip to the data's own range [low, high], as a camera would."""
 
-    level: float
+    level: Level
     low: float
     high: float
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
-        return draws.normal_like(x).mul_(self.level).add_(x).clamp_(self.low, self.high)
+        level = levels_like(self.level, x)
+        return draws.normal_like(x).mul_(level).add_(x).clamp_(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -51,14 +72,15 @@ class HittingNoise:
         The share is above 1.
     """
 
-    level: float
+    level: Level
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level <= 1:
+        ends = self.level if isinstance(self.level, tuple) else (self.level,)
+        if outside := [end for end in ends if not 0 <= end <= 1]:
             raise SettingsError(
-                f"noise_level cannot be {self.level:g}: for this noise it is the share of values hit, from 0 to 1.",
+                f"noise_level cannot be {outside[0]:g}: for this noise it is the share of values hit, from 0 to 1.",
                 "For example: noise_level=0.3",
             )
 
@@ -69,7 +91,8 @@ class MaskingNoise(HittingNoise):
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
-        return x * (draws.uniform_like(x) >= self.level)
+        level = levels_like(self.level, x)
+        return x * (draws.uniform_like(x) >= level)
 
 
 @dataclass(frozen=True)
@@ -78,9 +101,9 @@ class SaltAndPepperNoise(HittingNoise):
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
+        half = levels_like(self.level, x) / 2
         u = draws.uniform_like(x)
-        peppered = torch.where(u < self.level / 2, self.low, x)
-        return torch.where(u >= 1 - self.level / 2, self.high, peppered)
+        return torch.where(u >= 1 - half, self.high, torch.where(u < half, self.low, x))
 
 
 @dataclass(frozen=True)
@@ -90,8 +113,9 @@ class SwapNoise(HittingNoise):
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
         flat = x.flatten(1)
+        level = levels_like(self.level, flat)
         donors = draws.rows_like(flat)
-        hit = draws.uniform_like(flat) < self.level
+        hit = draws.uniform_like(flat) < level
         return torch.where(hit, flat.gather(0, donors), flat).reshape(x.shape)
 
 
@@ -120,7 +144,9 @@ class Hiding:
         return flat.masked_fill(is_hidden[:, list(self.columns)], torch.nan)
 
 
-NOISES: Mapping[str, type[GaussianNoise] | type[MaskingNoise] | type[SaltAndPepperNoise] | type[SwapNoise]] = {
+Known = GaussianNoise | MaskingNoise | SaltAndPepperNoise | SwapNoise
+
+NOISES: Mapping[str, type[Known]] = {
     "gaussian": GaussianNoise,
     "masking": MaskingNoise,
     "salt-and-pepper": SaltAndPepperNoise,

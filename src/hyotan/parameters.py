@@ -102,6 +102,34 @@ class Real:
 
 
 @dataclass(frozen=True)
+class RealOrRange:
+    """A finite number of at least ``low``, or the two ends of a range of such numbers."""
+
+    metavar: ClassVar[str] = "NUMBER[:NUMBER]"
+    separator: ClassVar[str] = ":"
+    low: float = 0.0
+
+    def describe(self) -> str:
+        """Say what is expected."""
+        one = Real(self.low).describe()
+        return f"{one}, or the two ends of a range such as (0.1, 0.6), on the command line 0.1:0.6"
+
+    def parse(self, text: str) -> float | tuple[float, ...]:
+        """Read a number, or two with a colon between them."""
+        ends = tuple(float(part) for part in text.split(self.separator))
+        return ends if len(ends) > 1 else ends[0]
+
+    def check(self, value: Any) -> float | tuple[float, float]:
+        """Refuse what :class:`Real` does, and two numbers that do not rise."""
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            return Real(self.low).check(value)
+        low, high = (Real(self.low).check(end) for end in value)
+        if low >= high:
+            raise ValueError
+        return low, high
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few names."""
 
@@ -266,6 +294,12 @@ class Parameter:
         """Whether the value has a spelling in text."""
         return not isinstance(self.domain, Anything)
 
+    def spell(self, value: Any) -> str:
+        """A value as text that :meth:`parse` reads back; of a flag, True or False."""
+        if isinstance(value, list | tuple):
+            return getattr(self.domain, "separator", ",").join(map(str, value))
+        return "none" if value is None else str(value)
+
     def describe(self) -> str:
         """Say what is expected: the domain, and the words allowed beside it."""
         words = [repr(word) for word in self.words if word is not None] + [
@@ -318,7 +352,7 @@ NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
 _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
-    Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
+    Parameter("latent_dim", 16, Integer(1), "Size of the code; of --model dae 512 by default.", _MODEL),
     Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, kinds=WITHOUT_LABELS),
     Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
     Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),
@@ -355,8 +389,8 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "noise_level",
         0.3,
-        Real(0),
-        "Standard deviation of gaussian noise, else the share of values hit.",
+        RealOrRange(0),
+        "Standard deviation of gaussian noise, else the share of values hit; of a range each row draws its own.",
         _MODEL,
         kinds=DETERMINISTIC,
     ),
@@ -527,7 +561,7 @@ TABLE: tuple[Parameter, ...] = (
 
 PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
-DEFAULTS_BY_KIND: Mapping[str, Mapping[str, Any]] = {DENOISING: {"noise": "gaussian"}}
+DEFAULTS_BY_KIND: Mapping[str, Mapping[str, Any]] = {DENOISING: {"latent_dim": 512, "noise": "gaussian"}}
 """Where a kind's default differs from the table's."""
 
 

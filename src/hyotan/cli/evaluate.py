@@ -77,7 +77,7 @@ def parse_check(text: str) -> Callable[[Mapping[str, Any]], bool]:
     name, sign, number = match.groups()
 
     def check(record: Mapping[str, Any]) -> bool:
-        everything = {**record, **(record.get("likelihood") or {})}
+        everything = {**record, **(record.get("likelihood") or {}), **(record.get("denoising") or {})}
         numbers = {key for key, value in everything.items() if isinstance(value, int | float)}
         if name not in numbers:
             raise SettingsError(

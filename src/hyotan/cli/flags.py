@@ -87,11 +87,10 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
     """The parameter's sentence, the names that it can take, and its default."""
     default = SET_HERE.get(parameter.name, parameter.default)
-    spelled = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
     names = getattr(parameter.domain, "options", ())
     some = names if len(names) <= most_names else (*names[:2], "…")
     listing = f" Of: {', '.join(some)}." if names else ""
-    return parameter.help + listing + ("" if default is None else f"  [{spelled}]")
+    return parameter.help + listing + ("" if default is None else f"  [{parameter.spell(default)}]")
 
 
 def parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:

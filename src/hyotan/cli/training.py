@@ -13,6 +13,7 @@ import click
 from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES, Dataset
 from hyotan.data.words import counted
+from hyotan.denoising import Denoising
 from hyotan.errors import DataError
 from hyotan.evaluation import Evaluation
 from hyotan.gallery import draw
@@ -160,6 +161,8 @@ def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
     if e.kl is not None:
         lines.append(f"    reconstruction      {e.reconstruction:.2f} nats")
         lines.append(f"    KL                  {e.kl:.2f} nats, {e.active_units} of {e.latent_dim} units active")
+    if e.denoising is not None:
+        lines.append(denoising_line(e.denoising))
     if e.label_error is not None:
         lines.append(f"  label error           {100 * e.label_error:.2f} %")
     if e.likelihood is not None:
@@ -175,6 +178,20 @@ def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
         mark, colour = MARKS[finding.level]
         lines.append(f"{click.style(mark, fg=colour)}  {finding.text}")
     return [*lines, ""]
+
+
+def denoising_line(found: Denoising) -> str:
+    """Before and after, beside the best affine map."""
+    level = f"{found.level:g}" if isinstance(found.level, float) else "{:g} to {:g}".format(*found.level)
+    name = f"  noise of level {level}"
+    if found.psnr is None:
+        beside = "" if found.mse_affine is None else f" (the best affine map {found.mse_affine:.5f})"
+        return f"{name}: MSE a feature {found.mse_noisy:.5f} before, {found.mse_denoised:.5f} after{beside}"
+    beside = "" if found.psnr_affine is None else f" (the best affine map {found.psnr_affine:.2f})"
+    return (
+        f"{name}: PSNR {found.psnr_noisy:.2f} dB before, {found.psnr:.2f} after{beside}, "
+        f"SSIM {found.ssim_noisy:.3f} before, {found.ssim:.3f} after; higher is better"
+    )
 
 
 def _beside(evaluation: Evaluation) -> str:

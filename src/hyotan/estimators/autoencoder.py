@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from hyotan.distributions import Likelihood
+from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.inputs import NOISE_SLACK
+from hyotan.estimators.rows import CHUNK, ScaledRows
 from hyotan.losses import PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.ordered import Cuts
-from hyotan.noise import NOISES
-from hyotan.parameters import AUTOENCODER, DENOISING
+from hyotan.noise import NOISES, Known, Level
+from hyotan.parameters import AUTOENCODER, DEFAULTS_BY_KIND, DENOISING, PARAMETERS
 from hyotan.training.callbacks import Callback
+from hyotan.training.rows import as_tensor
 
 
 def with_defaults(function: FunctionType, **defaults: Any) -> FunctionType:
-    """A copy of a function with other defaults of its keyword-only parameters."""
-    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    """A copy of a function with other defaults."""
+    positional = function.__code__.co_varnames[: function.__code__.co_argcount][-len(function.__defaults__ or ()) :]
+    places = zip(positional, function.__defaults__ or (), strict=False)
+    own = tuple(defaults.pop(name, default) for name, default in places)
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, own)
     copy.__kwdefaults__ = {**(function.__kwdefaults__ or {}), **defaults}
     copy.__annotations__, copy.__doc__ = function.__annotations__, function.__doc__
     return copy
+
+
+def _checked_level(level: Any) -> Level:
+    domain = PARAMETERS["noise_level"].domain
+    try:
+        return domain.check(level)
+    except (TypeError, ValueError):
+        fix = "Leave it out for the level of training."
+        raise SettingsError(f"level cannot be {level!r}: expected {domain.describe()}.", fix) from None
 
 
 class Autoencoder(LatentEstimator):
@@ -42,7 +62,8 @@ class Autoencoder(LatentEstimator):
     encoder, decoder : your own modules, (batch, *features) to (batch, latent_dim), and back.
     latent_activation, output_activation : of the code and of the reconstruction's mean; None for none.
     tied : the decoder uses the encoder's weights, transposed.
-    noise, noise_level : corrupt what the encoder sees: ``gaussian``, ``masking``, ``salt-and-pepper``, ``swap``.
+    noise, noise_level : corrupt what the encoder sees: ``gaussian``, ``masking``, ``salt-and-pepper``, ``swap``. Of a
+        level (low, high) each row draws its own at each step, so that the model need not be told how noisy a row is.
     penalty, penalty_weight : ``sparse`` (L1 of the code) or ``contractive`` (its Jacobian), in nats.
     likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for pictures in [0, 1]
         (a table counts where a tenth of its values are exactly 0 or 1), else Gaussian.
@@ -89,7 +110,7 @@ class Autoencoder(LatentEstimator):
         output_activation: str | None = None,
         tied: bool = False,
         noise: str | None = None,
-        noise_level: float = 0.3,
+        noise_level: float | Sequence[float] = 0.3,
         penalty: str | None = None,
         penalty_weight: float = 0.1,
         likelihood: str = "auto",
@@ -165,21 +186,86 @@ class Autoencoder(LatentEstimator):
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
     ) -> AutoencoderModel:
         penalty = None if settings["penalty"] is None else PENALTIES[settings["penalty"]]
-        noise = None
+        noise: Known | None = None
         if settings["noise"] is not None and hasattr(self, "range_"):
             noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
         cuts = Cuts(settings["latent_dim"]) if settings["ordered"] else None
         return AutoencoderModel(encoder, decoder, likelihood, noise, penalty, settings["penalty_weight"], cuts)
 
+    def denoise(self, X: ArrayLike) -> np.ndarray:
+        """Noisy rows made clean, (n, *features), float32, in the data's own units. Deterministic.
+
+        Parameters
+        ----------
+        X : (n, *features), noisy; what lies outside the range of the training data is clipped to it first, as the
+            noise of training is.
+
+        Raises
+        ------
+        SettingsError
+            The model was trained without noise.
+        """
+        check_is_fitted(self)
+        self._needed_noise()
+        rows = ScaledRows(self._checked_within(X, NOISE_SLACK), self._to_model)
+        low, high = self.range_
+        return self.scaling_.to_data(self._batched(lambda x: self.model_.reconstruct(x.clamp(low, high)), rows))
+
+    def corrupt(self, X: ArrayLike, level: float | Sequence[float] | None = None, random_state: int = 0) -> np.ndarray:
+        """Clean rows with noise as in training, (n, *features), float32, in the data's own units: to try it out.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        level : another level than that of training.
+        random_state : seed.
+
+        Raises
+        ------
+        SettingsError
+            The model was trained without noise, or the level cannot be one.
+        """
+        rows = self._scaled(X)
+        noise = self._needed_noise()
+        if level is not None:
+            noise = replace(noise, level=_checked_level(level))
+        noisy = np.empty(rows.shape, dtype=np.float32)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_state)
+            for start in range(0, len(rows), CHUNK):
+                noisy[start : start + CHUNK] = noise(as_tensor(rows[start : start + CHUNK])).numpy()
+        return self.scaling_.to_data(noisy)
+
+    @property
+    def trained_noise(self) -> Known | None:
+        """The noise that the fitted model was trained on."""
+        return getattr(self.model_, "noise", None)
+
+    def _needed_noise(self) -> Known:
+        if (noise := self.trained_noise) is None:
+            raise SettingsError(
+                f"This {type(self).__name__} was trained without noise: it has not learned what noise is.",
+                "Fit it with noise='gaussian' (--model dae), or another kind of noise.",
+            )
+        return noise
+
 
 class DenoisingAutoencoder(Autoencoder):
     """An autoencoder that sees a corrupted input and is compared with the clean one (Vincent et al. 2010).
 
-    The parameters are those of :class:`Autoencoder`, with gaussian noise by default. A larger code than the data need
-    is right here: the noise, not the bottleneck, keeps the model from copying.
+    The parameters are those of :class:`Autoencoder`, with gaussian noise and a code of size 512 by default. A larger
+    code than the data need is right here: the noise, not the bottleneck, keeps the model from copying.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().images / 16
+    >>> model = DenoisingAutoencoder(noise_level=(0.1, 0.5), max_epochs=1, random_state=0).fit(X)
+    >>> model.denoise(model.corrupt(X, 0.3)).shape
+    (1797, 8, 8)
     """
 
     kind = DENOISING
 
     # The same constructor with another default: scikit-learn reads parameters and defaults from its signature.
-    __init__ = with_defaults(Autoencoder.__init__, noise="gaussian")
+    __init__ = with_defaults(Autoencoder.__init__, **DEFAULTS_BY_KIND[DENOISING])

@@ -43,6 +43,10 @@ CONV_FROM = 4096
 
 DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
 
+WIDER = 2
+"""Where a denoising autoencoder's code is wider than the last of these layers, one layer so many times as wide as the
+code takes their place: what a row holds must not pass a narrower one."""
+
 AUTO_STEPS, AUTO_EPOCHS = 3200, (15, 400)
 """Steps that a default training takes, within these numbers of epochs."""
 
@@ -193,8 +197,10 @@ def build_classifier(settings: Settings, feature_shape: tuple[int, ...], n_class
 
 def choose_hidden(settings: Settings, feature_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Widths of the hidden layers, encoder side."""
-    given = settings["hidden_dims"]
-    return DEFAULT_HIDDEN[choose_architecture(settings, feature_shape)] if given == "auto" else tuple(given)
+    if (given := settings["hidden_dims"]) != "auto":
+        return tuple(given)
+    usual, latent = DEFAULT_HIDDEN[choose_architecture(settings, feature_shape)], settings["latent_dim"]
+    return (WIDER * latent,) if settings.get("noise") and latent > usual[-1] else usual
 
 
 def _encoder(settings: Settings, feature_shape: tuple[int, ...], hidden: Sequence[int], n_out: int) -> nn.Module:

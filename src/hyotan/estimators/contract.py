@@ -33,7 +33,7 @@ from hyotan.estimators.build import (
     training_settings,
 )
 from hyotan.estimators.imputing import FEW_HIDDEN, MOST_HIDDEN, ImputesGaps
-from hyotan.estimators.inputs import check_codes, check_count, check_rows, refuse_other_range
+from hyotan.estimators.inputs import RANGE_SLACK, check_codes, check_count, check_rows, refuse_other_range
 from hyotan.estimators.ranges import is_bounded, resolve
 from hyotan.estimators.rows import (
     CHUNK,
@@ -540,10 +540,14 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         return ScaledRows(self._checked(X), self._to_model)
 
     def _checked(self, X: ArrayLike) -> Array:
+        return self._checked_within(X, RANGE_SLACK)
+
+    def _checked_within(self, X: ArrayLike, slack: float) -> Array:
+        """X, checked; of a bounded likelihood it may leave [0, 1] by so much."""
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
         if self._is_bounded and not isinstance(X, Frame):
-            refuse_other_range(X, self.scaling_)
+            refuse_other_range(X, self.scaling_, slack)
         return X
 
     @staticmethod

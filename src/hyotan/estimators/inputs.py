@@ -20,6 +20,9 @@ CHANNEL_COUNTS = (1, 3, 4)
 RANGE_SLACK = 0.5
 """How far new rows may leave [0, 1]: noise does, pixels of 0..255 go further."""
 
+NOISE_SLACK = 10.0
+"""The same of rows that are to be denoised: their noise need not have been clipped as that of training is."""
+
 LARGEST = np.float64(np.finfo(np.float32).max)
 """The largest value that float32 holds."""
 
@@ -251,12 +254,12 @@ def _place(at: tuple[int, ...]) -> str:
     return f"row {at[0]}, " + (f"column {at[1]}" if len(at) == 2 else f"position {at[1:]}")
 
 
-def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling) -> None:
+def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling, slack: float = RANGE_SLACK) -> None:
     """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
     answer either with numbers that mean nothing.
     """
     low, high = map(float, ends(X))
-    if scaling.is_identity and (low < -RANGE_SLACK or high > 1 + RANGE_SLACK):
+    if scaling.is_identity and (low < -slack or high > 1 + slack):
         raise DataError(
             f"X has values in [{low:g}, {high:g}]; the model was fitted on values in [0, 1].",
             "Scale X as it was for fit: pixels of 0..255 by X / 255.",

@@ -17,6 +17,7 @@ from .clusterings import ClusteringDisplay
 from .codes import CodePlotsDisplay
 from .conditional import ConditionalReconstructionsDisplay, Way
 from .curves import LossCurvesDisplay
+from .denoising import DenoisingDisplay
 from .exchange import ExchangeDisplay
 from .interpolation import InterpolationDisplay
 from .kl import KLPerDimensionDisplay
@@ -42,6 +43,7 @@ FIGURES: dict[str, type[Display]] = {
     "exchange": ExchangeDisplay,
     "walks": WalksDisplay,
     "codes": CodePlotsDisplay,
+    "denoising": DenoisingDisplay,
 }
 """Every figure by its name, which is also its file's name in a run's or a study's ``figures/``."""
 
@@ -50,6 +52,7 @@ __all__ = [
     "ClusteringDisplay",
     "CodePlotsDisplay",
     "ConditionalReconstructionsDisplay",
+    "DenoisingDisplay",
     "Display",
     "ExchangeDisplay",
     "InterpolationDisplay",

@@ -111,6 +111,12 @@ def mosaic(images: Array, columns: int, gap: int) -> Array:
     return sheet
 
 
+def filled_up(images: Array, count: int) -> Array:
+    """White images behind the given ones, (n, height, width, 3), up to ``count``."""
+    blank = np.full((count - len(images), *images.shape[1:]), 255, dtype=np.uint8)
+    return np.concatenate([images, blank])
+
+
 def centres(count: int, side: int, gap: int) -> Array:
     """Where the middles of ``count`` images of ``side`` pixels lie along a mosaic."""
     return np.arange(count) * (side + gap) + (side - 1) / 2

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from ..errors import DataError
 from .canvas import ERROR, QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
 from .labels import choose_rows
-from .pictures import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from .pictures import ValueRange, are_images, as_samples, centres, checked_range, filled_up, gap_of, mosaic, to_rgb
 from .tables import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
 
 PER_ROW = 10
@@ -173,7 +173,7 @@ class ReconstructionsDisplay(FigureDisplay):
         count, height, width, _ = pictures[0].shape
         gap = gap_of(pictures[0])
         across = min(PER_ROW, len(self.originals))
-        padded = [_pad(row, across) for row in pictures]
+        padded = [filled_up(row, across) for row in pictures]
         ax.imshow(mosaic(np.concatenate(padded), across, gap))
         ax.set_yticks(centres(3, height, gap), ["original", "reconstruction", "absolute error"])
         ax.set_xticks(centres(count, width, gap), _numbers(self.mse)[part])
@@ -232,9 +232,3 @@ def _bar(figure: Figure | SubFigure, image: AxesImage, axes: Sequence[Axes], lab
     bar = figure.colorbar(image, ax=axes, location="bottom", pad=0.02, shrink=0.9, aspect=20 * len(axes))
     bar.set_label(label, fontsize=8)
     bar.outline.set_visible(False)
-
-
-def _pad(images: Array, count: int) -> Array:
-    """White images behind the given ones, up to ``count``."""
-    blank = np.full((count - len(images), *images.shape[1:]), 255, dtype=np.uint8)
-    return np.concatenate([images, blank])

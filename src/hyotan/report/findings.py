@@ -72,4 +72,17 @@ def values_of(
         "low": value_range[0],
         "high": value_range[1],
         "smaller": max(1, n_train // 20),
+        **_denoising_values(metrics.get("denoising") or {}),
+    }
+
+
+def _denoising_values(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors of noisy rows, denoised ones and an affine map's; in per cent what is left, and how far from the map."""
+    noisy, ours, affine = (found.get(f"mse_{name}") for name in ("noisy", "denoised", "affine"))
+    return {
+        "noisy": noisy,
+        "denoised": ours,
+        "affine": affine,
+        "left": round(100 * ours / noisy) if ours is not None and noisy else 0,
+        "from_affine": round(100 * abs(ours / affine - 1)) if ours is not None and affine else 0,
     }

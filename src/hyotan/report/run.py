@@ -18,7 +18,7 @@ from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.evaluation import as_trained
 from hyotan.gallery import Shown
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, default_of
+from hyotan.parameters import MODEL_NAMES, PARAMETERS, Parameter, default_of
 from hyotan.runs import HISTORY, RunConfig, RunFolder
 
 MOST_ROWS = 10_000
@@ -213,7 +213,7 @@ def fit_command(config: RunConfig) -> str:
     for name, value in config.parameters.items():
         parameter = PARAMETERS[name]
         if parameter.on_command_line and not _same(value, default_of(parameter, config.kind)):
-            words += _flag(parameter.flag, value)
+            words += _flag(parameter, value)
     data = config.data
     given = {"label": data.label, "ignore": ",".join(data.ignore), "columns": ",".join(data.columns)}
     given |= {"missing": data.missing if data.missing != "keep" else None, "limit": data.limit}
@@ -231,9 +231,7 @@ def _same(value: Any, default: Any) -> bool:
     )
 
 
-def _flag(flag: str, value: Any) -> list[str]:
+def _flag(parameter: Parameter, value: Any) -> list[str]:
     if isinstance(value, bool):
-        return [flag if value else f"--no-{flag.removeprefix('--')}"]
-    if isinstance(value, list | tuple):
-        return [flag, ",".join(map(str, value))]
-    return [flag, "none" if value is None else str(value)]
+        return [parameter.flag if value else f"--no-{parameter.flag.removeprefix('--')}"]
+    return [parameter.flag, parameter.spell(value)]

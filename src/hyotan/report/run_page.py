@@ -18,6 +18,7 @@ from hyotan.estimators.rows import count_held_out
 from hyotan.plots.canvas import tidy
 from hyotan.plots.labels import label_key
 from hyotan.report.bars import BarChart
+from hyotan.report.denoised import denoising
 from hyotan.report.findings import notes_of, values_of
 from hyotan.report.latent_page import latent
 from hyotan.report.markup import Html, join, pairs, table, tag
@@ -77,12 +78,13 @@ def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
         "numbers": numbers(record, lang),
         "curves": curves(record, lang),
         "pictures" if record.is_image else "columns": reconstructions(record, pictures, lang),
+        "denoising": denoising(record, pictures, lang),
         "samples": samples(record, pictures, lang),
         "latent": latent(record, lang),
         "data": data(record, lang),
         "model": model(record, lang),
         "reproduce": reproduce(record, lang),
-        "words": glossary([name for name in WORDS if name != "kl" or record.is_vae], lang),
+        "words": glossary(_words(record), lang),
     }
     return Page(
         lang=lang,
@@ -93,6 +95,13 @@ def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
         sections=[Section(name, say(f"section.{name}", lang), body) for name, body in parts.items()],
         data=machine_readable(record),
     )
+
+
+def _words(record: RunRecord) -> list[str]:
+    """What the page's glossary explains."""
+    words = [name for name in WORDS if name != "kl" or record.is_vae]
+    found = record.metrics.get("denoising") or {}
+    return [*words, *(name for name in ("psnr", "ssim") if found.get(name) is not None)]
 
 
 def facts(record: RunRecord, lang: str) -> str:
@@ -111,8 +120,8 @@ def facts(record: RunRecord, lang: str) -> str:
 
 
 def verdict(record: RunRecord, lang: str) -> list[str]:
-    """Three sentences: beside PCA, how much of the code is used, whether rows are known by heart."""
-    first = _beside_pca(record, lang)
+    """Three sentences: beside the baselines, how much of the code is used, whether rows are known by heart."""
+    first = _beside_baselines(record, lang)
     if {"POSTERIOR_COLLAPSE", "CODE_NOT_LEARNED", "NO_BETTER_THAN_MEAN"} & found_codes(record):
         last = say("verdict.see_warnings", lang)  # What learned nothing has memorised nothing either.
     else:
@@ -130,10 +139,15 @@ def values(record: RunRecord) -> dict[str, Any]:
     return values_of(record.metrics, record.history, len(record.train.X), record.estimator.range_)
 
 
-def _beside_pca(record: RunRecord, lang: str) -> str | None:
+def _beside_baselines(record: RunRecord, lang: str) -> str | None:
     codes = found_codes(record)
     keys = {
         "NO_BETTER_THAN_MEAN": "verdict.mean",
+        "ADDS_NOISE": "verdict.adds_noise",
+        "LIKE_AFFINE": "verdict.like_affine",
+        "WORSE_THAN_AFFINE": "verdict.worse_than_affine",
+        "BETTER_THAN_AFFINE": "verdict.better_than_affine",
+        "LESS_NOISE": "verdict.less_noise",
         "LIKE_PCA": "verdict.like_pca",
         "WORSE_THAN_PCA": "verdict.worse_than_pca",
         "BETTER_THAN_PCA": "verdict.better_than_pca",

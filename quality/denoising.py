@@ -1,0 +1,50 @@
+"""What denoising autoencoders make of noisy MNIST, one for each strength and one for all, beside the best affine map.
+
+Gaussian noise, clipped to [0, 1]; PSNR and SSIM are means over the test images. Training holds out a tenth of its rows;
+the test images are only measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from hyotan import DenoisingAutoencoder, denoising
+from hyotan.data import load
+
+BLIND = (0.1, 0.6)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
+    parser.add_argument("--levels", type=float, nargs="+", default=[0.25, 0.5])
+    parser.add_argument("--blind", type=float, nargs=2, default=BLIND, help="ends of the range that one model is for")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def told(model: DenoisingAutoencoder, level: float, X_test: np.ndarray, train: np.ndarray | None) -> str:
+    """Before and after at one level; training rows are for the affine map."""
+    found = denoising.measure(model, X_test, train, level)
+    if found is None or found.psnr is None:
+        raise ValueError("MNIST holds images, and the model was trained on noise.")
+    affine = "" if found.psnr_affine is None else f", affine map {found.psnr_affine:.2f}"
+    return (
+        f"PSNR {found.psnr_noisy:.2f} dB noisy{affine}, denoised {found.psnr:.2f}; "
+        f"SSIM {found.ssim_noisy:.3f} noisy, {found.ssim:.3f} denoised"
+    )
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Fit and measure: a model for each level, then one for all."""
+    data = load("mnist")
+    X, X_test = np.asarray(data.X), np.asarray(data.X_test)
+    for level in (*arguments.levels, tuple(arguments.blind)):
+        started = time.monotonic()
+        how = {"precision": arguments.precision, "random_state": arguments.seed}
+        model = DenoisingAutoencoder(noise_level=level, **how).fit(X)
+        spent = time.monotonic() - started
+        for met in arguments.levels if isinstance(level, tuple) else (level,):
+            train = None if isinstance(level, tuple) else X
+            print(f"trained on {level}, met {met}: {told(model, met, X_test, train)} ({spent:.0f} s)", flush=True)

@@ -32,12 +32,16 @@ ROAD = """
     losses
     models
     metrics
+    quantisation
     training
     diagnosis
     latent
     neighbours
     clustering
     estimators
+    compression
+    rates
+    embedding
     evaluation
     plots
     runs

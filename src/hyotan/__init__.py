@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
+    from hyotan.compression import compress, decompress
+    from hyotan.embedding import embedding_quality
     from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
     from hyotan.evaluation import evaluate
     from hyotan.study.comparison import Study
@@ -21,11 +23,26 @@ _HOMES = {
     "VAE": "hyotan.estimators",
     "CVAE": "hyotan.estimators",
     "load": "hyotan.estimators",
+    "compress": "hyotan.compression",
+    "decompress": "hyotan.compression",
+    "embedding_quality": "hyotan.embedding",
     "evaluate": "hyotan.evaluation",
     "Study": "hyotan.study.comparison",
 }
 
-__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "Study", "__version__", "evaluate", "load"]
+__all__ = [
+    "CVAE",
+    "VAE",
+    "Autoencoder",
+    "DenoisingAutoencoder",
+    "Study",
+    "__version__",
+    "compress",
+    "decompress",
+    "embedding_quality",
+    "evaluate",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,6 +72,7 @@ class DataOptions:
     missing: str = "error"
     size: tuple[int, int] | None = None
     limit: int | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,16 +127,7 @@ class RunConfig:
 
     def load_data(self) -> Dataset:
         """Read the source."""
-        options = self.data
-        return load_data(
-            self.source,
-            label=options.label,
-            ignore=options.ignore,
-            columns=options.columns,
-            missing=options.missing,
-            size=options.size,
-            limit=options.limit,
-        )
+        return load_data(self.source, **asdict(self.data))
 
     def make_estimator(self, **more: Any) -> LatentEstimator:
         """An unfitted estimator with these parameters."""

@@ -20,6 +20,7 @@ class Request:
     missing: str = "error"
     size: tuple[int, int] | None = None
     limit: int | None = None
+    id: str | None = None
 
     @classmethod
     def checked(
@@ -30,6 +31,7 @@ class Request:
         missing: str,
         size: tuple[int, int] | None,
         limit: int | None,
+        id: str | None = None,
     ) -> Request:
         """Raises :class:`~hyotan.errors.SettingsError` for a value that no format could use."""
         if missing not in MISSING:
@@ -38,7 +40,7 @@ class Request:
             )
         if limit is not None and limit < 1:
             raise SettingsError(f"limit must be at least 1 row; got {limit}.", "Leave --limit out to read all rows.")
-        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit)
+        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit, id)
 
     def given(self) -> list[str]:
         """The names of the options that differ from their defaults."""

@@ -21,6 +21,7 @@ from .exchange import ExchangeDisplay
 from .interpolation import InterpolationDisplay
 from .kl import KLPerDimensionDisplay
 from .manifold import ManifoldDisplay, central_limits
+from .rates import RatesDisplay
 from .reconstructions import ReconstructionsDisplay
 from .samples import SamplesDisplay
 from .scatter import LatentScatterDisplay
@@ -42,6 +43,7 @@ FIGURES: dict[str, type[Display]] = {
     "exchange": ExchangeDisplay,
     "walks": WalksDisplay,
     "codes": CodePlotsDisplay,
+    "rates": RatesDisplay,
 }
 """Every figure by its name, which is also its file's name in a run's or a study's ``figures/``."""
 
@@ -57,6 +59,7 @@ __all__ = [
     "LatentScatterDisplay",
     "LossCurvesDisplay",
     "ManifoldDisplay",
+    "RatesDisplay",
     "ReconstructionsDisplay",
     "SamplesDisplay",
     "SizeCurvesDisplay",

@@ -76,9 +76,9 @@ class TestGrid:
 
     def test_one_step_for_all_spends_more_bits_where_codes_vary_more(self):
         coordinates = RANDOM.normal(size=(5000, 3)) * [8, 2, 0.1]
-        step = quantisation.step_for_rate(coordinates, 5.0)
+        step = quantisation.step_for_rate(coordinates, 9.0)
         bits = quantisation.entropies(quantisation.on_grid(coordinates, step))
-        assert bits[0] - bits[1] == pytest.approx(math.log2(8 / 2), abs=0.1) and bits[2] == 0
+        assert bits[0] - bits[1] == pytest.approx(math.log2(8 / 2), abs=0.05) and bits[2] < 0.01
 
 
 class TestBytes:
@@ -111,8 +111,9 @@ class TestBytes:
 
     def test_of_other_rows_are_refused(self):
         packed = pack(RANDOM.integers(0, 9, (50, 2)))
-        with pytest.raises(DataError, match="The entropy-coded part cannot be read"):
-            unpack(packed, 60)
+        for rows in (40, 60):
+            with pytest.raises(DataError, match="The entropy-coded part is not as long as its rows need"):
+                unpack(packed, rows)
         with pytest.raises(DataError, match="cannot be read"):
             unpack(Packed(b"nothing that Brotli wrote", packed.lows, packed.levels), 50)
 
@@ -206,11 +207,12 @@ class TestRefuses:
             decompress(estimator, tmp_path / "none.hyc")
 
 
-class TestNoticesDamage:
-    @pytest.fixture(scope="class")
-    def blob(self, estimator) -> bytes:
-        return compress(estimator, DIGITS[:200], bits=4)
+@pytest.fixture(scope="module")
+def blob(estimator) -> bytes:
+    return compress(estimator, DIGITS[:200], bits=4)
 
+
+class TestNoticesDamage:
     def unnoticed(self, estimator, blob: bytes) -> bool:
         try:
             decompress(estimator, blob)
@@ -236,7 +238,7 @@ class TestNoticesDamage:
             ({"rows": 0}, "it claims 0 rows"),
             ({"rows": 10**12}, "which is more than is unpacked"),
             ({"rows": 10**30}, "not those of compressed rows|more than is unpacked"),
-            ({"rows": 199}, "cannot be read"),
+            ({"rows": 150}, "is not as long as its rows need"),
             ({"shape": []}, r"it claims 200 rows of shape \(\)"),
             ({"dtype": "object"}, "rows of dtype 'object'"),
             ({"levels": [2**50] * 6}, "its columns cannot be"),
@@ -336,7 +338,8 @@ class TestCommands:
     def test_an_error_instead_of_bits(self, run, tmp_path):
         own = done("compress", run, "-o", "y.hyc", "--json", cwd=tmp_path).record["mse_of_model"]
         record = done("compress", run, "--mse", 1.3 * own, "-o", "z.hyc", "--json", cwd=tmp_path).record
-        assert 1.2 * own < record["mse"] <= 1.3 * own
+        assert record["mse"] <= 1.3 * own
+        assert record["bytes"] < (tmp_path / "y.hyc").stat().st_size
 
     def test_file_and_run_can_be_moved_together_or_the_run_be_named(self, run, tmp_path):
         (tmp_path / "a" / "run").mkdir(parents=True)

@@ -101,14 +101,15 @@ class TestReading:
             load(tmp_path / "x.npy", id="a")
 
 
-class TestWriting:
-    @pytest.fixture(scope="class")
-    def run(self, tmp_path_factory) -> Path:
-        with pytest.MonkeyPatch.context() as patch:
-            sketch(patch)
-            folder = tmp_path_factory.mktemp("ids")
-            return fitted(write(folder / "t.csv", 客=NAMES), "--id", "客", cwd=folder)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        sketch(patch)
+        folder = tmp_path_factory.mktemp("ids")
+        return fitted(write(folder / "t.csv", 客=NAMES), "--id", "客", cwd=folder)
 
+
+class TestWriting:
     @pytest.mark.parametrize("verb", ["encode", "score"])
     @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
     def test_stand_first_in_a_table(self, run, verb, ending):

@@ -42,6 +42,8 @@ FINER, MOST_TRIES = 0.97, 200
 
 CHUNK = 4096
 
+AGAIN = "Use another copy of the file, or write it again."
+
 DTYPES = (
     "bool",
     *(f"float{size}" for size in (16, 32, 64)),
@@ -131,6 +133,8 @@ def decompress(estimator: LatentEstimator, source: bytes | str | os.PathLike[str
             f"{name} was compressed with another model, {described.model[:12]}…; this one is {here[:12]}….", fix
         )
     synthesis, payload = (contents.tensors[tensor] for tensor in ("synthesis", "payload"))
+    if synthesis.shape[1] != estimator.model_code_size:
+        raise ModelFileError(f"{name}: its tensors are of another shape than the model's code.", AGAIN)
     packed = Packed(payload.tobytes(), described.lows, described.levels)
     try:
         numbers = quantisation.unpack(packed, described.rows)
@@ -345,7 +349,7 @@ def _described(contents: Contents, name: str) -> Description:
             f"{name}: the settings are not those of compressed rows: {error}.", "Is it such a file?"
         ) from error
     if wrong := _disagreement(described, contents.tensors):
-        raise ModelFileError(f"{name}: {wrong}.", "Use another copy of the file, or write it again.")
+        raise ModelFileError(f"{name}: {wrong}.", AGAIN)
     return described
 
 

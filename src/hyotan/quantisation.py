@@ -193,12 +193,17 @@ def unpack(packed: Packed, rows: int) -> Array:
 
 
 def _decompressed(payload: bytes, size: int) -> bytes:
-    if size == 0:
-        return b""
+    import pyarrow as pa
+
+    name = _codec().name
     try:
-        return _codec().decompress(payload, size, asbytes=True)
-    except (OSError, ValueError, MemoryError) as error:
+        with pa.CompressedInputStream(pa.BufferReader(payload), name) as stream:
+            plain = stream.read(size + 1) if size else b""
+    except (OSError, ValueError) as error:
         raise DataError(f"The entropy-coded part cannot be read ({error}).", "Use another copy of it.") from error
+    if len(plain) != size:
+        raise DataError("The entropy-coded part is not as long as its rows need.", "Use another copy of it.")
+    return plain
 
 
 @functools.cache
@@ -211,14 +216,15 @@ def _codec() -> Any:
 
 
 def _joined(column: Array, levels: int) -> bytes:
-    """One column: of few levels as many values a byte as fit, of many a plane for each byte of a value.
+    """One column: of few levels as many values a byte as fit, of many the leading eight bits apart from the others.
 
-    Brotli's symbols take whole bits; several values that share a byte lose less of that.
+    Brotli's symbols take whole bits; several values that share a byte lose less of that. What follows eight leading
+    bits is even, so that nothing is lost by parting them.
     """
     if levels > BYTE:
-        bytes_each = _bytes_each(levels)
-        planes = column.astype("<i8").view(np.uint8).reshape(len(column), 8)[:, :bytes_each]
-        return planes.T.tobytes()
+        shift = _shift(levels)
+        leading = _joined(column >> shift, ((levels - 1) >> shift) + 1)
+        return leading + _joined(column & ((1 << shift) - 1), 1 << shift)
     shared = _shared(levels)
     if shared == 0:
         return b""
@@ -228,25 +234,29 @@ def _joined(column: Array, levels: int) -> bytes:
 
 def _parted(plain: bytes, rows: int, levels: int) -> Array:
     """The column that :func:`_joined` made these bytes of."""
-    read = np.frombuffer(plain, dtype=np.uint8).astype(np.int64)
     if levels > BYTE:
-        planes = read.reshape(-1, rows)
-        return (planes << (8 * np.arange(len(planes)))[:, None]).sum(axis=0)
+        shift = _shift(levels)
+        leading = ((levels - 1) >> shift) + 1
+        at = _joined_size(rows, leading)
+        return (_parted(plain[:at], rows, leading) << shift) + _parted(plain[at:], rows, 1 << shift)
     shared = _shared(levels)
     if shared == 0:
         return np.zeros(rows, dtype=np.int64)
+    read = np.frombuffer(plain, dtype=np.uint8).astype(np.int64)
     return (read[:, None] // levels ** np.arange(shared) % levels).reshape(-1)[:rows]
 
 
 def _joined_size(rows: int, levels: int) -> int:
     if levels > BYTE:
-        return rows * _bytes_each(levels)
+        shift = _shift(levels)
+        return _joined_size(rows, ((levels - 1) >> shift) + 1) + _joined_size(rows, 1 << shift)
     shared = _shared(levels)
     return -(-rows // shared) if shared else 0
 
 
-def _bytes_each(levels: int) -> int:
-    return ((levels - 1).bit_length() + 7) // 8
+def _shift(levels: int) -> int:
+    """How many bits follow the leading eight of a number of so many levels."""
+    return (levels - 1).bit_length() - 8
 
 
 def _shared(levels: int) -> int:

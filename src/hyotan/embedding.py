@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
+from hyotan.data.stored import StoredRows
 from hyotan.errors import DataError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import fit_pca, some_rows
@@ -91,7 +92,7 @@ def embedding_quality(
 
 
 def beside_pca(
-    estimator: LatentEstimator, X: Array, train: Array, y: ArrayLike | None = None, max_rows: int = 5000
+    estimator: LatentEstimator, X: Array | StoredRows, train: Array, y: ArrayLike | None = None, max_rows: int = 5000
 ) -> tuple[EmbeddingQuality, EmbeddingQuality]:
     """The quality of an estimator's codes, and of PCA's of the same size, among the same rows.
 
@@ -129,7 +130,7 @@ def _nearest(points: Array, k: int) -> Array:
     """The numbers of the ``k`` nearest others of each point, (n, k), the nearest first."""
     from sklearn.neighbors import NearestNeighbors
 
-    return NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    return NearestNeighbors(n_neighbors=k).fit(points).kneighbors()[1]
 
 
 def _beyond(points: Array, neighbours: Array) -> float:

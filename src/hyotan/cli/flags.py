@@ -133,9 +133,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             help="Gaps in a table: error, drop the row, or fill in the column's mean.  [error]",
         ),
-        click.option(
-            "--id", metavar="COLUMN", help="Column that names the rows: no feature, but written beside codes."
-        ),
+        click.option("--id", metavar="COLUMN", help="Column that names the rows; no feature."),
         click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),
         click.option("--limit", metavar="N", type=Checked(Integer(1)), help="At most so many rows, drawn at random."),
     )

@@ -181,8 +181,9 @@ class Dataset:
     def _ids_of(self, rows: np.ndarray | slice) -> np.ndarray:
         if self.ids is not None:
             return self.ids[rows]
-        is_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind in "iu"
-        return rows if is_numbers else np.arange(len(self.X))[rows]
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu":
+            return rows
+        return np.arange(len(self.X))[rows]
 
     def _sizes(self) -> list[str]:
         total = len(self.X) + (0 if self.X_test is None else len(self.X_test))

@@ -20,13 +20,16 @@ class RatesDisplay(AxesDisplay):
 
     Attributes
     ----------
-    curves : mapping of name to array of shape (rates, 2)
-        Bits a row and mean squared error a feature, from few bits to many.
+    models : tuple of str
+    bits, errors : arrays of shape (models, rates)
+        Bits a row, ascending, and mean squared errors a feature; NaN where a model has fewer rates than another.
     lossless : mapping of name to bits a row
     names : mapping of model to what is written for it
     """
 
-    curves: Mapping[str, Array]
+    models: tuple[str, ...]
+    bits: Array
+    errors: Array
     lossless: Mapping[str, float]
     names: Mapping[str, str]
 
@@ -56,24 +59,32 @@ class RatesDisplay(AxesDisplay):
                 raise DataError(
                     f"The rates of '{name}' must be pairs above 0; got {list(pairs)[:3]}.", "Leave out what is not."
                 )
-        curves = {name: frozen(sorted(pairs), np.float64) for name, pairs in rates.items()}
-        return cls(curves, dict(lossless or {}), dict(names or {}))
+        table = np.full((2, len(rates), max(map(len, rates.values()))), np.nan)
+        for row, pairs in enumerate(rates.values()):
+            table[:, row, : len(pairs)] = np.array(sorted(pairs)).T
+        return cls(tuple(rates), frozen(table[0]), frozen(table[1]), dict(lossless or {}), dict(names or {}))
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain values."""
         curves = {
-            name: [{"bits": bits, "mse": mse} for bits, mse in pairs.tolist()] for name, pairs in self.curves.items()
+            model: [{"bits": float(b), "mse": float(e)} for b, e in zip(*self._curve(row), strict=True)]
+            for row, model in enumerate(self.models)
         }
         return {"curves": curves, "lossless": dict(self.lossless)}
+
+    def _curve(self, row: int) -> tuple[Array, Array]:
+        known = np.isfinite(self.bits[row])
+        return self.bits[row][known], self.errors[row][known]
 
     def _size(self) -> tuple[float, float]:
         return WIDTH * 0.8, 3.8
 
     def _draw(self, ax: Axes) -> None:
-        for (name, pairs), look in zip(self.curves.items(), looks_of(tuple(self.curves), self.names), strict=True):
+        for row, look in enumerate(looks_of(self.models, self.names)):
             # PCA's curve has many points, whose marks would hide it.
-            marker = "" if name == "pca" else look.marker
-            ax.plot(*pairs.T, color=look.color, linestyle=look.line, marker=marker, markersize=4.5, label=look.name)
+            marker = "" if self.models[row] == "pca" else look.marker
+            style = {"color": look.color, "linestyle": look.line, "marker": marker, "markersize": 4.5}
+            ax.plot(*self._curve(row), label=look.name, **style)
         ax.set_xscale("log")
         ax.set_yscale("log")
         for name, bits in self.lossless.items():

@@ -15,8 +15,13 @@ import numpy as np
 from hyotan import Autoencoder, load
 from hyotan.compression import Compressor
 from hyotan.data import load as load_data
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.parameters import MODEL_NAMES
 from hyotan.plots import RatesDisplay
 from hyotan.rates import bits_at, lossless_bits, mse_at, pca_rates
+
+SHORT = {kind: name for name, kind in MODEL_NAMES.items()}
+"""How files of kept models are called."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32], help="latent sizes")
     parser.add_argument("--bits", type=float, nargs="+", default=[1.5, 2, 2.5, 3, 4, 5, 6], help="a value of the code")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--models", type=Path, help="folder to keep the models in, or to take them from")
+    parser.add_argument("--kept", type=Path, help="folder to keep the models in, or to take them from")
     parser.add_argument("--figure", type=Path, help="a file for the curves")
 
 
@@ -36,7 +41,7 @@ def measure(arguments: argparse.Namespace) -> None:
     curves = {"pca": [(rate.bits, rate.mse) for rate in pca]}
     best = 0.0
     for size in arguments.sizes:
-        estimator = _model(size, train, arguments)
+        estimator = kept_model(Autoencoder, size, train, arguments.kept, arguments)
         compressor = Compressor(estimator, X)
         print(f"size {size}: without a grid {compressor.own_error:.5f}", flush=True)
         pairs = []
@@ -61,12 +66,14 @@ def measure(arguments: argparse.Namespace) -> None:
         RatesDisplay.from_rates(curves, {"PNG": lossless["PNG"]}).save(arguments.figure)
 
 
-def _model(size: int, train: np.ndarray, arguments: argparse.Namespace) -> Autoencoder:
-    """The default autoencoder, from the folder where it lies there."""
-    path = None if arguments.models is None else arguments.models / f"ae{size}.hyotan"
+def kept_model(
+    family: type[LatentEstimator], size: int, train: np.ndarray, folder: Path | None, arguments: argparse.Namespace
+) -> LatentEstimator:
+    """An estimator with its defaults, from the folder where it lies there."""
+    path = None if folder is None else folder / f"{SHORT[family.kind]}{size}.hyotan"
     if path is not None and path.is_file():
-        return load(path)  # pyrefly: ignore[bad-return]
-    estimator = Autoencoder(size, precision=arguments.precision, random_state=arguments.seed).fit(train)
+        return load(path)
+    estimator = family(latent_dim=size, precision=arguments.precision, random_state=arguments.seed).fit(train)
     if path is not None:
         estimator.save(path)
     return estimator

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from hyotan.data import load
 from hyotan.embedding import embedding_quality
 from hyotan.metrics import fit_pca, knn_accuracy
 
+from .compression import kept_model
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
@@ -23,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", default=list(CODES), choices=list(CODES))
     parser.add_argument("--rows", type=int, default=10_000, help="test rows")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help="folder to keep the models in, or to take them from")
 
 
 Codes = tuple[np.ndarray, np.ndarray]
@@ -31,13 +35,13 @@ Codes = tuple[np.ndarray, np.ndarray]
 
 def of_autoencoder(size: int, train: np.ndarray, test: np.ndarray, arguments: argparse.Namespace) -> Codes:
     """Of an autoencoder with its defaults."""
-    estimator = Autoencoder(size, precision=arguments.precision, random_state=arguments.seed).fit(train)
+    estimator = kept_model(Autoencoder, size, train, arguments.kept, arguments)
     return estimator.transform(train), estimator.transform(test)
 
 
 def of_vae(size: int, train: np.ndarray, test: np.ndarray, arguments: argparse.Namespace) -> Codes:
     """Of a VAE with its defaults."""
-    estimator = VAE(size, precision=arguments.precision, random_state=arguments.seed).fit(train)
+    estimator = kept_model(VAE, size, train, arguments.kept, arguments)
     return estimator.transform(train), estimator.transform(test)
 
 

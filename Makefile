@@ -76,7 +76,7 @@ soak: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -p no:benchmark -m slow
 
 quality: $(READY)
-	@for measure in dimensions stability labels clusters ordered findings; do \
+	@for measure in dimensions stability labels clusters ordered findings compression embedding; do \
 	  echo "$$measure"; $(BIN)/python -m quality $$measure || exit 1; done
 
 clean:

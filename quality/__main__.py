@@ -15,6 +15,8 @@ MEASURES = {
     "generation": "How like MNIST's images new ones are: autoencoder and VAE, prior and density.",
     "synthetic": "Synthetic tables: what a classifier learns from them, how like they are, and privacy.",
     "denoising": "What denoising autoencoders make of noisy MNIST, beside the best affine map.",
+    "compression": "Bits a row against error on MNIST, beside PCA's codes and files that lose nothing.",
+    "embedding": "How well codes of MNIST keep neighbours and labels, beside PCA and UMAP.",
     "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
 }
 """Every measurement; the module of the same name holds it."""

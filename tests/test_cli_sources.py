@@ -236,8 +236,8 @@ class TestColumnsByName:
         done("encode", trip.run, "t.csv", "-o", f"codes{ending}", cwd=folder)
         done("decode", trip.run, f"codes{ending}", "-o", f"back{ending}", cwd=folder)
         codes, back = load(folder / f"codes{ending}"), load(folder / f"back{ending}")
-        assert codes.feature_names == (None if ending == ".npy" else ("z0", "z1"))
-        np.testing.assert_allclose(codes.X, trip.codes, rtol=1e-6)
+        assert codes.feature_names == (None if ending == ".npy" else ("row", "z0", "z1"))
+        np.testing.assert_allclose(codes.X[:, -2:], trip.codes, rtol=1e-6)
         np.testing.assert_allclose(back.X, trip.reconstructed, rtol=1e-4, atol=1e-4)
 
     def test_scores_go_to_any_format(self, trained):
@@ -245,8 +245,9 @@ class TestColumnsByName:
         for ending in (".csv", ".tsv", ".parquet"):
             done("score", trip.run, "t.csv", "-o", f"scores{ending}", cwd=folder)
             scores = load(folder / f"scores{ending}")
-            assert scores.feature_names == ("score",)
-            np.testing.assert_allclose(scores.X, trip.scores, rtol=1e-5)
+            assert scores.feature_names == ("row", "score")
+            np.testing.assert_array_equal(scores.X[:, 0], np.arange(len(trip.scores)))
+            np.testing.assert_allclose(scores.X[:, 1:], trip.scores, rtol=1e-5)
 
     def test_a_model_file_alone_takes_columns_as_they_stand(self, trained):
         trip, _, folder = trained

@@ -118,7 +118,7 @@ def test_no_bytes_make_a_reader_stumble(name: str, content: bytes, tmp_path_fact
 def test_every_format_has_a_caption_and_options_that_load_knows() -> None:
     for entry in FORMATS.values():
         assert entry.caption
-        assert set(entry.takes) <= {"label", "ignore", "columns", "missing", "size"}
+        assert set(entry.takes) <= {"label", "ignore", "columns", "missing", "id", "size"}
 
 
 def test_importing_loads_none_of_the_readers_packages() -> None:

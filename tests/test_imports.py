@@ -38,6 +38,7 @@ ROAD = """
     gaussian
     fidelity
     privacy
+    quantisation
     training
     diagnosis
     latent
@@ -46,6 +47,9 @@ ROAD = """
     clustering
     estimators
     denoising
+    compression
+    rates
+    embedding
     evaluation
     plots
     runs

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
+    from hyotan.compression import compress, decompress
+    from hyotan.embedding import embedding_quality
     from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, VAEImputer, load
     from hyotan.evaluation import evaluate
     from hyotan.study.comparison import Study
@@ -22,6 +24,9 @@ _HOMES = {
     "CVAE": "hyotan.estimators",
     "VAEImputer": "hyotan.estimators",
     "load": "hyotan.estimators",
+    "compress": "hyotan.compression",
+    "decompress": "hyotan.compression",
+    "embedding_quality": "hyotan.embedding",
     "evaluate": "hyotan.evaluation",
     "Study": "hyotan.study.comparison",
 }
@@ -34,6 +39,9 @@ __all__ = [
     "Study",
     "VAEImputer",
     "__version__",
+    "compress",
+    "decompress",
+    "embedding_quality",
     "evaluate",
     "load",
 ]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import io
 import json
 import math
 import os
@@ -38,7 +39,16 @@ from .__about__ import __version__
 from .atomic import write_bytes_atomically, write_text_atomically
 from .errors import HyotanError, ModelFileError, SettingsError, SourceNotFoundError, did_you_mean
 
-__all__ = ["Contents", "read", "read_settings", "write", "write_bytes_atomically", "write_text_atomically"]
+__all__ = [
+    "Contents",
+    "parse",
+    "read",
+    "read_settings",
+    "serialise",
+    "write",
+    "write_bytes_atomically",
+    "write_text_atomically",
+]
 
 FORMAT_VERSION = 1
 MAX_HEADER = 2**20  # bytes
@@ -60,7 +70,7 @@ _FOREIGN = {
     b"\x89HDF": "an HDF5 file",
     b"\x1f\x8b": "a gzip archive",
 }
-_AGAIN = "Use another copy of the file, or fit and save the model again."
+_AGAIN = "Use another copy of the file, or write it again."
 
 
 @dataclass(frozen=True)
@@ -118,11 +128,11 @@ def write(
     ResourceError
         If the file cannot be written; what was there before is kept.
     """
-    write_bytes_atomically(path, _serialise(kind, settings, tensors))
+    write_bytes_atomically(path, serialise(kind=kind, settings=settings, tensors=tensors))
 
 
-def _serialise(kind: str, settings: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The complete file."""
+def serialise(*, kind: str, settings: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> bytes:
+    """The complete file that :func:`write` would write, as bytes; SettingsError as there."""
     arrays = {name: _storable(name, value) for name, value in tensors.items()}
     if len(arrays) > MAX_TENSORS:
         raise SettingsError(f"{len(arrays):,} tensors are too many for one file (at most {MAX_TENSORS:,}).")
@@ -248,7 +258,15 @@ def read(path: str | os.PathLike[str], *, kinds: Collection[str] | None = None) 
     ModelFileError
         If it is damaged, foreign, of another kind, or of a newer format.
     """
-    raw = _read_checked(Path(path))
+    return _loaded(_read_checked(Path(path)), kinds)
+
+
+def parse(blob: bytes, *, kinds: Collection[str] | None = None, name: str = "The file") -> Contents:
+    """Like `read`, of a file whose bytes are here already; ``name`` is what errors call it."""
+    return _loaded(_checked(Path(name), io.BytesIO(blob), len(blob)), kinds)
+
+
+def _loaded(raw: _Raw, kinds: Collection[str] | None) -> Contents:
     contents = _contents(raw, kinds)
     loaded = _tensors(raw)
     return replace(contents, tensors={name: loaded[name] for name in contents.shapes})
@@ -281,12 +299,15 @@ class _Raw:
 
 
 def _read_checked(path: Path) -> _Raw:
-    """The whole file, its digest verified. What it claims is checked against its size before the tensors are read."""
     with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        header = _read_header(path, file, size)
-        slots, text = _layout(path, header, size)
-        blob = header + file.read(size - len(header) + 1)
+        return _checked(path, file, os.fstat(file.fileno()).st_size)
+
+
+def _checked(path: Path, file: BinaryIO, size: int) -> _Raw:
+    """The whole file, its digest verified. What it claims is checked against its size before the tensors are read."""
+    header = _read_header(path, file, size)
+    slots, text = _layout(path, header, size)
+    blob = header + file.read(size - len(header) + 1)
     if len(blob) != size:
         raise _broken(path, "it changed while it was read")
     raw = _Raw(path, blob, len(header), slots, text)
@@ -316,7 +337,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _missing(path: Path) -> SourceNotFoundError:
     """The error for a file that is not there, with the nearest name that is."""
     with suppress(OSError):
-        if names := [other.name for other in path.parent.iterdir() if other.suffix == ".hyotan"]:
+        if names := [other.name for other in path.parent.iterdir() if other.suffix in (".hyotan", path.suffix)]:
             return SourceNotFoundError(f"There is no file {path}.", did_you_mean(path.name, names))
     return SourceNotFoundError(f"There is no file {path}.", "Check the path.")
 

@@ -138,20 +138,27 @@ def evaluate(
         pca_difference_error=None if pca is None else metrics.standard_error(errors - pca),
         likelihood=_likelihood(estimator, _some(rows, nll_rows, random_state), nll_samples, random_state),
         label_error=_label_error(estimator, rows, y),
-        denoising=measure(estimator, rows, known, random_state=random_state),
+        denoising=_denoising(estimator, rows, known, random_state),
     )
     facts = _facts(estimator, record, len(rows) if train is None else len(train))
     return replace(record, diagnosis=tuple(diagnose(facts)))
 
 
-def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> np.ndarray:
+def _denoising(estimator: LatentEstimator, X: Resident, known: Resident | None, random_state: int) -> Denoising | None:
+    """What becomes of noise; None for tables with several kinds of columns, whose rows have no common scale."""
+    if isinstance(X, Frame) or isinstance(known, Frame):
+        return None
+    return measure(estimator, X, known, random_state=random_state)
+
+
+def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> Resident:
     """The training rows that baselines are fitted on, in the data's own units."""
     some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
     return as_trained(estimator, some, random_state)
 
 
 def _baselines(
-    estimator: LatentEstimator, train: np.ndarray | None, scaled: np.ndarray
+    estimator: LatentEstimator, train: Resident | None, scaled: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Errors of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
     if train is None:

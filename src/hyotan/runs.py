@@ -73,6 +73,7 @@ class DataOptions:
     missing: str = "keep"
     size: tuple[int, int] | None = None
     limit: int | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,16 +128,7 @@ class RunConfig:
 
     def load_data(self) -> Dataset:
         """Read the source."""
-        options = self.data
-        return load_data(
-            self.source,
-            label=options.label,
-            ignore=options.ignore,
-            columns=options.columns,
-            missing=options.missing,
-            size=options.size,
-            limit=options.limit,
-        )
+        return load_data(self.source, **asdict(self.data))
 
     def make_estimator(self, **more: Any) -> LatentEstimator:
         """An unfitted estimator with these parameters."""

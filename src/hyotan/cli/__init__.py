@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "denoise": ("Use", "Take the noise out of rows (dae)."),
     "classify": ("Use", "Name the label of each row (cvae)."),
     "cluster": ("Use", "Group rows by their codes."),
+    "compress": ("Use", "Write rows as a small file of quantised codes."),
+    "decompress": ("Use", "Turn such a file into rows again."),
     "sample": ("Use", "Make new rows."),
     "interpolate": ("Use", "Walk from one row to another through the latent space."),
     "score": ("Use", "Score how likely each row is; low scores are odd rows."),

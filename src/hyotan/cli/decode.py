@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -40,9 +41,16 @@ def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, de
 def _codes(file: str, size: int, run: str) -> np.ndarray:
     import numpy as np
 
+    from hyotan.cli.rows import TABLES, code_names
     from hyotan.data import load as load_data
 
-    codes = np.asarray(load_data(file).X)
+    try:
+        # Beside the codes a table may hold what the rows are called.
+        codes = np.asarray(load_data(file, columns=code_names(size) if Path(file).suffix in TABLES else ()).X)
+    except DataError as error:
+        if not error.message.endswith("(--columns)."):
+            raise
+        codes = np.asarray(load_data(file).X)
     if codes.shape[1:] != (size,):
         raise DataError(
             f"{file} holds rows of shape {codes.shape[1:]}; the codes of {run} are of size {size}.",

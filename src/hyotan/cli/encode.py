@@ -16,6 +16,7 @@ from hyotan.cli.output import Printer, output_options
     examples=[
         "hyotan encode runs/mnist-ae-1",
         "hyotan encode runs/table-vae-1 new.csv -o codes.csv",
+        "hyotan encode runs/table-vae-1 new.csv --id customer -o codes.parquet",
     ],
 )
 @click.argument("run", type=click.Path())
@@ -26,13 +27,18 @@ from hyotan.cli.output import Printer, output_options
 def encode(
     run: str, source: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
 ) -> None:
-    """Write the code of each row of SOURCE (by default the run's own test rows), one row a row."""
+    """Write the code of each row of SOURCE (by default the run's own test rows), one row a row.
+
+    In a table the first column says which row it is: the column named by --id, an image's file, or the row's number
+    in SOURCE, from 0.
+    """
     from hyotan.cli.rows import Used, code_names, write_rows
 
     used = Used(run)
     dataset = used.rows(source, options)
     codes = used.estimator.transform(dataset.X)
-    path = write_rows(used.output(out, "codes.npy", source), codes, code_names(codes.shape[1]))
+    names = code_names(codes.shape[1])
+    path = write_rows(used.output(out, "codes.npy", source), codes, names, dataset.named_rows())
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(codes):,} codes of size {codes.shape[1]}")
     printer.result({"file": path, "rows": len(codes), "latent_dim": codes.shape[1]}, [str(path)])

@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,16 @@ from hyotan.cli.command import Checked, Command
 from hyotan.cli.output import Printer, output_options
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.parameters import Integer
+
+if TYPE_CHECKING:
+    from hyotan.data import Dataset
+    from hyotan.estimators.contract import LatentEstimator
+
+FEWEST_ROWS = 20
+"""Of fewer test rows, neighbours say nothing."""
+
+PCA_ROWS = 20_000
+"""Training rows, evenly spread, that PCA is fitted on."""
 
 COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
@@ -57,10 +67,38 @@ def evaluate(
     with folder.locked():
         folder.write_metrics(record)
     failed = check is not None and check(evaluation.to_dict())
-    printer.result({"run": run, "metrics": record, "failed": failed}, verdict_lines(evaluation, train is test))
+    kept = neighbours_kept(estimator, train, test)
+    lines = [*verdict_lines(evaluation, train is test), *_neighbour_lines(kept)]
+    printer.result({"run": run, "metrics": record, "embedding": kept, "failed": failed}, lines)
     if failed:
         printer.notice(f"The check holds: {fail_if}")
     return int(failed)
+
+
+def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
+    from hyotan.data.stored import evenly
+    from hyotan.embedding import beside_pca
+    from hyotan.runs import without_gaps
+    from hyotan.study.labels import Classes
+
+    if len(test.X) < FEWEST_ROWS:
+        return {}
+    classes = Classes.of(test.y)
+    numbers = None if classes is None or test.y is None else classes.numbers(test.y)
+    labels = None if numbers is None or (numbers < 0).any() else numbers
+    some = without_gaps(estimator, train.X[evenly(len(train.X), PCA_ROWS)])
+    ours, pca = beside_pca(estimator, without_gaps(estimator, test.X), some, labels)
+    return {"ours": ours.to_dict(), "pca": pca.to_dict()}
+
+
+def _neighbour_lines(kept: Mapping[str, Any]) -> list[str]:
+    if not kept:
+        return []
+    ours, pca = kept["ours"], kept["pca"]
+    measures = {"trustworthiness": "trustworthiness", "continuity": "continuity", "knn_accuracy": "5-NN accuracy"}
+    said = [f"{name} {ours[key]:.3f} ({pca[key]:.3f})" for key, name in measures.items() if ours[key] is not None]
+    return [f"neighbours in the code (PCA's of this size): {', '.join(said)}", ""]
 
 
 def parse_check(text: str) -> Callable[[Mapping[str, Any]], bool]:

@@ -78,6 +78,11 @@ def fit(
     train_new(printer, chosen, out, overwrite, tensorboard, profile)
 
 
+for option in fit.params:
+    if isinstance(option, click.Option) and option.name == "id":
+        option.hidden = True  # the first screen of help is full
+
+
 def choose(
     source: str | None, model: str | None, recipe: str | None, config: str | None, options: dict[str, Any]
 ) -> dict[str, Any]:

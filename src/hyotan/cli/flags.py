@@ -132,6 +132,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             help="Gaps in a table: keep them, drop the row, fill in the column's mean, or error.  [keep]",
         ),
+        click.option("--id", metavar="COLUMN", help="Column that names the rows; no feature."),
         click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),
         click.option("--limit", metavar="N", type=Checked(Integer(1)), help="At most so many rows, drawn at random."),
     )
@@ -140,7 +141,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-DATA_NAMES = ("label", "ignore", "columns", "missing", "size", "limit")
+DATA_NAMES = ("label", "ignore", "columns", "missing", "id", "size", "limit")
 
 
 def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

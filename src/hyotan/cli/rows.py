@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -176,10 +176,21 @@ def _nearest_run(path: Path) -> str:
     return did_you_mean(str(path), [str(run) for run in newest])
 
 
-def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str]) -> Path:
+RowIds: TypeAlias = tuple[str, np.ndarray]
+"""What ids are, and the ids, (n,)."""
+
+
+def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids: RowIds | None = None) -> Path:
     """Write (n, …) as ``.npy``, or flat as ``.csv``, ``.tsv`` or ``.parquet`` with a column a feature.
 
     A table keeps its own columns, and cannot become ``.npy``.
+
+    Parameters
+    ----------
+    path : the file, whose ending names the format.
+    array : (n, …)
+    names : of the columns, where there are as many.
+    ids : the first column of a table; a ``.npy`` goes without.
 
     Raises
     ------
@@ -197,8 +208,11 @@ def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str]) -> P
         )
     if not path.parent.is_dir():
         raise DataError(f"The folder {path.parent} does not exist.", f"Type: mkdir -p {path.parent}")
-    write_bytes_atomically(path, WRITERS[path.suffix](array, names))
+    write_bytes_atomically(path, WRITERS[path.suffix](array, names, ids))
     return path
+
+
+Writer: TypeAlias = Callable[[Any, Sequence[str], RowIds | None], bytes]
 
 
 def write_labels(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> Path:
@@ -224,7 +238,7 @@ def write_labels(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> P
     return path
 
 
-def _npy(array: Any, names: Sequence[str]) -> bytes:
+def _npy(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
     import io
 
     buffer = io.BytesIO()
@@ -232,38 +246,42 @@ def _npy(array: Any, names: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _arrow(array: Any, names: Sequence[str]) -> Any:
+def _arrow(array: Any, names: Sequence[str], ids: RowIds | None) -> Any:
     import pyarrow as pa
 
     if isinstance(array, Frame):
-        return array.table
+        own = array.table
+        return own if ids is None else own.add_column(0, ids[0], pa.array(ids[1].tolist()))
     flat = array.reshape(len(array), -1)
     named = names if len(names) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]
-    return pa.table({name: flat[:, i] for i, name in enumerate(named)})
+    columns = [pa.array(flat[:, i]) for i in range(flat.shape[1])]
+    if ids is None:
+        return pa.table(columns, names=list(named))
+    return pa.table([pa.array(ids[1].tolist()), *columns], names=[ids[0], *named])
 
 
-def _delimited(delimiter: str) -> Callable[[Any, Sequence[str]], bytes]:
-    def write(array: Any, names: Sequence[str]) -> bytes:
+def _delimited(delimiter: str) -> Writer:
+    def write(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
         import pyarrow as pa
         from pyarrow import csv
 
         sink = pa.BufferOutputStream()
-        csv.write_csv(_arrow(array, names), sink, csv.WriteOptions(delimiter=delimiter))
+        csv.write_csv(_arrow(array, names, ids), sink, csv.WriteOptions(delimiter=delimiter))
         return sink.getvalue().to_pybytes()
 
     return write
 
 
-def _parquet(array: np.ndarray, names: Sequence[str]) -> bytes:
+def _parquet(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
     sink = pa.BufferOutputStream()
-    parquet.write_table(_arrow(array, names), sink)
+    parquet.write_table(_arrow(array, names, ids), sink)
     return sink.getvalue().to_pybytes()
 
 
-WRITERS: dict[str, Callable[[Any, Sequence[str]], bytes]] = {
+WRITERS: dict[str, Writer] = {
     ".npy": _npy,
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),

@@ -36,7 +36,7 @@ def score(
     used = Used(run)
     dataset = used.rows(source, options)
     scores = used.estimator.score_samples(dataset.X)
-    path = write_rows(used.output(out, "scores.csv", source), scores[:, None], ["score"])
+    path = write_rows(used.output(out, "scores.csv", source), scores[:, None], ["score"], dataset.named_rows())
     oddest = [int(row) for row in np.argsort(scores)[:SHOWN]]
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(scores):,} rows, mean {scores.mean():.2f} nats; the oddest:")

@@ -47,6 +47,10 @@ class Dataset:
         What was guessed or left out, one sentence each, with the flag that changes it.
     source : str
         What was asked for.
+    ids : ndarray of shape (n,), optional
+        What each row of X is called, numbers or text; without them rows are numbered from 0.
+    id_name : str
+        What the ids are: the name of the table's column, ``"file"`` or ``"row"``.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
+    ids: np.ndarray | None = None
+    id_name: str = "row"
 
     @classmethod
     def from_arrays(
@@ -120,7 +126,11 @@ class Dataset:
     def take(self, rows: np.ndarray | slice) -> Dataset:
         """The rows of X and y with these numbers, in memory; the test split stays as it is."""
         y = None if self.y is None else self.y[rows]
-        return replace(self, X=self.X[rows], y=y)
+        return replace(self, X=self.X[rows], y=y, ids=self._ids_of(rows))
+
+    def named_rows(self) -> tuple[str, np.ndarray]:
+        """What the ids are, and the ids, (n,)."""
+        return self.id_name, np.arange(len(self.X)) if self.ids is None else self.ids
 
     def in_memory(self) -> Dataset:
         """All rows in memory; of rows that stay in their file an evenly spread sample, and a note that says so.
@@ -144,7 +154,7 @@ class Dataset:
         _check_fraction(test_fraction)
         whole = replace(self, X_test=None, y_test=None)
         if self.X_test is not None:
-            return whole, replace(whole, X=self.X_test, y=self.y_test)
+            return whole, replace(whole, X=self.X_test, y=self.y_test, ids=None, id_name="row")
         if len(self.X) < TOO_FEW_TO_SPLIT:
             note = f"{counted(len(self.X), 'row')} are too few to split: training and test rows are the same."
             both = replace(whole, notes=(*self.notes, note))
@@ -171,8 +181,16 @@ class Dataset:
             "in short runs spread over the file, are held out to test on."
         )
         noted = replace(self, notes=(*self.notes, note))
-        train = replace(noted, X=X[test.others], y=None if self.y is None else _labels_at(self.y, test.others))
+        y, ids = (None if each is None else _labels_at(each, test.others) for each in (self.y, self.ids))
+        train = replace(noted, X=X[test.others], y=y, ids=ids)
         return train, noted.take(test[:])
+
+    def _ids_of(self, rows: np.ndarray | slice) -> np.ndarray:
+        if self.ids is not None:
+            return self.ids[rows]
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu":
+            return rows
+        return np.arange(len(self.X))[rows]
 
     def _sizes(self) -> list[str]:
         total = len(self.X) + (0 if self.X_test is None else len(self.X_test))

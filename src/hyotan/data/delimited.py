@@ -48,13 +48,20 @@ class Layout:
         return found
 
 
-def read_table(content: bytes, usual: str) -> tuple[pa.Table, list[str]]:
-    """The columns of a text table, and notes on what was guessed; `usual` is the delimiter of its kind of file."""
+def read_table(content: bytes, usual: str, as_text: Sequence[str] = ()) -> tuple[pa.Table, list[str]]:
+    """The columns of a text table, and notes on what was guessed.
+
+    Parameters
+    ----------
+    content : of the file.
+    usual : the delimiter of its kind of file.
+    as_text : columns whose values are kept as they are written.
+    """
     text, notes = _decoded(content)
     if not text.strip():
         raise DataError("The file is empty.", "Write a line of column names, then one row a line.")
     layout = _layout(text, usual)
-    return _parsed(text, layout), [*notes, *layout.notes(usual)]
+    return _parsed(text, layout, as_text), [*notes, *layout.notes(usual)]
 
 
 def _decoded(content: bytes) -> tuple[str, list[str]]:
@@ -129,12 +136,13 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _parsed(text: str, layout: Layout) -> pa.Table:
+def _parsed(text: str, layout: Layout, as_text: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
     convert = arrow.ConvertOptions(strings_can_be_null=True, decimal_point=layout.decimal_point)
     convert.null_values = [*convert.null_values, *MORE_WORDS_FOR_MISSING]
+    convert.column_types = {name: pa.string() for name in as_text}
     try:
         table = arrow.read_csv(
             pa.BufferReader(text.encode("utf-8")),

@@ -6,6 +6,7 @@ What is refused and what is noted is the same as of a table in memory (:mod:`hyo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
     """
     source = Columns(file, request)
     place = Decoded(key_of(path, [path], names=source.names, label=request.label, missing=request.missing))
-    y = None if request.label is None else tables.label_column(source.column(request.label))
+    y = None if request.label is None else tables.label_column(source.table([request.label])[request.label])
     gaps = tables.label_gaps(y, file.metadata.num_rows)
     if not place.exists():
         tables.refuse_text(source.first(), request)
@@ -53,8 +54,9 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
         rows = file.metadata.num_rows if kept is None else int(kept.sum())
         place.write((rows, len(source.names)), dtype, source.filled(kept, means), kept, notes)
     y, more = _labelled(y, gaps, place.kept())
-    notes = [*place.notes(), *more]
-    return Dataset.from_arrays(place.rows(), y, feature_names=source.names, notes=notes)
+    ids = tables.row_ids(source.table([] if request.id is None else [request.id]), request, place.kept())
+    dataset = Dataset.from_arrays(place.rows(), y, feature_names=source.names, notes=[*place.notes(), *more])
+    return replace(dataset, ids=ids, id_name=request.id or "row")
 
 
 def _labelled(y: np.ndarray | None, gaps: np.ndarray, kept: np.ndarray | None) -> tuple[np.ndarray | None, list[str]]:
@@ -88,12 +90,11 @@ class Columns:
         """The first rows: of a column that is no number they hold an example."""
         return next(self._tables(self.names))
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """One column, whole."""
+    def table(self, names: list[str]) -> pa.Table:
+        """Some columns, whole."""
         import pyarrow as pa
 
-        parts = [table[name] for table in self._tables([name])]
-        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], type=parts[0].type)
+        return pa.concat_tables(self._tables(names)) if names else pa.table({})
 
     def survey(self, gaps: np.ndarray) -> Survey:
         """One look at all rows.

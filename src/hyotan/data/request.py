@@ -21,6 +21,7 @@ class Request:
     size: tuple[int, int] | None = None
     limit: int | None = None
     as_table: bool = False
+    id: str | None = None
 
     @classmethod
     def checked(
@@ -32,6 +33,7 @@ class Request:
         size: tuple[int, int] | None,
         limit: int | None,
         as_table: bool = False,
+        id: str | None = None,
     ) -> Request:
         """Raises :class:`~hyotan.errors.SettingsError` for a value that no format could use."""
         if missing not in MISSING:
@@ -40,7 +42,7 @@ class Request:
             )
         if limit is not None and limit < 1:
             raise SettingsError(f"limit must be at least 1 row; got {limit}.", "Leave --limit out to read all rows.")
-        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit, as_table)
+        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit, as_table, id)
 
     def given(self) -> list[str]:
         """The names of the options that differ from their defaults."""

@@ -33,7 +33,7 @@ class Format:
     takes: tuple[str, ...] = ()
 
 
-TABLE_OPTIONS = ("label", "ignore", "columns", "missing")
+TABLE_OPTIONS = ("label", "ignore", "columns", "missing", "id")
 FOLDER = os.sep
 FORMATS: dict[str, Format] = {
     ".npy": Format("a numpy array", read_npy, ("missing",)),
@@ -60,6 +60,7 @@ def load(
     size: tuple[int, int] | None = None,
     limit: int | None = None,
     as_table: bool = False,
+    id: str | None = None,
 ) -> Dataset:
     """The dataset under a name of :data:`~hyotan.data.NAMES` or a path of :data:`FORMATS`.
 
@@ -78,6 +79,8 @@ def load(
         Bring images to this size, in pixels.
     limit : int, optional
         At most so many rows, drawn at random with a fixed seed; a source's own test split stays whole.
+    id : str, optional
+        The table's column that names the rows: no feature, but kept in `ids`.
 
     as_table : bool
         Whether a table's columns keep their own types even where all of them are numbers, as a model of a table with
@@ -92,7 +95,7 @@ def load(
     SettingsError
         An option that this source does not know, or a value that cannot work.
     """
-    request = Request.checked(label, ignore, columns, missing, size, limit, as_table)
+    request = Request.checked(label, ignore, columns, missing, size, limit, as_table, id)
     text = _source_text(source)
     known = NAMES.get(text.lower()) if isinstance(source, str) else None
     dataset = _load_path(text, request) if known is None else _load_named(text, known, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ ROW_ID_NAMES = ("", "id", "index", "row", "unnamed: 0", "__index_level_0__")
 
 def read_delimited(path: Path, request: Request, delimiter: str) -> Dataset:
     """A text table whose usual delimiter is given."""
-    table, notes = read_table(path.read_bytes(), delimiter)
+    # What names a row stays as it is written: 007 is no 7.
+    table, notes = read_table(path.read_bytes(), delimiter, [] if request.id is None else [request.id])
     return as_dataset(table, request, notes)
 
 
@@ -75,18 +77,25 @@ def as_dataset(table: pa.Table, request: Request, notes: Sequence[str]) -> Datas
     y = None if request.label is None else label_column(table[request.label])
     _refuse_spoilt(features, request)
     if request.as_table or not all(is_number(kind) for kind in features.schema.types):
-        return _of_several_kinds(features, y, request, [*notes, *renamed])
+        return _of_several_kinds(table, features, y, request, [*notes, *renamed])
     refuse_hollow([name for name in features.column_names if features[name].null_count == features.num_rows], request)
-    X, y, gaps = _without_gaps(matrix(features), y, features.column_names, request)
+    numbers = matrix(features)
+    ids = row_ids(table, request, _whole_rows(numbers, y, request))
+    X, y, gaps = _without_gaps(numbers, y, features.column_names, request)
     _refuse_infinite(X, features.column_names)
     X, precision = _narrowed(X, features)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
     all_notes = [*notes, *renamed, *row_id_notes(counting), *gaps, *precision]
     kept = request.missing == "keep"
-    return Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes, gaps=kept)
+    named_rows = {"ids": ids, "id_name": request.id or "row"}
+    return replace(
+        Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes, gaps=kept), **named_rows
+    )
 
 
-def _of_several_kinds(features: pa.Table, y: np.ndarray | None, request: Request, notes: Sequence[str]) -> Dataset:
+def _of_several_kinds(
+    table: pa.Table, features: pa.Table, y: np.ndarray | None, request: Request, notes: Sequence[str]
+) -> Dataset:
     """Rows that stay a table: the model learns what its columns are."""
     if request.missing == "mean":
         raise DataError(
@@ -94,26 +103,56 @@ def _of_several_kinds(features: pa.Table, y: np.ndarray | None, request: Request
             "Leave it out: gaps are kept, and the model learns from what is there. Or type: --missing drop",
         )
     gaps = label_gaps(y, features.num_rows)
-    said = []
+    said, kept = [], None
     if request.missing == "drop":
         whole = ~gaps
         for column in features.columns:
             whole &= ~column.is_null(nan_is_null=True).to_numpy()
         if not whole.all():
             said.append(dropped_note(int(whole.sum()), features.num_rows))
-            features, y = features.filter(whole), None if y is None else settled(y[whole])
+            features, y, kept = features.filter(whole), None if y is None else settled(y[whole]), whole
     elif y is not None and gaps.any():
         y, unlabelled = marked(y, gaps)
         said.append(unlabelled)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
     labels = None if y is None else arrays.checked_labels(y, features.num_rows)
     all_notes = (*notes, *row_id_notes(counting), *said)
-    return Dataset("table", Frame(features), labels, feature_names=tuple(features.column_names), notes=all_notes)
+    names, ids = tuple(features.column_names), row_ids(table, request, kept)
+    called = {"ids": ids, "id_name": request.id or "row"}
+    return Dataset("table", Frame(features), labels, feature_names=names, notes=all_notes, **called)
+
+
+def row_ids(table: pa.Table, request: Request, kept: np.ndarray | None) -> np.ndarray | None:
+    """What the rows that are kept are called, (rows,); None where all of them have nothing but their numbers.
+
+    Parameters
+    ----------
+    table : all rows.
+    request : names the column.
+    kept : (rows,), which of them stay; None for all.
+    """
+    if request.id is None:
+        return None if kept is None else np.flatnonzero(kept)
+    ids = label_column(_as_numbers(table[request.id]))
+    return ids if kept is None else ids[kept]
+
+
+def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as whole numbers, where each number says all that the text says."""
+    import pyarrow as pa
+
+    if not pa.types.is_string(column.type) or column.null_count:
+        return column
+    try:
+        numbers = column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+    return numbers if numbers.cast(pa.string()).equals(column) else column
 
 
 def _decoded_bytes(file: parquet.ParquetFile, request: Request) -> int:
     """Bytes of the features in float32, if all columns but those left out are numbers."""
-    columns = len(request.columns) or len(file.schema_arrow.names) - len(request.ignore)
+    columns = len(request.columns) or len(file.schema_arrow.names) - len(request.ignore) - (request.id is not None)
     return 4 * file.metadata.num_rows * max(1, columns - (request.label is not None))
 
 
@@ -150,7 +189,7 @@ def _free_name(wanted: str, taken: Sequence[str]) -> str:
 
 def check_names(table: pa.Table, request: Request) -> None:
     """Refuse names that no column has."""
-    asked = [("label", request.label)] if request.label is not None else []
+    asked = [(option, name) for option, name in (("label", request.label), ("id", request.id)) if name is not None]
     asked += [("ignore", name) for name in request.ignore] + [("columns", name) for name in request.columns]
     for option, name in asked:
         if name not in table.column_names:
@@ -160,7 +199,7 @@ def check_names(table: pa.Table, request: Request) -> None:
 def feature_columns(table: pa.Table, request: Request) -> pa.Table:
     """The columns that are learned from, in the order asked for."""
     wanted = request.columns or table.column_names
-    names = [name for name in wanted if name != request.label and name not in request.ignore]
+    names = [name for name in wanted if name not in (request.label, request.id, *request.ignore)]
     if not names:
         raise DataError("No column is left as a feature.", f"The table has {listed(table.column_names)}.")
     return table.select(names)
@@ -311,6 +350,14 @@ def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequen
         "Learn from them as they are with --missing keep, leave those rows out with --missing drop, or fill in the "
         "column's mean with --missing mean (in Python: missing='keep', missing='drop' or missing='mean').",
     )
+
+
+def _whole_rows(X: np.ndarray, y: np.ndarray | None, request: Request) -> np.ndarray | None:
+    """Which rows stay where those with gaps are left out, (rows,); None where all do."""
+    if request.missing != "drop":
+        return None
+    whole = ~(np.isnan(X).any(axis=1) | label_gaps(y, len(X)))
+    return None if whole.all() else whole
 
 
 def _dropped(

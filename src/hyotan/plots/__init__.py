@@ -22,6 +22,7 @@ from .exchange import ExchangeDisplay
 from .interpolation import InterpolationDisplay
 from .kl import KLPerDimensionDisplay
 from .manifold import ManifoldDisplay, central_limits
+from .rates import RatesDisplay
 from .reconstructions import ReconstructionsDisplay
 from .samples import SamplesDisplay
 from .scatter import LatentScatterDisplay
@@ -44,6 +45,7 @@ FIGURES: dict[str, type[Display]] = {
     "walks": WalksDisplay,
     "codes": CodePlotsDisplay,
     "denoising": DenoisingDisplay,
+    "rates": RatesDisplay,
 }
 """Every figure by its name, which is also its file's name in a run's or a study's ``figures/``."""
 
@@ -60,6 +62,7 @@ __all__ = [
     "LatentScatterDisplay",
     "LossCurvesDisplay",
     "ManifoldDisplay",
+    "RatesDisplay",
     "ReconstructionsDisplay",
     "SamplesDisplay",
     "SizeCurvesDisplay",

@@ -1,0 +1,130 @@
+"""``hyotan compress``: rows to a small file of quantised codes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hyotan.cli.command import Checked, Command
+from hyotan.cli.flags import data_options
+from hyotan.cli.output import Printer, output_options, table
+from hyotan.parameters import Real
+
+if TYPE_CHECKING:
+    from hyotan.cli.rows import Used
+    from hyotan.data import Dataset
+
+COMPARED_ROWS, PCA_ROWS = 2000, 20_000
+"""Rows, evenly spread, that PCA and lossless files are tried on, and training rows that PCA is fitted on."""
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "hyotan compress runs/mnist-ae-1",
+        "hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc",
+        "hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc",
+    ],
+)
+@click.argument("run", type=click.Path())
+@click.argument("source", required=False)
+@click.option(
+    "--bits", metavar="B", type=Checked(Real(0, 20, above=True)), help="Bits a value of the code, on average.  [6]"
+)
+@click.option(
+    "--mse", metavar="E", type=Checked(Real(0, above=True)), help="Instead: the largest mean squared error a feature."
+)
+@click.option("--out", "-o", metavar="FILE", type=click.Path(), help="The file to write.  [RUN/compressed.hyc]")
+@data_options
+@output_options
+def compress(
+    run: str,
+    source: str | None,
+    bits: float | None,
+    mse: float | None,
+    out: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write the rows of SOURCE (by default the run's own test rows) as quantised, entropy-coded codes.
+
+    The model is needed to get them back, with hyotan decompress.
+    """
+    from hyotan.cli.rows import Used
+    from hyotan.compression import compress as to_bytes
+    from hyotan.compression import describe
+    from hyotan.container import write_bytes_atomically
+
+    used = Used(run)
+    dataset = used.rows(source, options)
+    path = used.output(out, "compressed.hyc", source)
+    blob = to_bytes(used.estimator, dataset.X, bits=bits, mse=mse, run=_beside(used.path, path))
+    write_bytes_atomically(path, blob)
+    described = describe(blob)
+    size = 8 * len(blob) / described.rows
+    record: dict[str, Any] = {
+        "file": path,
+        "rows": described.rows,
+        "bytes": len(blob),
+        "bits_per_row": size,
+        "mse": described.mse,
+        "mse_of_model": described.mse_of_model,
+        "ratio": 8 * dataset.X.nbytes / described.rows / size,
+    }
+    printer = Printer(as_json, quiet)
+    if printer.talks or as_json:
+        record |= _beside_others(used, dataset, size, described.mse)
+    for line in _lines(record):
+        printer.notice(line)
+    printer.result(record, [str(path)])
+
+
+def _beside(model: Path, path: Path) -> str:
+    """Where the model lies, seen from the file's folder: both can be moved together."""
+    return Path(os.path.relpath(model.resolve(), path.resolve().parent)).as_posix()
+
+
+def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dict[str, Any]:
+    """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
+    import numpy as np
+
+    from hyotan.data.stored import evenly
+    from hyotan.rates import bits_at, lossless_bits, mse_at, pca_rates
+
+    model = used.path if used.run is None else used.path / "model.hyotan"
+    rows = np.asarray(dataset.X)[evenly(len(dataset.X), COMPARED_ROWS)]
+    found: dict[str, Any] = {"model_bytes": model.stat().st_size, "lossless_bits_per_row": lossless_bits(rows)}
+    if used.run is None:
+        return found
+    train = used.run.split_data()[0].X
+    train = train[evenly(len(train), PCA_ROWS)]
+    estimator = used.estimator
+    bounded = bool(estimator.range_[0] >= 0 and estimator.range_[1] <= 1)
+    pca = pca_rates(estimator.in_range(train), estimator.in_range(rows), bounded)
+    return found | {"pca_mse_at_same_bits": mse_at(pca, bits), "pca_bits_at_same_mse": bits_at(pca, mse)}
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
+    rows = record["rows"]
+    lines = [["", "bits a row", "MSE a feature"], ["this file", _bits(record["bits_per_row"]), f"{record['mse']:.5f}"]]
+    if (mse := record.get("pca_mse_at_same_bits")) is not None:
+        lines.append(["PCA, as many bits", _bits(record["bits_per_row"]), f"{mse:.5f}"])
+    if (bits := record.get("pca_bits_at_same_mse")) is not None:
+        lines.append(["PCA, the same error", _bits(bits), f"{record['mse']:.5f}"])
+    lines += [[name, _bits(bits), "0"] for name, bits in record.get("lossless_bits_per_row", {}).items()]
+    said = [
+        f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of what they take in memory",
+        f"the model's own error, without a grid: {record['mse_of_model']:.5f}",
+    ]
+    if model := record.get("model_bytes"):
+        said.append(f"not counted: the model, {model:,} bytes ({_bits(8 * model / rows)} bits for each of these rows)")
+    return [*table(lines, right=(1, 2)), *said]
+
+
+def _bits(bits: float) -> str:
+    return f"{bits:,.1f}" if bits < 1000 else f"{bits:,.0f}"

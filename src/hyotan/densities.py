@@ -35,7 +35,7 @@ HELD_OUT = 0.2
 MOST_COMPONENTS = 32
 ROWS_A_PARAMETER = 1.5
 """A component has so many rows for each of its parameters, or the mixture has fewer components."""
-STEPS, LEAST_GAIN = 30, 1e-2
+STEPS, LEAST_GAIN = 20, 1e-2
 """Steps of expectation maximisation, at most, and the gain of a step, in nats a row, that makes it the last."""
 PATIENCE = 2
 """Doublings without a gain that end the search."""

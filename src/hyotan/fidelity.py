@@ -119,8 +119,8 @@ def _names(table: Any) -> list[Any]:
 
 
 def _flat(column: Any) -> Array:
-    if type(kind := getattr(column, "type", None)).__name__ == "DictionaryType":
-        column = column.cast(kind.value_type)  # Arrow's own way to NumPy loses the gaps of such columns
+    if type(getattr(column, "type", None)).__name__ == "DictionaryType":
+        column = column.cast(column.type.value_type)  # Arrow's own way to NumPy loses the gaps of such columns
     values = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
     if values.ndim != 1:
         raise DataError(f"A column must have one dimension; got shape {values.shape}.")

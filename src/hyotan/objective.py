@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.distributions import Likelihood, Observed
-from hyotan.noise import Noise
+from hyotan.noise import Hiding
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class LatentModel(nn.Module):
 
     is_ordered = False
     cells = 1
-    hiding: Noise | None = None
+    hiding: Hiding | None = None
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()

@@ -101,9 +101,19 @@ def check_privacy(
     threshold = float(np.quantile(others, CLOSE, method="higher"))
     close, expected = float(np.mean(ours <= threshold)), float(np.mean(others <= threshold))
     low, high = _difference_interval(close, len(ours), expected, len(others))
-    copies = [float(np.mean(part == 0)) for part in (ours, others)]
-    medians = [float(np.median(part)) for part in (ours, others)]
-    return Privacy(threshold, close, expected, low, high, *copies, *medians, len(ours), len(others))
+    return Privacy(
+        threshold=threshold,
+        close=close,
+        expected=expected,
+        low=low,
+        high=high,
+        copies=float(np.mean(ours == 0)),
+        expected_copies=float(np.mean(others == 0)),
+        median=float(np.median(ours)),
+        expected_median=float(np.median(others)),
+        rows=len(ours),
+        held_out_rows=len(others),
+    )
 
 
 def closest_distances(train: Columns, rows: Columns) -> Array:

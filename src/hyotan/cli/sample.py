@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hyotan.cli.command import Checked, Command
@@ -24,7 +26,7 @@ from hyotan.parameters import Choice, Integer
 @click.option(
     "--sampler",
     metavar="FROM",
-    type=Checked(Choice("density", "prior")),
+    type=Checked(Choice(("density", "prior"))),
     default="density",
     help="Codes from the mixture fitted to the training codes, or from the prior.  [density]",
 )
@@ -50,7 +52,7 @@ def sample(
 
     used = Used(run)
     names = feature_names(used)
-    how = {"sampler": sampler, "drawn": drawn or None} | used.label(of, "--of")
+    how: dict[str, Any] = {"sampler": sampler, "drawn": drawn or None} | used.label(of, "--of")
     rows = used.estimator.sample(n_samples, random_state=random_state, **how)
     path = write_rows(used.output(out, "samples.npy"), rows, names)
     display = samples_display(used.estimator, min(n_samples, 100), random_state, names or None, **how)

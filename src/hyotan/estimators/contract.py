@@ -423,8 +423,7 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         """
         rows = self._scaled(X)
         parts: list[dict[str, np.ndarray]] = []
-        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []), torch.no_grad():
-            torch.manual_seed(random_state)
+        with self._seeded(random_state), torch.no_grad():
             for start in range(0, len(rows), CHUNK):
                 terms = self.model_.objective(as_tensor(rows[start : start + CHUNK]).to(self.device_))
                 named = {
@@ -567,6 +566,19 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
 
     def _decoded(self, z: Tensor) -> Distribution:
         return self.model_.decode(z)
+
+    def _likelihood_draws(
+        self, decoded: Callable[..., Distribution], random: np.random.RandomState, *given: np.ndarray
+    ) -> Any:
+        with self._seeded(int(random.randint(2**31))):
+            return self._to_data(self._batched(lambda *parts: decoded(*parts).sample(), *given))
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """torch's draws from a seed, its global generators left as they were."""
+        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
 
     def _mean_at(self, z: Tensor) -> Tensor:
         return self._decoded(z).mean

@@ -100,7 +100,7 @@ class ImputesGaps:
     def _checked(self, X: ArrayLike) -> Array:
         raise NotImplementedError
 
-    def _to_model(self, X: np.ndarray) -> np.ndarray:
+    def _to_model(self, X: Any) -> np.ndarray:
         raise NotImplementedError
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -24,7 +23,7 @@ DENSITY, PRIOR = SAMPLERS = ("density", "prior")
 """Where codes come from: the mixture fitted to the codes of the training rows, or the model's prior."""
 
 
-class SamplingMixin:
+class SamplingMixin(BaseEstimator):
     """New rows and codes, and how likely codes are.
 
     Attributes
@@ -34,12 +33,7 @@ class SamplingMixin:
     """
 
     density_: Mixture
-    device_: torch.device
     scaling_: Scaling | TableScaling
-    _to_data: Callable[..., Any]
-    _batched: Callable[..., np.ndarray]
-    _decoded: Callable[[Tensor], Distribution]
-    inverse_transform: Callable[..., np.ndarray]
 
     def sample(
         self, n_samples: int = 1, random_state: Any = None, *, sampler: str = DENSITY, drawn: bool | None = None
@@ -102,16 +96,16 @@ class SamplingMixin:
         """The prior over codes, or what stands in its place."""
         raise NotImplementedError
 
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
+        """Decode codes to the likelihood's mean, (n, *features)."""
+        raise NotImplementedError
+
+    def _decoded(self, z: Tensor) -> Distribution:
+        """p(x|z)."""
+        raise NotImplementedError
+
     def _likelihood_draws(
         self, decoded: Callable[..., Distribution], random: np.random.RandomState, *given: np.ndarray
     ) -> Any:
         """Rows drawn from the likelihood at codes (and labels), (n, *features), in the data's own units."""
-        with self._seeded(int(random.randint(2**31))):
-            return self._to_data(self._batched(lambda *parts: decoded(*parts).sample(), *given))
-
-    @contextmanager
-    def _seeded(self, seed: int) -> Iterator[None]:
-        """torch's draws from a seed, its global generators left as they were."""
-        with torch.random.fork_rng(devices=[self.device_] if self.device_.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
+        raise NotImplementedError

@@ -37,6 +37,7 @@ ROAD = """
     latent
     neighbours
     clustering
+    anomalies
     estimators
     evaluation
     plots

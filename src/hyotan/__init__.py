@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
-    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+    from hyotan.estimators import CVAE, VAE, AnomalyDetector, Autoencoder, DenoisingAutoencoder, load
     from hyotan.evaluation import evaluate
     from hyotan.study.comparison import Study
 
 _HOMES = {
+    "AnomalyDetector": "hyotan.estimators",
     "Autoencoder": "hyotan.estimators",
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
@@ -25,7 +26,17 @@ _HOMES = {
     "Study": "hyotan.study.comparison",
 }
 
-__all__ = ["CVAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "Study", "__version__", "evaluate", "load"]
+__all__ = [
+    "CVAE",
+    "VAE",
+    "AnomalyDetector",
+    "Autoencoder",
+    "DenoisingAutoencoder",
+    "Study",
+    "__version__",
+    "evaluate",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,17 @@
 
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.cvae import CVAE
-from hyotan.estimators.files import ESTIMATORS, load
+from hyotan.estimators.detector import AnomalyDetector
+from hyotan.estimators.files import ESTIMATORS, load, load_model
 from hyotan.estimators.vae import VAE
 
-__all__ = ["CVAE", "ESTIMATORS", "VAE", "Autoencoder", "DenoisingAutoencoder", "load"]
+__all__ = [
+    "CVAE",
+    "ESTIMATORS",
+    "VAE",
+    "AnomalyDetector",
+    "Autoencoder",
+    "DenoisingAutoencoder",
+    "load",
+    "load_model",
+]

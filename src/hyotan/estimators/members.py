@@ -1,0 +1,201 @@
+"""The members of an ensemble that looks for anomalies: fitted models, and how odd each finds a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood
+from hyotan.anomalies.surprise import Gauge
+from hyotan.distributions import DiagonalGaussian
+from hyotan.errors import DataError, DivergenceError
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.rows import ScaledRows
+from hyotan.estimators.vae import VAE
+from hyotan.training.together import Together, together
+
+RECONSTRUCTION, NEIGHBOURS, GAUSSIAN, LIKELIHOOD = "reconstruction", "neighbours", "gaussian", "likelihood"
+COMBINED = (RECONSTRUCTION, NEIGHBOURS, GAUSSIAN)
+"""The scores that are combined by default."""
+
+NEIGHBOUR, NEIGHBOURHOOD_ROWS = 5, 1000
+"""Which neighbour's distance counts, and among how many rows at most it is looked for."""
+
+GAUGED_ROWS = 2000
+"""Training rows, at most, that say what is usual."""
+
+
+def train(members: Sequence[LatentEstimator], X: np.ndarray, subsets: Sequence[np.ndarray], y: Any = None) -> None:
+    """Train each member on its rows, those that can share a loop in one.
+
+    Parameters
+    ----------
+    members : not fitted yet.
+    X : (n, *features)
+    subsets : the rows of each member.
+    y : (n,), labels, for models that use them.
+    """
+    labels = [None if y is None else np.asarray(y)[rows] for rows in subsets]
+    parts = list(zip(members, subsets, labels, strict=True))
+    try:
+        with ExitStack() as trainings:
+            trainers = [trainings.enter_context(member.training(X[rows], own)) for member, rows, own in parts]
+            for group in together(trainers):
+                if len(group) > 1:
+                    Together(group).fit()
+                else:
+                    group[0].fit()
+    except DivergenceError:  # of one of them: alone, each says for itself what became of it
+        for member, rows, own in parts:
+            member.fit(X[rows], own)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A fitted model, and what is usual of its training rows.
+
+    Attributes
+    ----------
+    model : the fitted estimator.
+    frame, neighbourhood, gaussian : where codes and errors of training rows lie.
+    gauges : what is usual of each score.
+    best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
+    loss : (*features), a training row's mean reconstruction loss in each feature, in nats.
+    """
+
+    model: LatentEstimator
+    frame: Frame
+    neighbourhood: Neighbourhood
+    gaussian: Gaussian
+    gauges: Mapping[str, Gauge]
+    best: float
+    loss: np.ndarray
+
+    @classmethod
+    def of(cls, model: LatentEstimator, X: np.ndarray, random: np.random.RandomState) -> Member:
+        """Take the measure of a fitted model's training rows, (n, *features)."""
+        rows = X[random.permutation(len(X))[:GAUGED_ROWS]]
+        codes, errors = codes_and_errors(model, rows)
+        frame = Frame.of(codes, errors)
+        places = frame.place(codes, errors)
+        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
+        loss = feature_loss(model, rows).mean(axis=0, dtype=np.float64)
+        best = -float(model.score_samples(rows).max()) if isinstance(model, VAE) else 0.0
+        found = cls(model, frame, neighbourhood, Gaussian.of(places[:, :-1]), {}, best, loss)
+        raw = found.raw(rows, scores_of(model))
+        return replace(found, gauges={name: Gauge.of(scores) for name, scores in raw.items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is usual, as arrays by name: :meth:`from_arrays` reads them."""
+        return {
+            "frame/centre": self.frame.centre,
+            "frame/scale": self.frame.scale,
+            "neighbourhood": self.neighbourhood.rows,
+            "gaussian/mean": self.gaussian.mean,
+            "gaussian/precision": self.gaussian.precision,
+            "gauges": np.array([[self.gauges[n].centre, self.gauges[n].spread] for n in scores_of(self.model)]),
+            "loss": self.loss,
+        }
+
+    @classmethod
+    def from_arrays(cls, model: LatentEstimator, best: float, arrays: Mapping[str, np.ndarray]) -> Member:
+        """The member that :meth:`arrays` describe.
+
+        Raises
+        ------
+        DataError
+            An array is missing or of another shape than the model's.
+        """
+        places, names = model.model_code_size + 1, scores_of(model)
+        shapes = {
+            "frame/centre": (places,),
+            "frame/scale": (places,),
+            "neighbourhood": (-1, places),
+            "gaussian/mean": (places - 1,),
+            "gaussian/precision": (places - 1, places - 1),
+            "gauges": (len(names), 2),
+            "loss": model.feature_shape_,
+        }
+        for name, shape in shapes.items():
+            _check_array(name, arrays.get(name), shape)
+        gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
+        return cls(
+            model,
+            Frame(arrays["frame/centre"], arrays["frame/scale"]),
+            Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
+            Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
+            gauges,
+            best,
+            arrays["loss"],
+        )
+
+    def raw(self, X: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Scores of each row by name, (n,) each, in units of their own: higher is odder, and none is negative."""
+        codes, errors = codes_and_errors(self.model, X)
+        places = self.frame.place(codes, errors)
+        give = {
+            RECONSTRUCTION: lambda: errors,
+            NEIGHBOURS: lambda: self.neighbourhood.distance(places),
+            GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
+            LIKELIHOOD: lambda: np.maximum(-self.model.score_samples(X) - self.best, 0.0),
+        }
+        return {name: give[name]() for name in names}
+
+    def surprise(self, X: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high."""
+        raw = self.raw(X, names)
+        return np.mean([self.gauges[name].surprise(raw[name]) for name in names], axis=0)
+
+    def excess(self, X: np.ndarray) -> np.ndarray:
+        """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats."""
+        return feature_loss(self.model, X) - self.loss
+
+
+def scores_of(model: LatentEstimator) -> tuple[str, ...]:
+    """Names of the scores that a model can give."""
+    return (*COMBINED, LIKELIHOOD) if isinstance(model, VAE) else COMBINED
+
+
+def codes_and_errors(model: LatentEstimator, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes, (n, latent), and squared errors in the model's range, (n,), of rows."""
+    scaled, mean = model.reconstruct_in_range(X)
+    errors = np.square(scaled.astype(np.float64) - mean).reshape(len(mean), -1).sum(axis=1)
+    return model._encode(X), errors
+
+
+def feature_loss(model: LatentEstimator, X: np.ndarray) -> np.ndarray:
+    """-log p(x|code of x) of each value, (n, *features), in nats."""
+
+    def loss(x: Tensor) -> Tensor:
+        return -log_prob_per_feature(model._decoded(model.model_.code(x)), x)
+
+    return model._batched(loss, ScaledRows(X, model._to_model))
+
+
+def log_prob_per_feature(distribution: Distribution, value: Tensor) -> Tensor:
+    """The terms whose sum over the features is ``log_prob``, (batch, *features)."""
+    if isinstance(distribution, DiagonalGaussian):
+        deviation = distribution.log_scale.exp().expand_as(distribution.mean_)
+        return Normal(distribution.mean_, deviation, validate_args=False).log_prob(value)
+    return distribution.base_dist.log_prob(value)  # pyrefly: ignore[missing-attribute]
+
+
+def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    """Compare an array with the shape that it must have; -1 stands for any length of at least 2."""
+    if array is None:
+        raise DataError(f"tensor '{name}' is missing.", "Is it a detector's file?")
+    fits = array.ndim == len(shape) and all(
+        have == want or (want == -1 and have > 1) for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits or array.dtype != np.float64:
+        expected = str(shape).replace("-1", "m")
+        raise DataError(
+            f"tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
+            "The file belongs to another model.",
+        )

@@ -29,7 +29,7 @@ def threshold(calibration: ArrayLike, rate: float) -> float:
     Parameters
     ----------
     calibration : (m,), scores of rows that the model was not trained on.
-    rate : of false alarms.
+    rate : of false alarms, below 1.
     """
     ordered = np.sort(np.asarray(calibration, dtype=np.float64))
     odder = alarms_allowed(len(ordered), rate)
@@ -37,8 +37,8 @@ def threshold(calibration: ArrayLike, rate: float) -> float:
 
 
 def alarms_allowed(rows: int, rate: float) -> int:
-    """Which of ``rows`` scores, counted from the oddest, is the threshold: 0 where there are too few of them."""
-    return min(rows, int(np.floor(rate * (rows + 1) + 1e-9)))
+    """Which of ``rows`` scores, counted from the oddest, is the threshold of a rate; 0 where there are too few."""
+    return int(rate * (rows + 1) + 1e-9)
 
 
 def discoveries(p: ArrayLike, rate: float) -> np.ndarray:

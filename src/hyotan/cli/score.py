@@ -64,7 +64,7 @@ def score(
     path = write_rows(used.output(out, "scores.csv", source), np.column_stack([*columns.values()]), [*columns])
     scores = columns["score"]
     oddest = [int(row) for row in np.argsort(scores)[:SHOWN]]
-    values = odd_values(used.estimator, dataset.X[oddest], used.columns)
+    values = odd_values(used.estimator, dataset.X[np.array(oddest)], used.columns)
     record = {"file": path, "rows": len(scores), "mean": float(scores.mean()), "oddest": oddest, "odd_values": values}
     printer = Printer(as_json, quiet)
     printer.notice(f"{len(scores):,} rows, mean {record['mean']:.2f} nats; the oddest:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from numbers import Integral
 from numbers import Real as RealNumber
 from pathlib import Path
@@ -27,13 +27,16 @@ from hyotan.estimators.inputs import check_count, check_rows
 from hyotan.estimators.members import COMBINED, Member, scores_of, train
 from hyotan.estimators.rows import in_memory
 
-SCORES = ("combined", "reconstruction", "neighbours", "gaussian", "likelihood")
+SCORES = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
 
 HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 """Rows from which a share is kept from all members, the share, and its greatest size. Fewer rows are all trained on."""
 
 MOST_ROWS = 4000
 """Rows that a member is trained on at most."""
+
+LARGEST_CODE = 16
+"""Size of the default ensemble's codes, at most."""
 
 STEPS, LEARNING_RATE = 800, 4e-3
 """Training steps of a member of the default ensemble, and its learning rate."""
@@ -45,17 +48,18 @@ ROWS_AT_ONCE = 10_000
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Finds odd rows, says how often a row as odd is met by chance, and which features make it odd.
 
-    An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction, by how far its
-    code lies from those of the training rows, and by where most codes are. Each score becomes the probability that a
-    usual row scores as high; ``score_samples`` is the mean of their logarithms. Rows that members were not trained on
-    say how often usual rows score so high: p-values, and a threshold that is a rate of false alarms.
+    An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction and by how far
+    its code lies from those of training rows, of all and of a few drawn at random. Each score becomes the probability
+    that a usual row scores as high; ``score_samples`` is the mean of their logarithms. Rows that members were not
+    trained on say how often usual rows score so high: p-values, and a threshold that is a rate of false alarms.
 
     Parameters
     ----------
     estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
         Autoencoder that suits the rows.
-    score : ``combined``, or one of ``reconstruction``, ``neighbours`` (distance to the training rows' codes),
-        ``gaussian`` (distance from where most codes are), ``likelihood`` (log p(x) by importance sampling, of a VAE).
+    score : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's code,
+        the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance from
+        where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
     contamination : ``auto``, or the share of the training rows to flag, above 0 and at most 0.5.
     false_alarm_rate : with ``contamination="auto"``, the share of usual rows that may be flagged.
     n_estimators : members of the ensemble.
@@ -125,9 +129,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         self._check_settings()
         rows = in_memory(check_rows(self, X, reset=True), type(self).__name__)
-        subsets = self._draw(len(rows))
+        random = check_random_state(self.random_state)
+        subsets = self._draw(len(rows), random)
         self.feature_shape_ = tuple(int(size) for size in rows.shape[1:])
-        models = self._models(len(subsets.members[0]))
+        models = self._models(len(subsets.members[0]), random)
         train(models, rows, subsets.members, y)
         self.members_ = [
             Member.of(model, rows[own], np.random.RandomState(i))
@@ -156,11 +161,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             )
         check_count("n_estimators", self.n_estimators)
         _check_share("contamination", self.contamination, 0.5, "auto")
-        _check_share("false_alarm_rate", self.false_alarm_rate, 1.0)
+        _check_share("false_alarm_rate", self.false_alarm_rate, 0.5)
         if self.held_out != 0:
             _check_share("held_out", self.held_out, 0.9, "auto")
 
-    def _draw(self, n: int) -> Subsets:
+    def _draw(self, n: int, random: np.random.RandomState) -> Subsets:
         if n < LEAST_ROWS:
             raise DataError(f"n_samples = {n}: expected at least {LEAST_ROWS} rows.", "Pass more rows.")
         share = self.held_out
@@ -169,14 +174,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         held_out = min(math.ceil(n * float(share)), MOST_HELD_OUT, n - 2)
         if self.n_estimators == 1 and not held_out:
             raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
-        random = check_random_state(self.random_state)
-        self._seeds = random.randint(2**31, size=self.n_estimators)
         return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
 
-    def _models(self, rows: int) -> list[LatentEstimator]:
+    def _models(self, rows: int, random: np.random.RandomState) -> list[LatentEstimator]:
         """The members, not fitted, each with a seed of its own."""
         model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
-        return [clone(model).set_params(random_state=int(seed)) for seed in self._seeds]
+        seeds = random.randint(2**31, size=self.n_estimators)
+        return [clone(model).set_params(random_state=int(seed)) for seed in seeds]
 
     def _unseen_scores(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""
@@ -295,14 +299,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return self.calibration_scores_
 
     @property
-    def _names(self) -> Sequence[str]:
-        return COMBINED if self.score == "combined" else (self.score,)
+    def _weights(self) -> Mapping[str, float]:
+        return COMBINED if self.score == "combined" else {self.score: 1}
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         """Each member's score of each row, (members, n)."""
-        names = self._names
+        weights = self._weights
         parts = [
-            np.stack([-member.surprise(X[start : start + ROWS_AT_ONCE], names) for member in self.members_])
+            np.stack([-member.surprise(X[start : start + ROWS_AT_ONCE], weights) for member in self.members_])
             for start in range(0, len(X), ROWS_AT_ONCE)
         ]
         return np.concatenate(parts, axis=1)
@@ -324,13 +328,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 def default_model(feature_shape: tuple[int, ...], rows: int) -> Autoencoder:
     """The autoencoder that suits samples of a shape, and so many rows to train on.
 
-    It is small, for it is one of several, and its code is half as large as a row, up to 16 values.
+    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values.
     """
-    features = math.prod(feature_shape)
-    batch = min(128, max(1, rows))
-    is_table = len(feature_shape) == 1
+    features, is_table = math.prod(feature_shape), len(feature_shape) == 1
+    batch = 128 if rows >= 1000 else 32
     return Autoencoder(
-        max(1, min(16, features // 2)),
+        max(1, min(LARGEST_CODE, features // 4)),
         hidden_dims=(64,) if is_table else (256, 128),
         likelihood="gaussian" if is_table else "auto",
         scaling="standard" if is_table else "auto",

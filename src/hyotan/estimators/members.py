@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood
+from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.surprise import Gauge
 from hyotan.distributions import DiagonalGaussian
 from hyotan.errors import DataError, DivergenceError
@@ -20,11 +20,12 @@ from hyotan.estimators.rows import ScaledRows
 from hyotan.estimators.vae import VAE
 from hyotan.training.together import Together, together
 
-RECONSTRUCTION, NEIGHBOURS, GAUSSIAN, LIKELIHOOD = "reconstruction", "neighbours", "gaussian", "likelihood"
-COMBINED = (RECONSTRUCTION, NEIGHBOURS, GAUSSIAN)
-"""The scores that are combined by default."""
+RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
+GAUSSIAN, LIKELIHOOD = "gaussian", "likelihood"
+COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
+"""The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
 
-NEIGHBOUR, NEIGHBOURHOOD_ROWS = 5, 1000
+NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
 """Which neighbour's distance counts, and among how many rows at most it is looked for."""
 
 GAUGED_ROWS = 2000
@@ -63,7 +64,7 @@ class Member:
     Attributes
     ----------
     model : the fitted estimator.
-    frame, neighbourhood, gaussian : where codes and errors of training rows lie.
+    frame, neighbourhood, outskirts, gaussian : where codes and errors of training rows lie.
     gauges : what is usual of each score.
     best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats.
@@ -72,6 +73,7 @@ class Member:
     model: LatentEstimator
     frame: Frame
     neighbourhood: Neighbourhood
+    outskirts: Outskirts
     gaussian: Gaussian
     gauges: Mapping[str, Gauge]
     best: float
@@ -87,7 +89,8 @@ class Member:
         neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
         loss = feature_loss(model, rows).mean(axis=0, dtype=np.float64)
         best = -float(model.score_samples(rows).max()) if isinstance(model, VAE) else 0.0
-        found = cls(model, frame, neighbourhood, Gaussian.of(places[:, :-1]), {}, best, loss)
+        outskirts = Outskirts.of(places, random)
+        found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss)
         raw = found.raw(rows, scores_of(model))
         return replace(found, gauges={name: Gauge.of(scores) for name, scores in raw.items()})
 
@@ -97,6 +100,7 @@ class Member:
             "frame/centre": self.frame.centre,
             "frame/scale": self.frame.scale,
             "neighbourhood": self.neighbourhood.rows,
+            "outskirts": self.outskirts.rows,
             "gaussian/mean": self.gaussian.mean,
             "gaussian/precision": self.gaussian.precision,
             "gauges": np.array([[self.gauges[n].centre, self.gauges[n].spread] for n in scores_of(self.model)]),
@@ -117,6 +121,7 @@ class Member:
             "frame/centre": (places,),
             "frame/scale": (places,),
             "neighbourhood": (-1, places),
+            "outskirts": (-1, -1, places),
             "gaussian/mean": (places - 1,),
             "gaussian/precision": (places - 1, places - 1),
             "gauges": (len(names), 2),
@@ -129,6 +134,7 @@ class Member:
             model,
             Frame(arrays["frame/centre"], arrays["frame/scale"]),
             Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
+            Outskirts(arrays["outskirts"]),
             Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
             gauges,
             best,
@@ -142,15 +148,23 @@ class Member:
         give = {
             RECONSTRUCTION: lambda: errors,
             NEIGHBOURS: lambda: self.neighbourhood.distance(places),
+            OUTSKIRTS: lambda: self.outskirts.distance(places),
             GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
             LIKELIHOOD: lambda: np.maximum(-self.model.score_samples(X) - self.best, 0.0),
         }
         return {name: give[name]() for name in names}
 
-    def surprise(self, X: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high."""
-        raw = self.raw(X, names)
-        return np.mean([self.gauges[name].surprise(raw[name]) for name in names], axis=0)
+    def surprise(self, X: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
+        """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        weights : of the scores, by name.
+        """
+        raw = self.raw(X, [*weights])
+        each = [self.gauges[name].surprise(raw[name]) for name in weights]
+        return np.average(each, axis=0, weights=[*weights.values()])
 
     def excess(self, X: np.ndarray) -> np.ndarray:
         """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats."""
@@ -159,7 +173,7 @@ class Member:
 
 def scores_of(model: LatentEstimator) -> tuple[str, ...]:
     """Names of the scores that a model can give."""
-    return (*COMBINED, LIKELIHOOD) if isinstance(model, VAE) else COMBINED
+    return (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
 
 
 def codes_and_errors(model: LatentEstimator, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +187,7 @@ def feature_loss(model: LatentEstimator, X: np.ndarray) -> np.ndarray:
     """-log p(x|code of x) of each value, (n, *features), in nats."""
 
     def loss(x: Tensor) -> Tensor:
-        return -log_prob_per_feature(model._decoded(model.model_.code(x)), x)
+        return -log_prob_per_feature(model.model_.explanation(x), x)
 
     return model._batched(loss, ScaledRows(X, model._to_model))
 

@@ -27,7 +27,7 @@ from hyotan.estimators.inputs import check_count, check_rows
 from hyotan.estimators.members import COMBINED, Member, scores_of, train
 from hyotan.estimators.rows import in_memory
 
-SCORES = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
+METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
 
 HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 """Rows from which a share is kept from all members, the share, and its greatest size. Fewer rows are all trained on."""
@@ -57,9 +57,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     ----------
     estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
         Autoencoder that suits the rows.
-    score : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's code,
-        the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance from
-        where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
+    method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
+        code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
+        from where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
     contamination : ``auto``, or the share of the training rows to flag, above 0 and at most 0.5.
     false_alarm_rate : with ``contamination="auto"``, the share of usual rows that may be flagged.
     n_estimators : members of the ensemble.
@@ -98,7 +98,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self,
         estimator: LatentEstimator | None = None,
         *,
-        score: str = "combined",
+        method: str = "combined",
         contamination: float | str = "auto",
         false_alarm_rate: float = 0.05,
         n_estimators: int = 8,
@@ -106,7 +106,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
-        self.score = score
+        self.method = method
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
         self.n_estimators = n_estimators
@@ -149,15 +149,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 f"estimator cannot be {model!r}: expected an Autoencoder, DenoisingAutoencoder, VAE or CVAE, or None.",
                 "Pass an instance: AnomalyDetector(Autoencoder(8)).",
             )
-        if self.score not in SCORES:
-            expected = ", ".join(repr(name) for name in SCORES)
+        if self.method not in METHODS:
+            expected = ", ".join(repr(name) for name in METHODS)
             raise SettingsError(
-                f"score cannot be {self.score!r}: expected one of {expected}.", did_you_mean(str(self.score), SCORES)
+                f"method cannot be {self.method!r}: expected one of {expected}.",
+                did_you_mean(str(self.method), METHODS),
             )
-        if self.score == "likelihood" and "likelihood" not in scores_of(model or Autoencoder()):
+        if self.method == "likelihood" and "likelihood" not in scores_of(model or Autoencoder()):
             raise SettingsError(
-                f"score='likelihood' needs a model of p(x), which {type(model or Autoencoder()).__name__} is not.",
-                "Pass a VAE, or score='reconstruction'.",
+                f"method='likelihood' needs a model of p(x), which {type(model or Autoencoder()).__name__} is not.",
+                "Pass a VAE, or method='reconstruction'.",
             )
         check_count("n_estimators", self.n_estimators)
         _check_share("contamination", self.contamination, 0.5, "auto")
@@ -300,7 +301,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _weights(self) -> Mapping[str, float]:
-        return COMBINED if self.score == "combined" else {self.score: 1}
+        return COMBINED if self.method == "combined" else {self.method: 1}
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         """Each member's score of each row, (members, n)."""
@@ -319,7 +320,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return hasattr(self, "offset_")
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
+        tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
         return tags

@@ -13,6 +13,7 @@ from torch.distributions import Distribution, Normal
 
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.surprise import Gauge
+from hyotan.data.stored import Array
 from hyotan.distributions import DiagonalGaussian
 from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.contract import LatentEstimator
@@ -183,7 +184,7 @@ def codes_and_errors(model: LatentEstimator, X: np.ndarray) -> tuple[np.ndarray,
     return model._encode(X), errors
 
 
-def feature_loss(model: LatentEstimator, X: np.ndarray) -> np.ndarray:
+def feature_loss(model: LatentEstimator, X: Array) -> np.ndarray:
     """-log p(x|code of x) of each value, (n, *features), in nats."""
 
     def loss(x: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ class TestSubsets:
 
 class TestScikitLearn:
     def test_finds_nothing_wrong(self) -> None:
-        results = check_estimator(small(n_estimators=2).set_params(estimator__max_epochs=3), on_fail="raise")
+        results = check_estimator(small(n_estimators=2).set_params(estimator__max_epochs=2), on_fail="raise")
         counts = {status: sum(r["status"] == status for r in results) for status in ("passed", "failed", "xfail")}
         assert counts["passed"] >= 40
         assert (counts["failed"], counts["xfail"]) == (0, 0)
@@ -241,11 +241,12 @@ class TestOddRows:
         # Without hidden layers an autoencoder is linear: on the plane, no matter how far away, its error is small.
         model = Autoencoder(3, **{**SMALL, "hidden_dims": (), "max_epochs": 150})
         detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(usual(300, 1))
-        far = 8 * np.random.default_rng(0).normal(size=(40, 3)) @ AXES
+        directions = np.random.default_rng(0).normal(size=(40, 3))
+        far = 6 * directions / np.linalg.norm(directions, axis=1, keepdims=True) @ AXES
         both, truth = np.concatenate([usual(300, 2), far]), np.repeat([0, 1], [300, 40])
         combined = roc_auc_score(truth, -detector.score_samples(both))
         by_error = roc_auc_score(truth, -detector.set_params(method="reconstruction").score_samples(both))
-        assert by_error < 0.97 < combined
+        assert by_error < 0.95 < 0.99 < combined
 
     def test_are_found_among_the_rows_that_were_trained_on(self) -> None:
         odd = usual(40, 6)

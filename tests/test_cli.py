@@ -220,7 +220,7 @@ class TestJSON:
             ("reconstruct RUN", {"file", "picture", "rows"}),
             ("sample RUN -n 4", {"file", "picture", "rows"}),
             ("interpolate RUN", {"files", "steps"}),
-            ("score RUN", {"file", "rows", "mean", "oddest"}),
+            ("score RUN", {"file", "rows", "mean", "oddest", "odd_values"}),
             ("fit digits --summary", {"rows", "total_mb"}),
             ("completion bash", {"shell", "script"}),
         ],

@@ -45,6 +45,7 @@ ROAD = """
     densities
     neighbours
     clustering
+    anomalies
     estimators
     denoising
     compression

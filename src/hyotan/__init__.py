@@ -13,11 +13,20 @@ from hyotan.__about__ import __version__
 if TYPE_CHECKING:
     from hyotan.compression import compress, decompress
     from hyotan.embedding import embedding_quality
-    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, VAEImputer, load
+    from hyotan.estimators import (
+        CVAE,
+        VAE,
+        AnomalyDetector,
+        Autoencoder,
+        DenoisingAutoencoder,
+        VAEImputer,
+        load,
+    )
     from hyotan.evaluation import evaluate
     from hyotan.study.comparison import Study
 
 _HOMES = {
+    "AnomalyDetector": "hyotan.estimators",
     "Autoencoder": "hyotan.estimators",
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
@@ -34,6 +43,7 @@ _HOMES = {
 __all__ = [
     "CVAE",
     "VAE",
+    "AnomalyDetector",
     "Autoencoder",
     "DenoisingAutoencoder",
     "Study",

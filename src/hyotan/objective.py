@@ -124,6 +124,10 @@ class LatentModel(nn.Module):
         """x through the deterministic code and back, (batch, *features): the likelihood's mean."""
         return self.decode(self.code(x)).mean
 
+    def explanation(self, x: Tensor) -> Distribution:
+        """p(x|the deterministic code of x) over (*features): what :meth:`reconstruct` is the mean of."""
+        return self.decode(self.code(x))
+
     def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The loss and its parts, per sample; with the objective's final weights where no progress is given.
 

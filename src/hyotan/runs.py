@@ -30,7 +30,7 @@ from hyotan.errors import (
     SettingsError,
     did_you_mean,
 )
-from hyotan.estimators import ESTIMATORS, load
+from hyotan.estimators import ESTIMATORS, load_model
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.evaluation import Evaluation, evaluate
 from hyotan.folders import FolderKind, finite, made, write_json
@@ -197,7 +197,7 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.path} has no finished model yet.", f"Go on with its training: hyotan resume {self.path}"
             )
-        return load(self.path / MODEL, device=device)
+        return load_model(self.path / MODEL, device=device)
 
     def read_snapshot(self) -> Snapshot | None:
         """The last checkpoint; None where there is none yet."""

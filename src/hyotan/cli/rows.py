@@ -14,7 +14,7 @@ from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
-from hyotan.estimators import CVAE, load
+from hyotan.estimators import CVAE, load_model
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs import CONFIG, DataOptions, RunFolder
 from hyotan.study.folder import CELLS, StudyFolder, is_study
@@ -75,7 +75,7 @@ class Used:
         self.run = RunFolder(path) if (path / CONFIG).is_file() else None
         if self.run is None and (is_data(path) or not path.is_file()):
             raise _no_run(place, f"Name the run first, then the data: RUN {place}")
-        self.estimator: LatentEstimator = self.run.load_model() if self.run else load(path)
+        self.estimator: LatentEstimator = self.run.load_model() if self.run else load_model(path)
         self.folder = path if self.run else path.parent
         noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]

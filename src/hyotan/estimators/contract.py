@@ -92,6 +92,8 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
     """Whether it can train on rows that stay in their file."""
     takes_gaps: ClassVar[bool] = True
     """Whether it can do with rows of which some values are missing."""
+    takes_tables: ClassVar[bool] = True
+    """Whether it can do with tables that have several kinds of columns."""
 
     # Parameters that every family has and that are read by name here and downstream.
     latent_dim: int

@@ -21,6 +21,8 @@ from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
+from hyotan.estimators.detector import AnomalyDetector
+from hyotan.estimators.detector_files import detector_from
 from hyotan.estimators.filling import Filling
 from hyotan.estimators.vae import VAE
 from hyotan.mixed import MixedLikelihood
@@ -67,8 +69,8 @@ def load(
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     device: str = "auto",
-) -> LatentEstimator:
-    """Read a fitted estimator from a model file, checking every byte.
+) -> LatentEstimator | AnomalyDetector:
+    """Read a fitted estimator or detector from its file, checking every byte.
 
     Parameters
     ----------
@@ -81,9 +83,21 @@ def load(
     ModelFileError
         The file is missing, damaged, foreign, newer than this version, or belongs to another network.
     """
+    contents = read(_file_of(path), kinds=[*ESTIMATORS, AnomalyDetector.kind])
+    if contents.kind == AnomalyDetector.kind:
+        own = {"encoder": encoder, "decoder": decoder, "device": device}
+        return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, **own))
+    return from_contents(contents, str(path), encoder, decoder, device)
+
+
+def load_model(path: str | os.PathLike[str], device: str = "auto") -> LatentEstimator:
+    """Like :func:`load`, but a detector's file is refused: for what needs a model's code."""
+    return from_contents(read(_file_of(path), kinds=ESTIMATORS.keys()), str(path), device=device)
+
+
+def _file_of(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
-    place = place / "model.hyotan" if place.is_dir() else place
-    return from_contents(read(place, kinds=ESTIMATORS.keys()), str(path), encoder, decoder, device)
+    return place / "model.hyotan" if place.is_dir() else place
 
 
 def from_contents(

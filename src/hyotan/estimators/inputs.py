@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_array, validate_data  # pyrefly: igno
 from hyotan.data.arrays import blocks
 from hyotan.data.frames import Frame, mixed_frame
 from hyotan.data.stored import Array, Numbers, StoredRows, stored
+from hyotan.data.words import listed
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
 from hyotan.scaling import Scaling, ends
@@ -68,7 +69,7 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
 def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
     """A table with columns of several kinds; None for everything else that may arrive."""
     if not reset:
-        fitted = estimator.scaling_
+        fitted = getattr(estimator, "scaling_", None)
         if not isinstance(fitted, TableScaling):
             return None
         frame = fitted.checked(X)
@@ -79,6 +80,12 @@ def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
             )
         return frame
     frame = X if isinstance(X, Frame) else mixed_frame(X)
+    if frame is not None and not estimator.takes_tables:
+        raise DataError(
+            f"The table has columns of several kinds ({listed(frame.names, 4)}); an {type(estimator).__name__} takes "
+            "numbers alone.",
+            "Keep the columns that are numbers, or score the rows by a model: VAE().fit(X).score_samples(X).",
+        )
     if frame is not None:
         estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
         if len(frame) == 0:

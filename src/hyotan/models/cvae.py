@@ -171,6 +171,11 @@ class CVAEModel(VAEModel):
         label = self.label_of(x, classes)
         return self.decode(self.posterior(x, label).mean, label).mean
 
+    def explanation(self, x: Tensor) -> Distribution:
+        """p(x|y, code of x) over (*features), y the predicted label: what :meth:`reconstruct` is the mean of."""
+        label = self.label_of(x)
+        return self.decode(self.posterior(x, label).mean, label)
+
     def mean_without_label(self, z: Tensor) -> Tensor:
         """E[x|z], (batch, *features): over all classes by their prior; without a classifier, of the label "none"."""
         if self.classifier is None:

@@ -108,7 +108,8 @@ def compile_step(recording: Recording, x: Tensor) -> Callable[..., Sequence[Tens
     for node, argument in zip(module.graph.find_nodes(op="placeholder"), arguments, strict=True):
         node.meta["val"] = mode.from_tensor(argument)
     with torch.no_grad(), config.patch(OPTIONS):
-        return compile_fx(module, arguments)
+        run: Any = compile_fx(module, arguments)
+    return run
 
 
 def warn_unrecorded() -> None:

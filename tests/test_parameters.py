@@ -219,7 +219,7 @@ class TestDomains:
 
     def test_are_shown_as_flags_where_they_are_yes_or_no(self) -> None:
         flags = [parameter.name for parameter in TABLE if isinstance(parameter.domain, Flag)]
-        assert flags == ["ordered", "tied", "shuffle"]
+        assert flags == ["ordered", "tied", "shuffle", "compile"]
 
 
 class TestCheckSettings:

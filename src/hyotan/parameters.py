@@ -550,7 +550,7 @@ TABLE: tuple[Parameter, ...] = (
         "compile",
         False,
         Flag(),
-        "Compile the step (CPU; needs a C++ compiler and half a minute): pays from 20,000 steps on, changes last bits.",
+        "Compile the step (CPU, C++ compiler, 15 s): pays from 30,000 steps on; changes last bits.",
         _TRAINING,
         kinds=WITHOUT_LABELS,
     ),

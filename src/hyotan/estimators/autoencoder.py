@@ -78,8 +78,8 @@ class Autoencoder(LatentEstimator):
         the training.
     initialisation : how weights start.
     device, precision : where and in what number format to compute.
-    compile : turn the step into machine code: on the CPU, with a C++ compiler, after a wait of half a minute, and so
-        only in trainings of 20,000 steps and more. The results differ from those without in the last bits.
+    compile : turn the step into machine code: on the CPU, with a C++ compiler, after a wait of some 15 s, and so only
+        in trainings of 30,000 steps and more. The results differ from those without in the last bits.
     random_state : seed; the same seed gives the same bits on the same machine.
     callbacks : watch the training.
     verbose : 1 shows progress.

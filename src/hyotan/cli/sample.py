@@ -14,10 +14,9 @@ from hyotan.parameters import Choice, Integer
 @click.command(
     cls=Command,
     examples=[
-        "hyotan sample runs/mnist-vae-1",
+        "hyotan sample runs/mnist-vae-1 --sampler prior",
         "hyotan sample runs/table-vae-1 -n 1000 -o synthetic.csv",
         "hyotan sample runs/mnist-cvae-1 --of 3",
-        "hyotan sample runs/mnist-vae-1 --sampler prior",
     ],
 )
 @click.argument("run", type=click.Path())

@@ -318,7 +318,10 @@ class TestRunPage:
 
 
 class TestFindings:
-    NAMES = "active total features kl least mse pca mean share error epochs twice best lowest last"
+    NAMES = (
+        "active total features kl least mse pca mean share error epochs twice best lowest last "
+        "noisy denoised affine left from_affine"
+    )
     VALUES = dict.fromkeys(NAMES.split(), 1) | {"n_train": 5, "low": 0, "high": 1, "smaller": 1, "beta": 1.0}
 
     def test_every_code_of_the_diagnosis_has_words(self):

@@ -352,7 +352,7 @@ NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
 _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
-    Parameter("latent_dim", 16, Integer(1), "Size of the code; of --model dae 512 by default.", _MODEL),
+    Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
     Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, kinds=WITHOUT_LABELS),
     Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
     Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),

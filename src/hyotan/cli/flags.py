@@ -14,7 +14,7 @@ import click
 
 from hyotan.cli.command import Checked
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
+from hyotan.parameters import DEFAULTS_BY_KIND, MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
 
 COMMON = (
     "latent_dim",
@@ -85,12 +85,16 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 
 
 def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
-    """The parameter's sentence, the names that it can take, and its default."""
+    """The parameter's sentence, the names that it can take, and its defaults."""
     default = SET_HERE.get(parameter.name, parameter.default)
+    defaults = [] if default is None else [parameter.spell(default)]
+    for model, kind in MODEL_NAMES.items():
+        if parameter.name in (own := DEFAULTS_BY_KIND.get(kind, {})):
+            defaults.append(f"{model}: {parameter.spell(own[parameter.name])}")
     names = getattr(parameter.domain, "options", ())
     some = names if len(names) <= most_names else (*names[:2], "…")
     listing = f" Of: {', '.join(some)}." if names else ""
-    return parameter.help + listing + ("" if default is None else f"  [{parameter.spell(default)}]")
+    return parameter.help + listing + (f"  [{'; '.join(defaults)}]" if defaults else "")
 
 
 def parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -261,14 +261,33 @@ class TestNoticesDamage:
         [
             ({}, "it lacks a tensor"),
             ({"payload": np.zeros(3, np.uint8)}, "it lacks a tensor"),
-            ({"payload": np.zeros(3), "synthesis": np.zeros((6, 6), np.float32)}, "its payload is no row of bytes"),
-            ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 5), np.float32)}, "another shape"),
+            (
+                {"payload": np.zeros(3), "synthesis": np.zeros((6, 6), np.float32)},
+                "its payload is no row of as many bytes",
+            ),
+            (
+                {"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6), np.float32)},
+                "as many bytes as it claims",
+            ),
             ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6))}, "another shape"),
-            ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6), np.float32)}, "cannot be read"),
         ],
     )
     def test_tensors_of_another_kind(self, estimator, blob, tensors, message):
         forged = container.serialise(kind="compressed", settings=container.parse(blob).settings, tensors=tensors)
+        with pytest.raises(ModelFileError, match=message):
+            decompress(estimator, forged)
+
+    @pytest.mark.parametrize(
+        ("name", "change", "message"),
+        [
+            ("synthesis", lambda tensor: tensor[:, :5], "another shape than the model's code"),
+            ("payload", lambda tensor: tensor ^ 255, "The entropy-coded part cannot be read"),
+        ],
+    )
+    def test_tensors_that_fit_the_file_but_nothing_else(self, estimator, blob, name, change, message):
+        contents = container.parse(blob)
+        tensors = {**contents.tensors, name: change(contents.tensors[name])}
+        forged = container.serialise(kind="compressed", settings=contents.settings, tensors=tensors)
         with pytest.raises(ModelFileError, match=message):
             decompress(estimator, forged)
 

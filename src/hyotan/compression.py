@@ -65,6 +65,7 @@ class Description:
     dtype : of the rows that went in, and that come out.
     step : of the grid, in units of the square root of a row's sum of squared errors, in the model's range.
     lows, levels : of each column of whole numbers: the least one, and how many values it spans.
+    coded_bytes : of the entropy-coded part; what the file holds beside does not grow with the rows.
     mse : mean squared error a feature, in the model's range, of the rows as they come out.
     mse_of_model : the same without a grid.
     """
@@ -77,8 +78,14 @@ class Description:
     step: float
     lows: list[int]
     levels: list[int]
+    coded_bytes: int
     mse: float
     mse_of_model: float
+
+    @property
+    def coded_bits(self) -> float:
+        """Bits a row of the entropy-coded part."""
+        return 8 * self.coded_bytes / self.rows
 
 
 def compress(
@@ -212,8 +219,8 @@ class Compressed:
 
     @property
     def bits(self) -> float:
-        """Bits a row of the entropy-coded part alone; the rest of the file does not grow with the rows."""
-        return 8 * len(self.payload) / self.description.rows
+        """Bits a row of the entropy-coded part alone."""
+        return self.description.coded_bits
 
     def to_bytes(self, run: str | None = None) -> bytes:
         """The file; ``run`` is where the model lies."""
@@ -276,6 +283,7 @@ class Compressor:
             step=step,
             lows=packed.lows,
             levels=packed.levels,
+            coded_bytes=len(packed.payload),
             mse=error_of(self.estimator, self.rows, grid.codes(self.basis.centre)),
             mse_of_model=self.own_error,
         )
@@ -369,6 +377,6 @@ def _disagreement(described: Description, tensors: dict[str, Any]) -> str:
         return "it lacks a tensor, or has one too many"
     if synthesis.ndim != 2 or len(synthesis) != columns or synthesis.dtype != np.float32:
         return "its tensors are of another shape than its columns"
-    if payload.ndim != 1 or payload.dtype != np.uint8:
-        return "its payload is no row of bytes"
+    if payload.shape != (described.coded_bytes,) or payload.dtype != np.uint8:
+        return "its payload is no row of as many bytes as it claims"
     return ""

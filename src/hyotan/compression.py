@@ -21,7 +21,6 @@ from hyotan.data.arrays import LARGEST_BYTES, digest
 from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.metrics import row_errors
 from hyotan.quantisation import Basis, Packed
 
 KIND = "compressed"
@@ -167,12 +166,15 @@ def model_digest(estimator: LatentEstimator) -> str:
 
 def error_of(estimator: LatentEstimator, X: Array, codes: np.ndarray) -> float:
     """Mean squared error a feature, in the model's range, of rows as they come out of these codes, (n, latent)."""
-    total = 0.0
+    total, known = 0.0, 0
     for start in _starts(len(codes)):
         rows = X[start : start + CHUNK]
         restored = _restored(estimator, codes[start : start + CHUNK], rows.dtype.name)
-        total += float(row_errors(estimator._to_model(rows), estimator._to_model(restored)).sum())
-    return total / len(codes)
+        errors = np.square(estimator._to_model(rows) - estimator._to_model(restored))
+        # A value that is missing is no error, whatever comes out in its place.
+        total += float(np.nansum(errors, dtype=np.float64))
+        known += int(np.isfinite(errors).sum())
+    return total / max(known, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", default=list(CODES), choices=list(CODES))
     parser.add_argument("--rows", type=int, default=10_000, help="test rows")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--umap-rows", type=int, default=60_000, help="training rows that UMAP is fitted on")
     parser.add_argument("--kept", type=Path, help="folder to keep the models in, or to take them from")
 
 
@@ -55,7 +56,7 @@ def of_umap(size: int, train: np.ndarray, test: np.ndarray, arguments: argparse.
     """Of UMAP of the pixels, with its defaults; for two dimensions alone."""
     from umap import UMAP  # pyrefly: ignore[missing-import]
 
-    fitted = UMAP(size, random_state=arguments.seed).fit(_flat(train))
+    fitted = UMAP(size, random_state=arguments.seed).fit(_flat(train[: arguments.umap_rows]))
     return np.asarray(fitted.embedding_), np.asarray(fitted.transform(_flat(test)))
 
 
@@ -78,7 +79,7 @@ def measure(arguments: argparse.Namespace) -> None:
                 print("| umap | – | not installed | | |")
                 continue
             found = embedding_quality(_flat(test), test_codes)
-            accuracy = knn_accuracy(codes, y, test_codes, y_test)
+            accuracy = knn_accuracy(codes, y[: len(codes)], test_codes, y_test)
             kept = f"{found.trustworthiness:.4f} | {found.continuity:.4f}"
             print(f"| {name} | {size} | {kept} | {accuracy:.4f} |", flush=True)
 

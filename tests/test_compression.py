@@ -15,10 +15,11 @@ from scipy import stats
 from sklearn.datasets import load_digits
 
 from command_line import done, fitted, hyotan, sketch
-from hyotan import Autoencoder, compress, container, decompress, load, quantisation
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, compress, container, decompress, load, quantisation
 from hyotan.compression import Compressor, Description, describe
 from hyotan.data.arrays import digest
 from hyotan.errors import DataError, ModelFileError, SettingsError
+from hyotan.plots import RatesDisplay
 from hyotan.quantisation import Basis, Packed, pack, unpack
 from hyotan.rates import Rate, bits_at, lossless_bits, mse_at, pca_rates
 
@@ -159,6 +160,13 @@ class TestRoundTrip:
         whole = np.rint(model.reconstruct(table)) if np.dtype(dtype).kind in "iu" else model.reconstruct(table)
         assert np.abs(rows.astype(float) - whole).max() < 3
 
+    @pytest.mark.parametrize("family", [DenoisingAutoencoder, VAE, CVAE])
+    def test_codes_of_every_family(self, family):
+        model = family(4, hidden_dims=(16,), max_epochs=3, random_state=0).fit(DIGITS, load_digits().target)
+        rows = decompress(model, compress(model, DIGITS, bits=10))
+        own = model.inverse_transform(model.transform(DIGITS))
+        assert np.abs(rows - own).max() < 6 and np.abs(rows - own).mean() < 1
+
     def test_from_a_file_and_after_a_save(self, estimator, tmp_path):
         (tmp_path / "x.hyc").write_bytes(compress(estimator, DIGITS[:50], bits=4))
         estimator.save(tmp_path / "m.hyotan")
@@ -261,14 +269,33 @@ class TestNoticesDamage:
         [
             ({}, "it lacks a tensor"),
             ({"payload": np.zeros(3, np.uint8)}, "it lacks a tensor"),
-            ({"payload": np.zeros(3), "synthesis": np.zeros((6, 6), np.float32)}, "its payload is no row of bytes"),
-            ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 5), np.float32)}, "another shape"),
+            (
+                {"payload": np.zeros(3), "synthesis": np.zeros((6, 6), np.float32)},
+                "its payload is no row of as many bytes",
+            ),
+            (
+                {"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6), np.float32)},
+                "as many bytes as it claims",
+            ),
             ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6))}, "another shape"),
-            ({"payload": np.zeros(3, np.uint8), "synthesis": np.zeros((6, 6), np.float32)}, "cannot be read"),
         ],
     )
     def test_tensors_of_another_kind(self, estimator, blob, tensors, message):
         forged = container.serialise(kind="compressed", settings=container.parse(blob).settings, tensors=tensors)
+        with pytest.raises(ModelFileError, match=message):
+            decompress(estimator, forged)
+
+    @pytest.mark.parametrize(
+        ("name", "change", "message"),
+        [
+            ("synthesis", lambda tensor: tensor[:, :5], "another shape than the model's code"),
+            ("payload", lambda tensor: tensor ^ 255, "The entropy-coded part cannot be read"),
+        ],
+    )
+    def test_tensors_that_fit_the_file_but_nothing_else(self, estimator, blob, name, change, message):
+        contents = container.parse(blob)
+        tensors = {**contents.tensors, name: change(contents.tensors[name])}
+        forged = container.serialise(kind="compressed", settings=contents.settings, tensors=tensors)
         with pytest.raises(ModelFileError, match=message):
             decompress(estimator, forged)
 
@@ -308,6 +335,26 @@ class TestBeside:
         assert set(lossless_bits(in_units(DIGITS[:5]))) == {"Parquet (zstd)", ".npz"}
         with pytest.raises(DataError, match="There are no rows to write"):
             lossless_bits(DIGITS[:0])
+
+
+class TestFigure:
+    def test_holds_and_draws_its_numbers(self):
+        display = RatesDisplay.from_rates({"pca": [(30, 0.01), (9, 0.1)], "AE": [(8, 0.02)]}, {"PNG": 2000})
+        assert display.to_dict() == {
+            "curves": {"pca": [{"bits": 9, "mse": 0.1}, {"bits": 30, "mse": 0.01}], "AE": [{"bits": 8, "mse": 0.02}]},
+            "lossless": {"PNG": 2000},
+        }
+        ax = display.plot()
+        drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+        assert drawn["PCA"] == [[9, 0.1], [30, 0.01]] and [text.get_text() for text in ax.texts] == ["PNG, no error"]
+        assert ax.get_xscale() == ax.get_yscale() == "log"
+
+    def test_what_has_no_place_on_its_axes_is_refused(self):
+        with pytest.raises(DataError, match="There is no rate to draw"):
+            RatesDisplay.from_rates({})
+        for pairs in ([], [(0, 1)], [(5, 0.0)]):
+            with pytest.raises(DataError, match="The rates of 'AE' must be pairs above 0; got"):
+                RatesDisplay.from_rates({"AE": pairs})
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from hyotan.data.arrays import LARGEST_BYTES, digest
 from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.metrics import row_errors
 from hyotan.quantisation import Basis, Packed
 from hyotan.scaling import has_gaps
 from hyotan.tabular import TableScaling
@@ -67,6 +66,7 @@ class Description:
     dtype : of the rows that went in, and that come out.
     step : of the grid, in units of the square root of a row's sum of squared errors, in the model's range.
     lows, levels : of each column of whole numbers: the least one, and how many values it spans.
+    coded_bytes : of the entropy-coded part; what the file holds beside does not grow with the rows.
     mse : mean squared error a feature, in the model's range, of the rows as they come out.
     mse_of_model : the same without a grid.
     """
@@ -79,8 +79,14 @@ class Description:
     step: float
     lows: list[int]
     levels: list[int]
+    coded_bytes: int
     mse: float
     mse_of_model: float
+
+    @property
+    def coded_bits(self) -> float:
+        """Bits a row of the entropy-coded part."""
+        return 8 * self.coded_bytes / self.rows
 
 
 def compress(
@@ -162,12 +168,15 @@ def model_digest(estimator: LatentEstimator) -> str:
 
 def error_of(estimator: LatentEstimator, X: Array, codes: np.ndarray) -> float:
     """Mean squared error a feature, in the model's range, of rows as they come out of these codes, (n, latent)."""
-    total = 0.0
+    total, known = 0.0, 0
     for start in _starts(len(codes)):
         rows = X[start : start + CHUNK]
         restored = _restored(estimator, codes[start : start + CHUNK], rows.dtype.name)
-        total += float(row_errors(estimator._to_model(rows), estimator._to_model(restored)).sum())
-    return total / len(codes)
+        errors = np.square(estimator._to_model(rows) - estimator._to_model(restored))
+        # A value that is missing is no error, whatever comes out in its place.
+        total += float(np.nansum(errors, dtype=np.float64))
+        known += int(np.isfinite(errors).sum())
+    return total / max(known, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +223,8 @@ class Compressed:
 
     @property
     def bits(self) -> float:
-        """Bits a row of the entropy-coded part alone; the rest of the file does not grow with the rows."""
-        return 8 * len(self.payload) / self.description.rows
+        """Bits a row of the entropy-coded part alone."""
+        return self.description.coded_bits
 
     def to_bytes(self, run: str | None = None) -> bytes:
         """The file; ``run`` is where the model lies."""
@@ -283,6 +292,7 @@ class Compressor:
             step=step,
             lows=packed.lows,
             levels=packed.levels,
+            coded_bytes=len(packed.payload),
             mse=error_of(self.estimator, self.rows, grid.codes(self.basis.centre)),
             mse_of_model=self.own_error,
         )
@@ -376,6 +386,6 @@ def _disagreement(described: Description, tensors: dict[str, Any]) -> str:
         return "it lacks a tensor, or has one too many"
     if synthesis.ndim != 2 or len(synthesis) != columns or synthesis.dtype != np.float32:
         return "its tensors are of another shape than its columns"
-    if payload.ndim != 1 or payload.dtype != np.uint8:
-        return "its payload is no row of bytes"
+    if payload.shape != (described.coded_bytes,) or payload.dtype != np.uint8:
+        return "its payload is no row of as many bytes as it claims"
     return ""

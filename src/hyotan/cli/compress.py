@@ -72,13 +72,14 @@ def compress(
         "rows": described.rows,
         "bytes": len(blob),
         "bits_per_row": size,
+        "coded_bits_per_row": described.coded_bits,
         "mse": described.mse,
         "mse_of_model": described.mse_of_model,
         "ratio": 8 * dataset.X.nbytes / described.rows / size,
     }
     printer = Printer(as_json, quiet)
     if printer.talks or as_json:
-        record |= _beside_others(used, dataset, size, described.mse)
+        record |= _beside_others(used, dataset, described.coded_bits, described.mse)
     for line in _lines(record):
         printer.notice(line)
     printer.result(record, [str(path)])
@@ -111,11 +112,13 @@ def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dic
 
 def _lines(record: dict[str, Any]) -> list[str]:
     rows = record["rows"]
-    lines = [["", "bits a row", "MSE a feature"], ["this file", _bits(record["bits_per_row"]), f"{record['mse']:.5f}"]]
+    coded, error = _bits(record["coded_bits_per_row"]), f"{record['mse']:.5f}"
+    lines = [["", "bits a row", "MSE a feature"], ["this file", _bits(record["bits_per_row"]), error]]
+    lines.append(["its codes alone", coded, error])
     if (mse := record.get("pca_mse_at_same_bits")) is not None:
-        lines.append(["PCA, as many bits", _bits(record["bits_per_row"]), f"{mse:.5f}"])
+        lines.append(["PCA, as many bits", coded, f"{mse:.5f}"])
     if (bits := record.get("pca_bits_at_same_mse")) is not None:
-        lines.append(["PCA, the same error", _bits(bits), f"{record['mse']:.5f}"])
+        lines.append(["PCA, the same error", _bits(bits), error])
     lines += [[name, _bits(bits), "0"] for name, bits in record.get("lossless_bits_per_row", {}).items()]
     said = [
         f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of what they take in memory",

@@ -17,6 +17,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ def measured(number: int, protocol: str, method: str, seed: int) -> tuple[float,
     """AUROC and average precision of one method on one set."""
     train, test, truth = parts(number, protocol, seed)
     started = time.monotonic()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # PyOD prints each epoch
         warnings.simplefilter("ignore")
         scores = np.nan_to_num(METHODS[method](train, seed)(test))
     found = float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))

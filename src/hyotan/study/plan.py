@@ -270,10 +270,16 @@ def configure(
     DataError
         A row has a single feature: there is nothing to compress. Or values are missing.
     """
+    if isinstance(dataset.X, Frame):
+        raise DataError(
+            f"A study compares models of numbers; {dataset.name} has columns of several kinds.",
+            f"Train one model on it: hyotan fit {dataset.source or 'SOURCE'} --model vae. "
+            "Or keep the columns that are numbers: --columns A,B",
+        )
     if has_gaps(dataset.X):
         raise DataError(
             "Values are missing, and a study compares models with PCA, which needs all of them.",
-            "Fit one model (hyotan fit --missing keep), or fill in the column's mean with --missing mean.",
+            "Fit one model (hyotan fit), leave such rows out with --missing drop, or fill in the mean with --missing mean.",
         )
     base = read_preset(preset)
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}
@@ -319,17 +325,6 @@ def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[
 
 
 def _sizes_for(sizes: Iterable[int], dataset: Dataset) -> tuple[int, ...]:
-    if isinstance(dataset.X, Frame):
-        raise DataError(
-            f"A study compares models of numbers; {dataset.name} has columns of several kinds.",
-            f"Train one model on it: hyotan fit {dataset.source or 'SOURCE'} --model vae. "
-            "Or keep the columns that are numbers: --columns A,B",
-        )
-    if has_gaps(dataset.X):
-        raise DataError(
-            f"A study compares models on whole rows; {dataset.name} has gaps.",
-            "Leave out rows with gaps with --missing drop, or fill in the column's mean with --missing mean.",
-        )
     features = int(np.prod(dataset.feature_shape))
     if features < 2:
         raise DataError(

@@ -53,7 +53,11 @@ class TestTheDensity:
     @EVERY
     def test_is_nearer_to_codes_of_rows_than_the_prior(self, fitted: dict[str, LatentEstimator], name: str) -> None:
         estimator = fitted[name]
-        codes = estimator.transform(IMAGES) if name == "autoencoder" else estimator.posterior_sample(IMAGES)[0]
+        codes = (
+            estimator.transform(IMAGES)
+            if name == "autoencoder"
+            else estimator.posterior_sample(IMAGES, random_state=0)[0]
+        )
         near = [frechet_distance(estimator.sample_codes(5000, 0, sampler=s), codes) for s in ("density", "prior")]
         assert near[0] < near[1] + 0.01 * codes.var()
 
@@ -77,8 +81,8 @@ class TestTheDensity:
 
     def test_of_a_vae_is_fitted_to_draws_from_the_posteriors(self, fitted: dict[str, LatentEstimator]) -> None:
         vae = fitted["vae"]
-        drawn, codes = vae.posterior_sample(IMAGES)[0], vae.sample_codes(20_000, random_state=0)
-        np.testing.assert_allclose(codes.std(axis=0), drawn.std(axis=0), rtol=0.05)
+        drawn, codes = vae.posterior_sample(IMAGES, random_state=0)[0], vae.sample_codes(20_000, random_state=0)
+        np.testing.assert_allclose(codes.std(axis=0), drawn.std(axis=0), rtol=0.12)
 
     @EVERY
     def test_of_two_fits_has_the_same_bits(self, name: str) -> None:
@@ -135,7 +139,7 @@ class TestLabels:
         assert isinstance(cvae, CVAE)
         assert set(cvae.density_.groups.tolist()) == set(range(10))
         drawn = cvae.sample_codes(3000, random_state=0, y=4)
-        codes = cvae.posterior_sample(IMAGES[LABELS == 4], y=4)[0]
+        codes = cvae.posterior_sample(IMAGES[LABELS == 4], random_state=0, y=4)[0]
         np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
         assert cvae.sample(3, random_state=0, y=[1, 2, -1]).shape == (3, 8, 8)
 

@@ -76,7 +76,8 @@ soak: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -p no:benchmark -m slow
 
 quality: $(READY)
-	@for measure in dimensions stability labels clusters ordered findings compression embedding; do \
+	@for measure in dimensions stability labels clusters ordered findings compression embedding \
+	    anomalies alarms one_class denoising imputation generation synthetic; do \
 	  echo "$$measure"; $(BIN)/python -m quality $$measure || exit 1; done
 
 clean:

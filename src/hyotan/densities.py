@@ -85,8 +85,16 @@ class Mixture:
         DataError
             There are no codes, or values among them that are not finite.
         """
+        from threadpoolctl import threadpool_limits
+
         rows = _checked(codes)
         rows = rows[some_rows(len(rows), FITTED_ROWS, random_state)]
+        # Matrices this small are multiplied sooner by one thread than by several that wait for each other.
+        with threadpool_limits(1, user_api="blas"):
+            return cls._searched(rows, random_state)
+
+    @classmethod
+    def _searched(cls, rows: Array, random_state: int) -> Mixture:
         order = np.random.default_rng(random_state).permutation(len(rows))
         unseen, seen = np.split(rows[order], [int(len(rows) * HELD_OUT)])
         most = min(MOST_COMPONENTS, int(len(seen) / (ROWS_A_PARAMETER * _parameters(rows.shape[1]))))

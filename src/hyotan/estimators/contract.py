@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 from hyotan.container import write
 from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array, Resident, StoredRows
-from hyotan.densities import Mixture
+from hyotan.densities import FITTED_ROWS, Mixture
 from hyotan.distributions import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
@@ -47,6 +47,7 @@ from hyotan.estimators.rows import (
     split_of,
 )
 from hyotan.estimators.sampling import SamplingMixin
+from hyotan.metrics import some_rows
 from hyotan.mixed import MixedLikelihood
 from hyotan.nn import Summary, summarise
 from hyotan.noise import Hiding
@@ -298,16 +299,16 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         self.code_mean_ = codes.mean(axis=0)
         centred = codes - self.code_mean_
         self.code_covariance_ = centred.T @ centred / len(codes)
-        self.density_ = self._fit_density(X, rows, codes)
+        self._codes_of_groups, self._density = self._groups_of_codes(X, rows, codes), None
 
     def _of_places(self, compute: Callable[[Array], np.ndarray], X: Array, places: np.ndarray) -> np.ndarray:
         """A function of rows, of those at some places in X, (n,), read a part at a time."""
         size = chunk_rows(X.shape[1:])
         return np.concatenate([compute(X[places[at : at + size]]) for at in range(0, len(places), size)])
 
-    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
-        """The density from which codes are drawn, of some training rows: their places in X, (n,), and their codes."""
-        return Mixture.fit(codes)
+    def _groups_of_codes(self, X: Array, places: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
+        """The codes that a density is fitted to, by group; of some training rows their places in X and their codes."""
+        return [codes[some_rows(len(codes), FITTED_ROWS)]]
 
     def _prior(self) -> Mixture:
         return Mixture.single(self.code_mean_, self.code_covariance_)

@@ -384,13 +384,15 @@ class CVAE(VAE):
             codes[own] = (source if kind == UNKNOWN else source.of_group(kind)).sample(int(own.sum()), random)
         return codes
 
-    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
-        """A mixture for each class: the code is what the label does not say, but nothing makes it the same for all."""
+    def _groups_of_codes(self, X: Array, places: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
+        """A group for each class: the code is what the label does not say, but nothing makes it the same for all."""
         rows = ScaledRows(X[places[some_rows(len(places), FITTED_ROWS)]], self._to_model)
         classes = self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
         drawn = self._posterior_draws(rows, classes, 1, 0)[0]
-        of_class = (drawn[classes == kind] for kind in range(len(self.classes_)))
-        mixtures = [Mixture.fit(codes) if len(codes) > codes.shape[1] else self._prior() for codes in of_class]
+        return [drawn[classes == kind] for kind in range(len(self.classes_))]
+
+    def _fitted_density(self, groups: Sequence[np.ndarray]) -> Mixture:
+        mixtures = [Mixture.fit(codes) if len(codes) > codes.shape[1] else self._prior() for codes in groups]
         return merged(mixtures, self._class_shares())
 
     def _predicted(self, rows: np.ndarray) -> np.ndarray:

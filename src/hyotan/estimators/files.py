@@ -140,7 +140,7 @@ def from_contents(
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
-    estimator.density_ = _density(estimator, arrays, source)
+    estimator._density = _density(estimator, arrays, source)
     estimator.history_ = _history(arrays["history"], source)
     if saved.has_gaps:
         estimator.filling_ = Filling.from_arrays(arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ class SamplingMixin(BaseEstimator):
         Fitted to the codes of the training rows.
     """
 
-    density_: Mixture
+    _density: Mixture | None
+    _codes_of_groups: Sequence[np.ndarray]
     scaling_: Scaling | TableScaling
 
     def sample(
@@ -83,6 +84,17 @@ class SamplingMixin(BaseEstimator):
         """
         check_is_fitted(self)
         return self.density_.log_density(check_codes(Z, self.density_.means.shape[1]))
+
+    @property
+    def density_(self) -> Mixture:
+        """The mixture, fitted when it is first asked for: many a model is never sampled from."""
+        check_is_fitted(self)
+        if self._density is None:
+            self._density = self._fitted_density(self._codes_of_groups)
+        return self._density
+
+    def _fitted_density(self, groups: Sequence[np.ndarray]) -> Mixture:
+        return Mixture.fit(groups[0])
 
     def _source_of_codes(self, sampler: str) -> Mixture:
         check_is_fitted(self)

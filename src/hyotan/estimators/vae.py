@@ -280,11 +280,11 @@ class VAE(LatentEstimator):
         """Standard deviations of the posteriors, (n, latent)."""
         return self._batched(lambda x: self.model_.posterior(x).base_dist.scale, ScaledRows(X, self._to_model))
 
-    def _fit_density(self, X: Array, places: np.ndarray, codes: np.ndarray) -> Mixture:
+    def _groups_of_codes(self, X: Array, places: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
         # The decoder has learned from codes drawn from the posteriors, not from their means.
         some = some_rows(len(places), FITTED_ROWS)
         deviations = self._of_places(self._deviations, X, places[some])
-        return Mixture.fit(self._drawn(codes[some], deviations, 1, 0)[0])
+        return [self._drawn(codes[some], deviations, 1, 0)[0]]
 
     def _prior(self) -> Mixture:
         return Mixture(np.ones(1), np.zeros((1, self.model_code_size)), np.eye(self.model_code_size)[None])

@@ -279,7 +279,7 @@ def configure(
     if has_gaps(dataset.X):
         raise DataError(
             "Values are missing, and a study compares models with PCA, which needs all of them.",
-            "Fit one model (hyotan fit), leave such rows out with --missing drop, or fill in the mean with --missing mean.",
+            "Fit one model (hyotan fit), leave such rows out (--missing drop), or fill in means (--missing mean).",
         )
     base = read_preset(preset)
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}

@@ -260,6 +260,8 @@ def test_a_csv_goes_through_every_command_and_comes_back(place: Path) -> None:
     page = Path(place / done("report", run, "--lang", "ja", "--quiet", cwd=place).out.splitlines()[-1])
     text = page.read_text(encoding="utf-8")
     assert "金額" in text and "品=茶" in text
+    assert "nan" not in text.split("<main", 1)[-1].lower().replace("nanmean", "")
+    assert "店：渋谷 が 梅田 に" in text or "店：梅田 が 渋谷 に" in text or "品：" in text or "金額：" in text
 
 
 def test_a_file_of_gaps_alone_in_a_column_is_scored(place: Path) -> None:

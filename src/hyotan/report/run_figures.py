@@ -24,6 +24,7 @@ from hyotan.report.page import charts, figure
 from hyotan.report.pictures import Pictures
 from hyotan.report.run import RunRecord
 from hyotan.scaling import ends
+from hyotan.tabular import TableScaling
 from hyotan.words import aligned, say, shown
 
 AT_RANDOM, BEST, WORST = 6, 3, 3
@@ -178,16 +179,25 @@ def _in_units(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
 
 
+def _values(table: Any) -> list[list[str | float]]:
+    """The values of a table's rows: numbers as they are, all else as text."""
+    plain = ([value if isinstance(value, float) else str(value) for value in c.to_pylist()] for c in table.columns)
+    return [list(row) for row in zip(*plain, strict=True)]
+
+
 def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
     before, after = record.pair
-    given, own = _in_units(record)
+    missed = np.abs(after - before)
+    given, own = (rows.tolist() for rows in _in_units(record))
+    if isinstance(scaling := record.estimator.scaling_, TableScaling):  # a column's numbers, and what they stand for
+        names, missed = scaling.names, np.sqrt(scaling.by_column(np.square(missed)))
+        given, own = (_values(scaling.selected(some).table) for some in (record.rows.X, scaling.to_frame(after)))
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
-        missed = -np.abs(after[row] - before[row])
-        columns = [column for column in np.argsort(missed, kind="stable")[:3] if not np.isnan(missed[column])]
-        words = [
-            say("columns.miss", lang, name=names[c], was=float(given[row, c]), made=float(own[row, c])) for c in columns
+        columns = [
+            column for column in np.argsort(-missed[row], kind="stable")[:3] if not np.isnan(missed[row, column])
         ]
+        words = [say("columns.miss", lang, name=names[c], was=given[row][c], made=own[row][c]) for c in columns]
         rows.append([shown(int(row)), shown(float(record.errors[row]), 3), say("columns.between", lang).join(words)])
     head = [say(f"columns.{word}", lang) for word in ("row", "mse", "misses")]
     return join([tag("h3", say("columns.worst", lang)), table(head, rows, numbers=(1,))])

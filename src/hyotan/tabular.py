@@ -15,7 +15,7 @@ import numpy as np
 
 from hyotan.columns import KINDS, Category, Column, Constant, column_from, fit_column, kind_of, refuse_other_type
 from hyotan.data.frames import OWN, Frame, as_frame
-from hyotan.data.words import counted, flag, listed
+from hyotan.data.words import flag, listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -271,11 +271,3 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if types.is_dictionary(kind):
         return values.cast(kind.value_type).dictionary_encode().cast(kind)
     return values.cast(kind, safe=False)
-
-
-def counted_columns(scaling: TableScaling) -> str:
-    """How many columns of each kind, in words."""
-    counts: dict[str, int] = {}
-    for column in scaling.columns:
-        counts[column.kind] = counts.get(column.kind, 0) + 1
-    return ", ".join(counted(n, kind) for kind, n in counts.items())

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ..errors import DataError
 from ..metrics import psnr
 from .canvas import CONTINUOUS, QUIET, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
+from .labels import sample_tags
 from .pictures import ValueRange, are_images, as_samples, centres, checked_range, filled_up, gap_of, mosaic, to_rgb
 from .tables import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
 
@@ -70,10 +71,8 @@ class DenoisingDisplay(FigureDisplay):
         for name, rows in (("denoised", after), ("clean", known)):
             if rows is not None and rows.shape != before.shape:
                 raise DataError(f"The noisy rows have shape {before.shape}, the {name} ones {rows.shape}.")
-        if labels is not None and len(labels) != len(before):
-            raise DataError(f"There are {len(before)} samples but {len(labels)} labels.", "Give one label a sample.")
+        tags = sample_tags(labels, len(before))
         names = () if are_images(before) else column_names(columns, before.shape[1])
-        tags = None if labels is None else tuple(str(label) for label in labels)
         ends = checked_range(value_range, after if known is None else known)
         return cls(frozen(before), frozen(after), None if known is None else frozen(known), tags, ends, names)
 

@@ -11,12 +11,20 @@ from ..errors import DataError, SettingsError
 from .canvas import Array
 
 
+def sample_tags(labels: Sequence[object] | None, n: int) -> tuple[str, ...] | None:
+    """The labels of ``n`` samples as text; DataError where there are more or fewer of them."""
+    if labels is None:
+        return None
+    if len(labels) != n:
+        raise DataError(f"There are {n} samples but {len(labels)} labels.", "Give one label a sample.")
+    return tuple(str(label) for label in labels)
+
+
 def choose_rows(total: int, n: int, labels: Sequence[object] | None, random_state: int) -> list[int]:
     """``n`` of ``total`` row numbers at random; with labels one of each in turn, in the labels' order."""
     if n < 1 or total < 1:
         raise SettingsError(f"At least one row must be drawn; got n={n} of {total} rows.", "Give n of 1 or more.")
-    if labels is not None and len(labels) != total:
-        raise DataError(f"There are {total} samples but {len(labels)} labels.", "Give one label a sample.")
+    sample_tags(labels, total)
     order = np.random.default_rng(random_state).permutation(total)
     if labels is None:
         return sorted(int(index) for index in order[:n])

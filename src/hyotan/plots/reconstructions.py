@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import DataError
 from .canvas import ERROR, QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
-from .labels import choose_rows
+from .labels import choose_rows, sample_tags
 from .pictures import ValueRange, are_images, as_samples, centres, checked_range, filled_up, gap_of, mosaic, to_rgb
 from .tables import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
 
@@ -76,10 +76,8 @@ class ReconstructionsDisplay(FigureDisplay):
         after = as_samples(reconstructions, image_shape, "The reconstructions")
         if before.shape != after.shape:
             raise DataError(f"The originals have shape {before.shape}, the reconstructions {after.shape}.")
-        if labels is not None and len(labels) != len(before):
-            raise DataError(f"There are {len(before)} samples but {len(labels)} labels.", "Give one label a sample.")
+        tags = sample_tags(labels, len(before))
         names = () if are_images(before) else column_names(columns, before.shape[1])
-        tags = None if labels is None else tuple(str(label) for label in labels)
         return cls(frozen(before), frozen(after), tags, checked_range(value_range, before), names)
 
     @classmethod

@@ -20,12 +20,16 @@ from sklearn.utils.validation import check_is_fitted
 from hyotan.anomalies import conformal
 from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
 from hyotan.container import write
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Resident
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.inputs import check_count, check_rows
+from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
 from hyotan.estimators.members import COMBINED, Member, scores_of, train
 from hyotan.estimators.rows import in_memory
+from hyotan.scaling import has_gaps
+from hyotan.tabular import EncodedFrame, TableScaling, fit_table
 
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
 
@@ -77,6 +81,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         The score below which a row is flagged.
     feature_shape_ : tuple of int
         Shape of one sample.
+    scaling_ : TableScaling
+        What is known of the columns of a table of several kinds; there for such alone.
 
     Examples
     --------
@@ -90,11 +96,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """
 
     kind: ClassVar[str] = "anomaly-detector"
-    takes_gaps: ClassVar[bool] = False
-    takes_tables: ClassVar[bool] = False
+    takes_tables: ClassVar[bool] = True
+    gaps_fix: ClassVar[str] = (
+        "Fit it on rows with gaps, or with a model that learns to do with them: Autoencoder(gaps='always')."
+    )
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    scaling_: TableScaling
 
     def __init__(
         self,
@@ -122,7 +131,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width); anomalies among them are borne.
+        X : (n, features), (n, height, width) or (n, channels, height, width), or a table with columns of several
+            kinds; anomalies among them are borne. NaN is a gap: not observed.
         y : (n,), labels, for a model that uses them; the others make nothing of it.
 
         Raises
@@ -130,11 +140,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         SettingsError, DataError : before the first step.
         """
         self._check_settings()
-        rows = np.asarray(in_memory(check_rows(self, X, reset=True), type(self).__name__))
+        checked = in_memory(check_rows(self, X, reset=True), type(self).__name__)
         random = check_random_state(self.random_state)
-        subsets = self._draw(len(rows), random)
-        self.feature_shape_ = tuple(int(size) for size in rows.shape[1:])
-        models = self._models(len(subsets.members[0]), random)
+        subsets = self._draw(len(checked), random)
+        self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
+        rows = self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._whole(checked, subsets)
+        models = self._models(len(subsets.members[0]), random, rows)
         train(models, rows, subsets.members, y)
         self.members_ = [
             Member.of(model, rows[own], np.random.RandomState(i))
@@ -179,19 +190,36 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
         return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
 
-    def _models(self, rows: int, random: np.random.RandomState) -> list[LatentEstimator]:
-        """The members, not fitted, each with a seed of its own."""
-        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
-        seeds = random.randint(2**31, size=self.n_estimators)
-        return [clone(model).set_params(random_state=int(seed)) for seed in seeds]
+    def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
+        """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
+        kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
+        seen = np.unique(np.concatenate(subsets.members))
+        self.scaling_ = fit_table(X, X[seen], kinds)
+        return self.scaling_.encoded(X)
 
-    def _unseen_scores(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+    def _whole(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+        """Rows of numbers, of which every member sees a value of each feature."""
+        vars(self).pop("scaling_", None)  # a table's, from an earlier fit
+        if has_gaps(X):
+            refuse_rare_features(self, X, subsets.members)
+        return X
+
+    def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
+        """The members, not fitted, each with a seed of its own; they do with gaps where any row of X has some."""
+        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
+        more: dict[str, Any] = {"gaps": "always"} if has_gaps(X) else {}
+        if self.estimator is None and isinstance(X, Frame):
+            more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
+        seeds = random.randint(2**31, size=self.n_estimators)
+        return [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
+
+    def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""
         if len(subsets.held_out):
             return self._scores(X[subsets.held_out]).mean(axis=0)
         return subsets.out_of_bag(self._scores(X))
 
-    def _threshold(self, X: np.ndarray) -> float:
+    def _threshold(self, X: Resident) -> float:
         if self.contamination != "auto":
             ordered = np.sort(self._scores(X).mean(axis=0))
             return float(ordered[min(round(float(self.contamination) * len(X)), len(X) - 1)])
@@ -246,10 +274,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """What each value adds to its row's reconstruction loss beyond a usual row's, (n, *features), in nats.
 
         A row's values add up to what its -log p(x|code) lies above the training rows' mean; the mean over members. A
-        row that is odd by its code alone has no value that sticks out.
+        row that is odd by its code alone has no value that sticks out, and a gap adds nothing.
+
+        Of a table with several kinds of columns, (n, columns): what each column adds, a category as one, in the order
+        of ``feature_names_in_``; 0 for columns that the models leave out.
         """
         rows = self._checked(X)
-        return np.mean([member.excess(rows) for member in self.members_], axis=0)
+        found = np.mean([member.excess(rows) for member in self.members_], axis=0)
+        return self._in_table_order(found) if isinstance(rows, Frame) else found
+
+    def _in_table_order(self, by_column: np.ndarray) -> np.ndarray:
+        """Of the columns that the models know, (n, known), to all columns of the table, (n, columns)."""
+        place = {str(name): at for at, name in enumerate(self.feature_names_in_)}
+        whole = np.zeros((len(by_column), len(place)))
+        whole[:, [place[name] for name in self.scaling_.names]] = by_column
+        return whole
 
     def residual_map(self, X: ArrayLike) -> np.ndarray:
         """:meth:`explain` of images, summed over channels: (n, height, width), in nats.
@@ -305,7 +344,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _weights(self) -> Mapping[str, float]:
         return COMBINED if self.method == "combined" else {self.method: 1}
 
-    def _scores(self, X: np.ndarray) -> np.ndarray:
+    def _scores(self, X: Resident) -> np.ndarray:
         """Each member's score of each row, (members, n)."""
         weights = self._weights
         parts = [
@@ -314,9 +353,25 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ]
         return np.concatenate(parts, axis=1)
 
-    def _checked(self, X: ArrayLike) -> np.ndarray:
+    @property
+    def gaps(self) -> str:
+        """What the models make of gaps: see their parameter."""
+        return "auto" if self.estimator is None else getattr(self.estimator, "gaps", "auto")
+
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether its models can do with rows of which some values are missing."""
+        return self.estimator is None or getattr(self.estimator, "takes_gaps", True)
+
+    @property
+    def has_gaps_(self) -> bool:
+        """Whether its models have learned to do with gaps."""
+        return all(member.model.has_gaps_ for member in self.members_)
+
+    def _checked(self, X: ArrayLike) -> Resident:
         check_is_fitted(self)
-        return np.asarray(in_memory(check_rows(self, X, reset=False), type(self).__name__))
+        rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
+        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else rows
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
@@ -324,6 +379,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.takes_gaps and self.gaps != "never"
         tags.non_deterministic = False
         return tags
 

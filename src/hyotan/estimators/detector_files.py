@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.detector import AnomalyDetector
 from hyotan.estimators.members import Member
+from hyotan.tabular import TableScaling
 
 ReadModel = Callable[[Contents, str], LatentEstimator]
 """Makes a fitted model of what a file holds, and the file's name for errors."""
@@ -73,10 +74,23 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     first = detector.members_[0].model
     detector.estimator = None if saved.has_default_model else _not_fitted(first)
     detector.feature_shape_, detector.n_features_in_ = first.feature_shape_, first.n_features_in_
+    if isinstance(first.scaling_, TableScaling):
+        _share_columns(detector, first.scaling_, saved.feature_names, source)
     if saved.feature_names:
         detector.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     detector.offset_ = saved.offset
     return detector
+
+
+def _share_columns(detector: AnomalyDetector, scaling: TableScaling, names: Sequence[str], source: str) -> None:
+    """Let all members know the table's columns by one scaling, so that rows are encoded once."""
+    models = [member.model for member in detector.members_]
+    if any(model.scaling_ != scaling for model in models) or not set(scaling.names) <= set(names):
+        raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
+    for model in models:
+        model.scaling_ = scaling
+    detector.scaling_ = scaling
+    detector.n_features_in_, detector.feature_shape_ = len(names), (len(names),)
 
 
 def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:
@@ -98,7 +112,7 @@ def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _refuse_strangers(arrays: Mapping[str, np.ndarray], members: int, source: str) -> None:
-    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss")
+    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss", "usual")
     known = tuple(f"{i}/{part}" for i in range(members) for part in parts)
     for name in arrays:
         if name != "calibration" and not name.startswith(known):

@@ -16,6 +16,9 @@ from hyotan.estimators.detector import AnomalyDetector
 from hyotan.estimators.members import Member
 from hyotan.tabular import TableScaling
 
+DETECTOR = "detector.hyotan"
+"""The file of a detector in a folder of its own."""
+
 ReadModel = Callable[[Contents, str], LatentEstimator]
 """Makes a fitted model of what a file holds, and the file's name for errors."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,19 @@ def fit_new(
     printer.notice(f"training {counted(detector.n_estimators, 'autoencoder')} …")
     detector.fit(dataset.X, dataset.y)
     columns = judged(detector, dataset.X)
-    if dataset.feature_names is not None:
-        detector.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
     with made(FOLDER, run_name(source, "detector"), out, overwrite) as folder:
-        detector.save(folder / DETECTOR)
+        _named(detector, dataset.feature_names).save(folder / DETECTOR)
         file = write_judged(folder / DETECTED, columns, dataset)
     record = {"detector": folder, **told(printer, detector, dataset, columns, None)}
     printer.result({**record, "file": file}, [str(file), str(folder)])
+
+
+def _named(detector: AnomalyDetector, names: Sequence[str] | None) -> AnomalyDetector:
+    """The detector, with the names of the columns that it was fitted on: rows came as a plain array without."""
+    named = copy.copy(detector)
+    if names is not None:
+        named.feature_names_in_ = np.array(names, dtype=object)
+    return named
 
 
 def judged(detector: AnomalyDetector, X: Array, fdr: float | None = None) -> Columns:

@@ -21,7 +21,7 @@ from hyotan.words import aligned, say, shown
 MOST_COLUMNS, MOST_NAMES = 24, 4
 """Columns in the chart, and values of a category that are named, at most."""
 
-WORST_ROWS, SHOWN_COLUMNS, ODD_CELLS = 5, 8, 3
+WORST_ROWS, SHOWN_COLUMNS, ODD_CELLS = 5, 6, 3
 """Rows that are shown, columns of theirs, and how many values of a row are marked."""
 
 
@@ -45,7 +45,8 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     made = scaling.to_frame(record.pair[1]).table
     rows = [[c.name, _range(c, own[c.name], lang), _error(c, own[c.name], made[c.name], lang)] for c in order]
     listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
-    return join([charts([figure(chart, lang, note), listing]), _worst(record, scaling, own, made, lang)])
+    # Below the chart, not beside it: the values of categories take the width.
+    return join([charts([figure(chart, lang, note)]), listing, _worst(record, scaling, own, made, lang)])
 
 
 def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:
@@ -98,7 +99,7 @@ def _worst(record: RunRecord, scaling: TableScaling, own: Any, made: Any, lang: 
         cells = [_cell_of(scaling.columns[at], own, made, int(row), at in marked, lang) for at in shown_ones]
         rows.append([tidy(ids[row], 24), aligned(totals[row], totals[worst[0]], 3), *cells])
     names = [tidy(scaling.names[at], 24) for at in shown_ones]
-    first = say("columns.row", lang) if record.rows.ids is None else tidy(called, 24)
+    first = say("columns.row", lang) if called == "row" else tidy(called, 24)
     listing = table([first, say("columns.nats", lang), *names], rows, numbers=range(1, 2 + len(names)))
     few = say("columns.shown", lang, n=len(names), of=len(scaling.columns)) if len(names) < len(scaling.columns) else ""
     notes = tag("p", join([say("columns.marked", lang), " ", few]), class_="quiet small")
@@ -107,11 +108,10 @@ def _worst(record: RunRecord, scaling: TableScaling, own: Any, made: Any, lang: 
 
 def _cell_of(column: Column, own: Any, made: Any, row: int, is_marked: bool, lang: str) -> Any:
     """A value as it is in the data; where it makes its row odd, with what the model makes of it."""
-    was = _spelt(column, own[column.name][row].as_py())
-    if not is_marked:
+    was, becomes = (_spelt(column, rows[column.name][row].as_py()) for rows in (own, made))
+    if not is_marked or was == becomes:
         return was
-    model = say("columns.made", lang, value=_spelt(column, made[column.name][row].as_py()))
-    return [tag("b", was), tag("span", model, class_="more")]
+    return [tag("b", was), tag("span", say("columns.made", lang, value=becomes), class_="more")]
 
 
 def _spelt(column: Column, value: Any) -> str:

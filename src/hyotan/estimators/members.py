@@ -69,7 +69,7 @@ class Member:
     gauges : what is usual of each score.
     best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats; of a table (columns,).
-    usual : of the same shape, a training row's mean error in each, which stands for what is not observed; None for
+    usual : of the same shape, a training row's mean error in each, which a row with gaps is compared with; None for
         whole rows of numbers.
     """
 
@@ -196,7 +196,7 @@ def codes_and_errors(
     Parameters
     ----------
     model, X : fitted, and (n, *features).
-    usual : (*parts), the errors that stand for what is not observed; None for whole rows of numbers.
+    usual : (*parts), errors that rows with gaps are compared with; None for whole rows of numbers.
     """
     if usual is not None:
         return model._encode(X), total(value_errors(model, X), usual)

@@ -1,7 +1,7 @@
 """How far rows are off in what is observed of them: value by value, or column by column of a table.
 
-What is not observed is no evidence: it counts for as much as a usual row has there, so that a row with many gaps is
-neither odd nor usual by their number.
+What is not observed is no evidence: a row is compared with what a usual one has in the same values, so that it is
+neither odd nor usual by the number of its gaps.
 """
 
 from __future__ import annotations
@@ -57,6 +57,14 @@ def observed_parts(model: LatentEstimator, X: Array, loss: np.ndarray) -> np.nda
 
 
 def total(parts: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """The sum of each row's parts, (n, *parts) to (n,), a gap counted as ``usual``, (*parts)."""
-    whole = np.where(np.isnan(parts), usual, parts)
-    return whole.reshape(len(whole), -1).sum(axis=1)
+    """The sum of each row's errors, (n, *parts) to (n,), as large as that of a whole row would be.
+
+    Where there are gaps, it is taken in units of what a usual row has in the parts that are observed, ``usual``,
+    (*parts), and then of all parts; a row of which nothing is observed is a usual one.
+    """
+    flat, of_all = parts.reshape(len(parts), -1), usual.reshape(-1)
+    gaps = np.isnan(flat)
+    found, expected = np.where(gaps, 0.0, flat).sum(axis=1), np.where(gaps, 0.0, of_all).sum(axis=1)
+    whole = of_all.sum()
+    filled = np.where(expected > 0, found / np.where(expected > 0, expected, 1.0) * whole, whole)
+    return np.where(gaps.any(axis=1), filled, found)

@@ -30,7 +30,7 @@ TRIES = 200
 
 Columns = dict[str, list[Any]]
 Spoil = Callable[[Columns, Columns, int, np.random.Generator], list[str]]
-"""The whole table, the rows, which of them, and draws, to the names of the columns that were changed or belong to it."""
+"""Spoils one row, given the whole table, the rows, which one and draws; names the columns that tell, or none."""
 
 
 def value(whole: Columns, rows: Columns, row: int, random: np.random.Generator) -> list[str]:
@@ -47,9 +47,7 @@ def value(whole: Columns, rows: Columns, row: int, random: np.random.Generator) 
 
 def pair(whole: Columns, rows: Columns, row: int, random: np.random.Generator) -> list[str]:
     """A category that never stands beside one that the row has."""
-    names = [
-        name for name, values in whole.items() if isinstance(values[0], str | bool) and rows[name][row] is not None
-    ]
+    names = [name for name in rows if isinstance(rows[name][row], str | bool)]
     for _ in range(TRIES if len(names) > 1 else 0):
         one, two = (names[at] for at in random.permutation(len(names))[:2])
         other = whole[two][random.integers(len(whole[two]))]
@@ -113,7 +111,7 @@ def _judged(
     random: np.random.Generator,
 ) -> list[float]:
     rows = {name: list(values) for name, values in test.items()}
-    changed = [spoil(whole, rows, row, random) if row % 2 else [] for row in range(len(table) - len(table) // 2 - 1)]
+    changed = [spoil(whole, rows, row, random) if row % 2 else [] for row in range(len(rows[table.column_names[0]]))]
     kept = np.array([row for row, names in enumerate(changed) if row % 2 == 0 or names])
     truth = kept % 2
     spoilt = pa.table({name: [values[row] for row in kept] for name, values in rows.items()}, schema=table.schema)

@@ -241,7 +241,7 @@ class TestGaps:
             DataError, match=r"1 gaps \(NaN\), the first in row 3, column 2; this AnomalyDetector was fitted on rows wi"
         ) as refused:
             detector.score_samples(X)
-        assert refused.value.fix.startswith("Fit it on rows with gaps, or with a model that learns to do with them")
+        assert refused.value.fix.startswith("Leave out such rows (--missing drop), or fit it on rows with gaps")
 
     def test_must_leave_every_member_something(self) -> None:
         X = np.random.default_rng(2).normal(size=(40, 3))

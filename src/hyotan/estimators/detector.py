@@ -98,7 +98,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     kind: ClassVar[str] = "anomaly-detector"
     takes_tables: ClassVar[bool] = True
     gaps_fix: ClassVar[str] = (
-        "Fit it on rows with gaps, or with a model that learns to do with them: Autoencoder(gaps='always')."
+        "Leave out such rows (--missing drop), or fit it on rows with gaps, or with Autoencoder(gaps='always')."
     )
 
     n_features_in_: int

@@ -69,8 +69,7 @@ def detect(
 ) -> None:
     """Learn what is usual in SOURCE, flag its odd rows, and keep the detector.
 
-    Beside each of the oddest rows stand the columns that make it odd. Other rows are judged by: hyotan score DETECTOR
-    NEW.csv
+    Beside each of the oddest rows stand the columns that make it odd. With hyotan score the detector judges other rows.
     """
     from hyotan.cli.detectors import fit_new
 

@@ -225,7 +225,7 @@ def _check_arrays(
         "scaling/factor": ((), features),
     }
     if has_gaps:
-        shapes |= Filling.shapes(features)
+        shapes |= Filling.shapes(features, arrays)
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)
     for name in arrays:

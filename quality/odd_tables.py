@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", nargs="+", default=[*TABLES], choices=TABLES)
     parser.add_argument("--spoilt", nargs="+", default=[*SPOILT], choices=SPOILT)
     parser.add_argument("--gaps", nargs="+", type=float, default=[0.0, 0.3])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3, 4])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
     parser.add_argument("--rows", type=int, default=3000, help="rows of a table that are used, at most")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("HYOTAN_DATA", ".")) / "tables")
 

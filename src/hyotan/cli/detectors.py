@@ -113,7 +113,7 @@ def told(
 ) -> dict[str, Any]:
     """Say which rows are odd, and by which columns; the same as a record."""
     n, odd = len(columns["score"]), int(columns["odd"].sum())
-    printer.notice(f"{counted(n, 'row')}, {odd:,} flagged: {_meaning(detector, fdr)}; the oddest:")
+    printer.notice(f"{counted(n, 'row')}, {odd:,} flagged ({_meaning(detector, fdr)}); the oddest:")
     names = [str(name) for name in getattr(detector, "feature_names_in_", dataset.feature_names or ())]
     oddest, values = show_oddest(
         printer, columns, dataset, lambda rows: most(detector.explain(rows), names, rows, over=LEAST_NATS)
@@ -130,8 +130,8 @@ def _meaning(detector: AnomalyDetector, fdr: float | None) -> str:
     if fdr is not None:
         return f"odd together, at most {fdr:.0%} of them falsely"
     if detector.contamination != "auto":
-        return f"the share that was asked for, {float(detector.contamination):.3g} of the rows fitted on"
+        return f"the share that was asked for of the rows fitted on, {100 * float(detector.contamination):.3g} %"
     rows, rate = len(detector.calibration_scores_), detector.false_alarm_rate
     if not conformal.alarms_allowed(rows, rate):
         return f"odder than all {rows:,} rows that it was measured with"
-    return f"of usual rows a share of {rate:.3g} would be"
+    return f"of usual rows, {100 * rate:.3g} % would be"

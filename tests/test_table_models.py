@@ -285,8 +285,6 @@ def test_each_mistake_is_answered(place: Path) -> None:
     )
     said = hyotan("sample", run, "-o", "x.npy", cwd=place)
     assert said.code == 2 and "x.npy cannot be written: columns of several kinds are no array." in said.err
-    said = hyotan("study", "顧客.csv", cwd=place)
-    assert said.code == 2 and "A study compares models of numbers; 顧客 has columns of several kinds." in said.err
     said = hyotan("fit", "顧客.csv", "--column-kinds", "金額=text", cwd=place)
     assert said.code == 2 and "--column-kinds cannot be" in said.err
 

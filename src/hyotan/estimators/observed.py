@@ -1,7 +1,7 @@
 """How far rows are off in what is observed of them: value by value, or column by column of a table.
 
-What is not observed is no evidence: a row is compared with what a usual one has in the same values, so that it is
-neither odd nor usual by the number of its gaps.
+What is not observed is no evidence: a row is compared with what a usual one has in the same values, so that the number
+of its gaps alone makes it neither odd nor usual.
 """
 
 from __future__ import annotations

@@ -11,18 +11,23 @@ import numpy as np
 from torch import Tensor
 
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.surprise import Gauge
 from hyotan.data.stored import Array
 from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.rows import ScaledRows
 from hyotan.estimators.vae import VAE
 from hyotan.training.together import Together, together
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
-GAUSSIAN, LIKELIHOOD = "gaussian", "likelihood"
+GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
 COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
 """The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
+
+COMBINED_OF_IMAGES = {RECOLLECTION: 2, NEIGHBOURS: 1}
+"""The same of images."""
 
 NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
 """Which neighbour's distance counts, and among how many rows at most it is looked for."""
@@ -67,6 +72,7 @@ class Member:
     gauges : what is usual of each score.
     best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats.
+    memory : of images, codes of training rows; None for a table.
     """
 
     model: LatentEstimator
@@ -77,6 +83,7 @@ class Member:
     gauges: Mapping[str, Gauge]
     best: float
     loss: np.ndarray
+    memory: Memory | None = None
 
     @classmethod
     def of(cls, model: LatentEstimator, X: np.ndarray, random: np.random.RandomState) -> Member:
@@ -90,6 +97,8 @@ class Member:
         best = -float(model.score_samples(rows).max()) if isinstance(model, VAE) else 0.0
         outskirts = Outskirts.of(places, random)
         found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss)
+        if is_of_images(model):
+            found = replace(found, memory=Memory(places[:, :-1], codes.astype(np.float64)))
         raw = found.raw(rows, scores_of(model))
         return replace(found, gauges={name: Gauge.of(scores) for name, scores in raw.items()})
 
@@ -104,6 +113,7 @@ class Member:
             "gaussian/precision": self.gaussian.precision,
             "gauges": np.array([[self.gauges[n].centre, self.gauges[n].spread] for n in scores_of(self.model)]),
             "loss": self.loss,
+            **({} if self.memory is None else {"memory": self.memory.codes}),
         }
 
     @classmethod
@@ -125,19 +135,24 @@ class Member:
             "gaussian/precision": (places - 1, places - 1),
             "gauges": (len(names), 2),
             "loss": model.feature_shape_,
+            **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
         }
         for name, shape in shapes.items():
             _check_array(name, arrays.get(name), shape)
         gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
+        frame, memory = Frame(arrays["frame/centre"], arrays["frame/scale"]), None
+        if is_of_images(model):
+            memory = Memory(frame.place_codes(arrays["memory"]), arrays["memory"])
         return cls(
             model,
-            Frame(arrays["frame/centre"], arrays["frame/scale"]),
+            frame,
             Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
             Outskirts(arrays["outskirts"]),
             Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
             gauges,
             best,
             arrays["loss"],
+            memory,
         )
 
     def raw(self, X: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -150,8 +165,25 @@ class Member:
             OUTSKIRTS: lambda: self.outskirts.distance(places),
             GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
             LIKELIHOOD: lambda: np.maximum(-self.model.score_samples(X) - self.best, 0.0),
+            RECOLLECTION: lambda: unexplained(self.model.in_range(X), self.recalled(X, places[:, :-1])),
         }
         return {name: give[name]() for name in names}
+
+    def recalled(self, X: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Images, (n, *features), as they come back from codes near theirs, in the model's range.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        places : (n, latent), where their codes lie.
+        """
+        codes = self.memory.recall(places)  # pyrefly: ignore[missing-attribute]
+        if not isinstance(self.model, CVAE):
+            return self.model._batched(self.model._mean_at, codes)
+        model = self.model.model_
+        return self.model._batched(
+            lambda z, x: model.decode(z, model.label_of(x)).mean, codes, ScaledRows(X, self.model._to_model)
+        )
 
     def surprise(self, X: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
         """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high.
@@ -171,8 +203,19 @@ class Member:
 
 
 def scores_of(model: LatentEstimator) -> tuple[str, ...]:
-    """Names of the scores that a model can give."""
-    return (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    """Names of the scores that a model can give; of images, once it is fitted."""
+    names = (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    return (*names, RECOLLECTION) if is_of_images(model) else names
+
+
+def combined(feature_shape: tuple[int, ...]) -> Mapping[str, float]:
+    """The scores that are combined for samples of a shape, and their weights."""
+    return COMBINED if len(feature_shape) == 1 else COMBINED_OF_IMAGES
+
+
+def is_of_images(model: LatentEstimator) -> bool:
+    """Whether a model was fitted on images."""
+    return len(getattr(model, "feature_shape_", ())) > 1
 
 
 def codes_and_errors(model: LatentEstimator, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -162,9 +162,7 @@ class TestRecollection:
     def test_of_a_row_is_without_the_row_itself(self, rows: int) -> None:
         codes = RANDOM.normal(size=(rows, 3))
         alone = [Memory(np.delete(codes, i, 0), np.delete(codes, i, 0)).recall(codes[[i]])[0] for i in range(rows)]
-        if rows > 21:  # with as few as are recalled, the last of them is left out of a stranger's
-            np.testing.assert_allclose(Memory(codes, codes).recall(codes), alone, rtol=1e-5, atol=1e-6)
-        assert np.isfinite(Memory(codes, codes).recall(codes)).all()
+        np.testing.assert_allclose(Memory(codes, codes).recall(codes), alone, rtol=1e-5, atol=1e-6)
 
     def test_leaves_a_share_of_the_blurred_contrast_unexplained(self) -> None:
         images, recalled = RANDOM.random((5, 48, 48)), RANDOM.random((5, 48, 48))
@@ -198,7 +196,7 @@ class TestRecollection:
         digits = load_digits()
         X, is_odd = digits.images / 16, digits.target != 8
         usual_rows = np.flatnonzero(~is_odd)
-        model = Autoencoder(6, **{**SMALL, "hidden_dims": (64,), "max_epochs": 100})
+        model = Autoencoder(6, **{**SMALL, "hidden_dims": (64,), "max_epochs": 60})
         detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(X[usual_rows[:100]])
         tested = np.setdiff1d(np.arange(len(X)), usual_rows[:100])
         for method in ("combined", "recollection"):

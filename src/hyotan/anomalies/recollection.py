@@ -32,7 +32,7 @@ class Memory:
     Attributes
     ----------
     places : (m, latent), the codes where each axis counts as it is to count in a distance.
-    codes : (m, latent), the same as the decoder takes them.
+    codes : (m, latent), at least two, the same as the decoder takes them.
     """
 
     places: np.ndarray
@@ -47,7 +47,8 @@ class Memory:
         distances, nearest = NearestNeighbors(n_neighbors=wanted).fit(self.places).kneighbors(places)
         is_itself = distances[:, 0] <= SAME * np.median(distances[:, -1])
         distances[is_itself, 0] = np.inf
-        distances[~is_itself, -1] = np.inf
+        if wanted > RECALLED:
+            distances[~is_itself, -1] = np.inf
         least = np.maximum(distances.min(axis=1, keepdims=True), 1e-30)
         weights = np.exp(1 - np.square(distances / least))
         weights /= weights.sum(axis=1, keepdims=True)
@@ -65,11 +66,14 @@ def unexplained(images: np.ndarray, recalled: np.ndarray) -> np.ndarray:
     """
     seen = np.where(np.isnan(images), recalled, images)
     down, across = (_blur(side) for side in images.shape[-2:])
+    error = _mean_square(down @ (seen - recalled) @ across.T)
     blurred = down @ seen @ across.T
-    error = np.square(down @ (seen - recalled) @ across.T)
-    contrast = np.square(blurred - blurred.mean(axis=(-2, -1), keepdims=True))
-    sums = (each.reshape(len(images), -1).mean(axis=1, dtype=np.float64) for each in (error, contrast))
-    return next(sums) / (next(sums) + LEAST_CONTRAST)
+    contrast = _mean_square(blurred - blurred.mean(axis=(-2, -1), keepdims=True))
+    return error / (contrast + LEAST_CONTRAST)
+
+
+def _mean_square(images: np.ndarray) -> np.ndarray:
+    return np.square(images).reshape(len(images), -1).mean(axis=1, dtype=np.float64)
 
 
 def _blur(side: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -20,6 +21,7 @@ from command_line import done, hyotan
 from hyotan import CVAE, VAE, AnomalyDetector, Autoencoder, load
 from hyotan.anomalies import conformal
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
 from hyotan.container import read, write
@@ -145,6 +147,61 @@ class TestPlaces:
         truth = cdist(points, [[0.0, 0.0]], "mahalanobis", VI=np.linalg.inv(np.cov(inner.T)))[:, 0] ** 2
         found = gaussian.distance(points)
         np.testing.assert_allclose(found / found[0], truth / truth[0], rtol=0.35)
+
+
+class TestRecollection:
+    def test_is_a_mean_of_the_nearest_codes_weighted_by_distance(self) -> None:
+        codes, asked = RANDOM.normal(size=(60, 3)), RANDOM.normal(size=(15, 3))
+        distances = cdist(asked, codes)
+        distances[distances > np.sort(distances, axis=1)[:, [19]]] = np.inf
+        weights = np.exp(-np.square(distances / distances.min(axis=1, keepdims=True)))
+        expected = weights @ codes / weights.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(Memory(codes, codes).recall(asked), expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("rows", [2, 10, 60])
+    def test_of_a_row_is_without_the_row_itself(self, rows: int) -> None:
+        codes = RANDOM.normal(size=(rows, 3))
+        alone = [Memory(np.delete(codes, i, 0), np.delete(codes, i, 0)).recall(codes[[i]])[0] for i in range(rows)]
+        np.testing.assert_allclose(Memory(codes, codes).recall(codes), alone, rtol=1e-5, atol=1e-6)
+
+    def test_leaves_a_share_of_the_blurred_contrast_unexplained(self) -> None:
+        images, recalled = RANDOM.random((5, 48, 48)), RANDOM.random((5, 48, 48))
+
+        def middle(image: np.ndarray) -> np.ndarray:
+            return gaussian_filter(image, 2.0, mode="constant", truncate=9)
+
+        # Away from the edges, where what is outside counts in SciPy's blur and not in ours.
+        inner = np.pad(images[:, 16:32, 16:32], ((0, 0), (16, 16), (16, 16)))
+        other = np.pad(recalled[:, 16:32, 16:32], ((0, 0), (16, 16), (16, 16)))
+        error = [np.square(middle(a - b)).mean() for a, b in zip(inner, other, strict=True)]
+        contrast = [middle(a).var() for a in inner]
+        np.testing.assert_allclose(unexplained(inner, other), error / (np.array(contrast) + 1e-4), rtol=1e-3)
+
+    def test_does_not_hang_on_contrast_and_channels(self) -> None:
+        images, recalled = 50 * RANDOM.random((5, 12, 9)), 50 * RANDOM.random((5, 12, 9))
+        found = unexplained(images, recalled)
+        np.testing.assert_allclose(unexplained(3 * images, 3 * recalled), found, rtol=1e-3)
+        coloured = [np.repeat(part[:, None], 3, axis=1) for part in (images, recalled)]
+        np.testing.assert_allclose(unexplained(*coloured), found, rtol=1e-6)
+        assert (unexplained(images, images) == 0).all()
+
+    def test_compares_what_is_observed(self) -> None:
+        images, recalled = RANDOM.random((5, 12, 12)), RANDOM.random((5, 12, 12))
+        images[:, :6] = recalled[:, :6]
+        gaps = images.copy()
+        gaps[:, :6] = np.nan
+        np.testing.assert_allclose(unexplained(gaps, recalled), unexplained(images, recalled))
+
+    def test_finds_other_digits(self) -> None:
+        digits = load_digits()
+        X, is_odd = digits.images / 16, digits.target != 8
+        usual_rows = np.flatnonzero(~is_odd)
+        model = Autoencoder(6, **{**SMALL, "hidden_dims": (64,), "max_epochs": 60})
+        detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(X[usual_rows[:100]])
+        tested = np.setdiff1d(np.arange(len(X)), usual_rows[:100])
+        for method in ("combined", "recollection"):
+            area = roc_auc_score(is_odd[tested], -detector.set_params(method=method).score_samples(X[tested]))
+            assert area > 0.9, method
 
 
 class TestSubsets:
@@ -310,6 +367,18 @@ class TestFiles:
         assert again.get_params(deep=False).keys() == fitted().get_params(deep=False).keys()
         assert (again.estimator.latent_dim, again.estimator.batch_size) == (3, 64)
 
+    def test_of_images_bring_back_the_same_bits(self, tmp_path: Path) -> None:
+        images, path = load_digits().images[:80] / 16, tmp_path / "odd.hyotan"
+        for model in (Autoencoder(3, **{**SMALL, "max_epochs": 2}), CVAE(2, **{**SMALL, "max_epochs": 2})):
+            detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(images, load_digits().target[:80])
+            detector.save(path)
+            assert np.array_equal(load(path).score_samples(images), detector.score_samples(images))
+            contents = read(path)
+            contents.tensors["1/memory"] = contents.tensors["1/memory"][:, :1]
+            write(path, kind=contents.kind, settings=contents.settings, tensors=contents.tensors)
+            with pytest.raises(ModelFileError, match=r"tensor 'memory' is float64 \(\d+, 1\), expected float64 \(m, "):
+                load(path)
+
     def test_of_a_detector_are_no_model(self, tmp_path: Path) -> None:
         fitted().save(tmp_path / "odd.hyotan")
         with pytest.raises(ModelFileError, match="holds 'anomaly-detector'; expected 'autoencoder' or"):
@@ -362,6 +431,10 @@ class TestMistakes:
     def test_are_named_before_the_first_step(self, settings: dict[str, Any], message: str) -> None:
         with pytest.raises(SettingsError, match=message):
             small(**settings).fit(usual(20, 0))
+
+    def test_is_a_table_where_images_are_compared(self) -> None:
+        with pytest.raises(SettingsError, match="method='recollection' compares images, X is a table"):
+            small(method="recollection").fit(usual(20, 0))
 
     def test_are_too_few_rows_and_rates_beyond_one(self) -> None:
         with pytest.raises(DataError, match="n_samples = 3: expected at least 4 rows"):

@@ -26,12 +26,12 @@ from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
-from hyotan.estimators.members import COMBINED, Member, scores_of, train
+from hyotan.estimators.members import RECOLLECTION, Member, combined, scores_of, train
 from hyotan.estimators.rows import in_memory
 from hyotan.scaling import has_gaps
 from hyotan.tabular import EncodedFrame, TableScaling, fit_table
 
-METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
+METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")
 
 HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 """Rows from which a share is kept from all members, the share, and its greatest size. Fewer rows are all trained on."""
@@ -53,7 +53,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Finds odd rows, says how often a row as odd is met by chance, and which features make it odd.
 
     An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction and by how far
-    its code lies from those of training rows, of all and of a few drawn at random. Each score becomes the probability
+    its code lies from those of training rows, of all and of a few drawn at random; an image by how well the codes of
+    training rows near its own explain it. Each score becomes the probability
     that a usual row scores as high; ``score_samples`` is the mean of their logarithms. Rows that members were not
     trained on say how often usual rows score so high: p-values, and a threshold that is a rate of false alarms.
 
@@ -63,7 +64,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Autoencoder that suits the rows.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
-        from where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
+        from where most codes are; ``likelihood``, log p(x) by importance sampling, of a VAE; and ``recollection``, the
+        share of an image's contrast that its nearest training rows' codes leave unexplained.
     contamination : ``auto``, or the share of the training rows to flag, above 0 and at most 0.5.
     false_alarm_rate : with ``contamination="auto"``, the share of usual rows that may be flagged.
     n_estimators : members of the ensemble.
@@ -144,6 +146,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         subsets = self._draw(len(checked), random)
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
+        if self.method == RECOLLECTION and checked.ndim == 2:
+            raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
         rows = self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._whole(checked, subsets)
         models = self._models(len(subsets.members[0]), random, rows)
         train(models, rows, subsets.members, y)
@@ -342,7 +346,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _weights(self) -> Mapping[str, float]:
-        return COMBINED if self.method == "combined" else {self.method: 1}
+        return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
 
     def _scores(self, X: Resident) -> np.ndarray:
         """Each member's score of each row, (members, n)."""

@@ -115,7 +115,7 @@ def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _refuse_strangers(arrays: Mapping[str, np.ndarray], members: int, source: str) -> None:
-    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss", "usual")
+    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss", "usual", "memory")
     known = tuple(f"{i}/{part}" for i in range(members) for part in parts)
     for name in arrays:
         if name != "calibration" and not name.startswith(known):

@@ -11,10 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.surprise import Gauge
 from hyotan.data.stored import Array, Resident
 from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.observed import is_partial, observed_parts, parts_of, total, value_errors
 from hyotan.estimators.rows import ScaledRows
 from hyotan.estimators.vae import VAE
@@ -22,9 +24,12 @@ from hyotan.metrics import observed_mean
 from hyotan.training.together import Together, together
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
-GAUSSIAN, LIKELIHOOD = "gaussian", "likelihood"
+GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
 COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
 """The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
+
+COMBINED_OF_IMAGES = {RECOLLECTION: 2, NEIGHBOURS: 1}
+"""The same of images."""
 
 NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
 """Which neighbour's distance counts, and among how many rows at most it is looked for."""
@@ -71,6 +76,7 @@ class Member:
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats; of a table (columns,).
     usual : of the same shape, a training row's mean error in each, which a row with gaps is compared with; None for
         whole rows of numbers.
+    memory : of images, codes of training rows; None for a table.
     """
 
     model: LatentEstimator
@@ -82,6 +88,7 @@ class Member:
     best: float
     loss: np.ndarray
     usual: np.ndarray | None = None
+    memory: Memory | None = None
 
     @classmethod
     def of(cls, model: LatentEstimator, X: Resident, random: np.random.RandomState) -> Member:
@@ -96,6 +103,8 @@ class Member:
         best = float(negative_likelihood(model, rows, loss).min()) if isinstance(model, VAE) else 0.0
         outskirts = Outskirts.of(places, random)
         found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss, usual)
+        if is_of_images(model):
+            found = replace(found, memory=Memory(places[:, :-1], codes.astype(np.float64)))
         raw = found.raw(rows, scores_of(model))
         return replace(found, gauges={name: Gauge.of(scores) for name, scores in raw.items()})
 
@@ -111,6 +120,7 @@ class Member:
             "gauges": np.array([[self.gauges[n].centre, self.gauges[n].spread] for n in scores_of(self.model)]),
             "loss": self.loss,
             **({} if self.usual is None else {"usual": self.usual}),
+            **({} if self.memory is None else {"memory": self.memory.codes}),
         }
 
     @classmethod
@@ -133,13 +143,17 @@ class Member:
             "gauges": (len(names), 2),
             "loss": parts_of(model),
             **({"usual": parts_of(model)} if is_partial(model) else {}),
+            **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
         }
         for name, shape in shapes.items():
             _check_array(name, arrays.get(name), shape)
         gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
+        frame, memory = Frame(arrays["frame/centre"], arrays["frame/scale"]), None
+        if is_of_images(model):
+            memory = Memory(frame.place_codes(arrays["memory"]), arrays["memory"])
         return cls(
             model,
-            Frame(arrays["frame/centre"], arrays["frame/scale"]),
+            frame,
             Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
             Outskirts(arrays["outskirts"]),
             Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
@@ -147,6 +161,7 @@ class Member:
             best,
             arrays["loss"],
             arrays.get("usual"),
+            memory,
         )
 
     def raw(self, X: Resident, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -159,8 +174,25 @@ class Member:
             OUTSKIRTS: lambda: self.outskirts.distance(places),
             GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
             LIKELIHOOD: lambda: np.maximum(negative_likelihood(self.model, X, self.loss) - self.best, 0.0),
+            RECOLLECTION: lambda: unexplained(self.model.in_range(X), self.recalled(X, places[:, :-1])),
         }
         return {name: give[name]() for name in names}
+
+    def recalled(self, X: Resident, places: np.ndarray) -> np.ndarray:
+        """Images, (n, *features), as they come back from codes near theirs, in the model's range.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        places : (n, latent), where their codes lie.
+        """
+        codes = self.memory.recall(places)  # pyrefly: ignore[missing-attribute]
+        if not isinstance(self.model, CVAE):
+            return self.model._batched(self.model._mean_at, codes)
+        model = self.model.model_
+        return self.model._batched(
+            lambda z, x: model.decode(z, model.label_of(x)).mean, codes, ScaledRows(X, self.model._to_model)
+        )
 
     def surprise(self, X: Resident, weights: Mapping[str, float]) -> np.ndarray:
         """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high.
@@ -184,8 +216,19 @@ class Member:
 
 
 def scores_of(model: LatentEstimator) -> tuple[str, ...]:
-    """Names of the scores that a model can give."""
-    return (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    """Names of the scores that a model can give; of images, once it is fitted."""
+    names = (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    return (*names, RECOLLECTION) if is_of_images(model) else names
+
+
+def combined(feature_shape: tuple[int, ...]) -> Mapping[str, float]:
+    """The scores that are combined for samples of a shape, and their weights."""
+    return COMBINED if len(feature_shape) == 1 else COMBINED_OF_IMAGES
+
+
+def is_of_images(model: LatentEstimator) -> bool:
+    """Whether a model was fitted on images."""
+    return len(getattr(model, "feature_shape_", ())) > 1
 
 
 def codes_and_errors(

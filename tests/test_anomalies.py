@@ -22,9 +22,11 @@ from hyotan.anomalies import conformal
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
+from hyotan.anomalies.tails import Tails
 from hyotan.container import read, write
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators import load_model
+from hyotan.estimators.detector import default_model
 
 RANDOM = np.random.default_rng(0)
 AXES = RANDOM.normal(size=(3, 6))
@@ -145,6 +147,41 @@ class TestPlaces:
         truth = cdist(points, [[0.0, 0.0]], "mahalanobis", VI=np.linalg.inv(np.cov(inner.T)))[:, 0] ** 2
         found = gaussian.distance(points)
         np.testing.assert_allclose(found / found[0], truth / truth[0], rtol=0.35)
+
+
+class TestTails:
+    def test_are_drawn_in_around_the_middle(self) -> None:
+        rows = np.random.default_rng(2).normal([5, -3], [2, 0.1], size=(20_000, 2))
+        drawn = Tails.of(rows).draw_in(np.array([[5.0, -3.0], [5.2, -3.01], [2005.0, -103.0]]))
+        np.testing.assert_allclose(drawn[:2], [[0, 0], [0.1, -0.1]], atol=0.05)
+        np.testing.assert_allclose(drawn[2], [2 * np.log(1000), -2 * np.log(1000)], rtol=0.01)
+
+    def test_keep_order_and_hardly_follow_anomalies(self) -> None:
+        rows = np.sort(np.random.default_rng(2).standard_cauchy((1000, 1)), axis=0)
+        spoilt = np.where(np.arange(1000)[:, None] > 900, 1e9, rows)
+        assert (np.diff(Tails.of(rows).draw_in(rows), axis=0) > 0).all()
+        np.testing.assert_allclose(Tails.of(spoilt).spread, Tails.of(rows).spread, rtol=0.3)
+
+    def test_are_measured_by_the_deviation_where_most_values_are_one(self) -> None:
+        rows = np.zeros((100, 2))
+        rows[:10, 0] = 7.0
+        tails = Tails.of(rows)
+        np.testing.assert_allclose(tails.spread, [rows[:, 0].std(), 1.0])
+        assert np.isfinite(tails.draw_in(rows)).all()
+
+    def test_are_drawn_in_for_the_default_model_of_tables_alone(self) -> None:
+        X = usual(60, 2)
+        wild = np.concatenate([X, usual(3, 3) * [1e4, 1, 1, 1, 1, 1]])
+        detector = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
+        assert detector.members_[0].model.latent_dim == 3
+        assert set(np.argsort(detector.score_samples(wild))[:3]) == {60, 61, 62}
+        assert (detector.explain(wild[60:]).argmax(axis=1) == 0).all()
+        assert small(n_estimators=2).fit(X).tails_ is None
+
+    @pytest.mark.parametrize(("columns", "size"), [(1, 1), (2, 1), (5, 3), (6, 3), (8, 4), (16, 4), (36, 9), (200, 16)])
+    def test_come_before_a_code_that_is_half_of_a_narrow_row(self, columns: int, size: int) -> None:
+        assert default_model((columns,), 100).latent_dim == size
+        assert default_model((columns, 4), 100).latent_dim == min(16, columns)
 
 
 class TestSubsets:
@@ -310,6 +347,21 @@ class TestFiles:
         assert again.get_params(deep=False).keys() == fitted().get_params(deep=False).keys()
         assert (again.estimator.latent_dim, again.estimator.batch_size) == (3, 64)
 
+    def test_bring_back_how_tails_were_drawn_in(self, tmp_path: Path) -> None:
+        rows = usual(60, 8)
+        detector = AnomalyDetector(n_estimators=2, random_state=0).fit(rows)
+        detector.save(tmp_path / "odd.hyotan")
+        assert np.array_equal(load(tmp_path / "odd.hyotan").score_samples(rows), detector.score_samples(rows))
+
+    def test_from_before_go_by_the_first_neighbour(self, tmp_path: Path) -> None:
+        path = tmp_path / "odd.hyotan"
+        fitted().save(path)
+        contents = read(path)
+        for member in contents.settings["members"]:
+            assert member.pop("neighbour") == 5
+        write(path, kind=contents.kind, settings=contents.settings, tensors=contents.tensors)
+        assert {member.neighbourhood.k for member in load(path).members_} == {1}
+
     def test_of_a_detector_are_no_model(self, tmp_path: Path) -> None:
         fitted().save(tmp_path / "odd.hyotan")
         with pytest.raises(ModelFileError, match="holds 'anomaly-detector'; expected 'autoencoder' or"):
@@ -327,6 +379,16 @@ class TestFiles:
             (lambda s, t: s["parameters"].update(depth=3), "the settings are not those of a detector"),
             (lambda s, t: s.update(members=[]), "are of no kind that is known"),
             (lambda s, t: s["members"][0].update(kind="os"), "are of no kind that is known"),
+            (lambda s, t: s["members"][0].update(neighbour=0), "the settings are not those of a detector"),
+            (lambda s, t: t.update({"tails/middle": np.ones(6)}), "tensor 'tails/spread' is missing"),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.ones(5)}),
+                r"tensor 'tails/spread' is float64 \(5,\), expected float64 \(6,\)",
+            ),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.zeros(6)}),
+                "tensor 'tails/spread' holds a number that is not above 0",
+            ),
         ],
     )
     def test_are_refused_where_they_do_not_add_up(self, tmp_path: Path, change: Any, message: str) -> None:

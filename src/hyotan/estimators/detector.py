@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyotan.anomalies import conformal
 from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
+from hyotan.anomalies.tails import Tails
 from hyotan.container import write
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
@@ -35,8 +36,8 @@ HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 MOST_ROWS = 4000
 """Rows that a member is trained on at most."""
 
-LARGEST_CODE = 16
-"""Size of the default ensemble's codes, at most."""
+LARGEST_CODE, NARROW_CODE = 16, 4
+"""Size of the default ensemble's codes, at most; and up to which size a table's is half as large as a row."""
 
 STEPS, LEARNING_RATE = 800, 4e-3
 """Training steps of a member of the default ensemble, and its learning rate."""
@@ -56,7 +57,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
-        Autoencoder that suits the rows.
+        Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
         from where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
@@ -75,6 +76,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Scores of rows by members that did not see them, as ``score_samples`` gives them.
     offset_ : float
         The score below which a row is flagged.
+    tails_ : Tails or None
+        Middle and spread of a table's columns, if their tails are drawn in before the members get them.
     feature_shape_ : tuple of int
         Shape of one sample.
 
@@ -95,6 +98,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    tails_: Tails | None
 
     def __init__(
         self,
@@ -134,6 +138,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         subsets = self._draw(len(rows), random)
         self.feature_shape_ = tuple(int(size) for size in rows.shape[1:])
+        is_to_be_drawn_in = self.estimator is None and rows.ndim == 2
+        self.tails_ = Tails.of(np.delete(rows, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
+        rows = self._drawn_in(rows)
         models = self._models(len(subsets.members[0]), random)
         train(models, rows, subsets.members, y)
         self.members_ = [
@@ -280,7 +287,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
             "offset": self.offset_,
             "members": [
-                {"kind": member.model.kind, "best": member.best, "settings": member.model.saved_settings()}
+                {
+                    "kind": member.model.kind,
+                    "best": member.best,
+                    "neighbour": member.neighbourhood.k,
+                    "settings": member.model.saved_settings(),
+                }
                 for member in self.members_
             ],
         }
@@ -290,6 +302,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         members that did not see them.
         """
         arrays = {"calibration": self.calibration_scores_}
+        if self.tails_ is not None:
+            arrays |= {"tails/middle": self.tails_.middle, "tails/spread": self.tails_.spread}
         for i, member in enumerate(self.members_):
             own = {f"model/{name}": array for name, array in member.model.saved_arrays().items()} | member.arrays()
             arrays |= {f"{i}/{name}": array for name, array in own.items()}
@@ -316,7 +330,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        return np.asarray(in_memory(check_rows(self, X, reset=False), type(self).__name__))
+        return self._drawn_in(np.asarray(in_memory(check_rows(self, X, reset=False), type(self).__name__)))
+
+    def _drawn_in(self, X: np.ndarray) -> np.ndarray:
+        """Rows as the members get them."""
+        return X if self.tails_ is None else self.tails_.draw_in(X)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
@@ -331,12 +349,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 def default_model(feature_shape: tuple[int, ...], rows: int) -> Autoencoder:
     """The autoencoder that suits samples of a shape, and so many rows to train on.
 
-    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values.
+    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values. Of a narrow
+    table it is half as large: a quarter of six columns is one number, on which all rows lie in a line.
     """
     features, is_table = math.prod(feature_shape), len(feature_shape) == 1
     batch = 128 if rows >= 1000 else 32
+    narrow = min(NARROW_CODE, -(-features // 2)) if is_table else 1
     return Autoencoder(
-        max(1, min(LARGEST_CODE, features // 4)),
+        min(LARGEST_CODE, max(features // 4, narrow)),
         hidden_dims=(64,) if is_table else (256, 128),
         likelihood="gaussian" if is_table else "auto",
         scaling="standard" if is_table else "auto",

@@ -24,8 +24,9 @@ GAUSSIAN, LIKELIHOOD = "gaussian", "likelihood"
 COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
 """The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
 
-NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
-"""Which neighbour's distance counts, and among how many rows at most it is looked for."""
+NEIGHBOUR_IN_A_TABLE, NEIGHBOUR_AMONG_IMAGES, NEIGHBOURHOOD_ROWS = 5, 1, 1000
+"""Which neighbour's distance counts, and among how many rows at most it is looked for. Anomalies that were trained on
+often have a nearest row in each other, and seldom five."""
 
 GAUGED_ROWS = 2000
 """Training rows, at most, that say what is usual."""
@@ -85,7 +86,8 @@ class Member:
         codes, errors = codes_and_errors(model, rows)
         frame = Frame.of(codes, errors)
         places = frame.place(codes, errors)
-        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
+        k = NEIGHBOUR_IN_A_TABLE if len(model.feature_shape_) == 1 else NEIGHBOUR_AMONG_IMAGES
+        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], k)
         loss = feature_loss(model, rows).mean(axis=0, dtype=np.float64)
         best = -float(model.score_samples(rows).max()) if isinstance(model, VAE) else 0.0
         outskirts = Outskirts.of(places, random)
@@ -107,8 +109,10 @@ class Member:
         }
 
     @classmethod
-    def from_arrays(cls, model: LatentEstimator, best: float, arrays: Mapping[str, np.ndarray]) -> Member:
-        """The member that :meth:`arrays` describe.
+    def from_arrays(
+        cls, model: LatentEstimator, best: float, neighbour: int, arrays: Mapping[str, np.ndarray]
+    ) -> Member:
+        """The member that :meth:`arrays` describe, and which neighbour's distance counts.
 
         Raises
         ------
@@ -127,12 +131,12 @@ class Member:
             "loss": model.feature_shape_,
         }
         for name, shape in shapes.items():
-            _check_array(name, arrays.get(name), shape)
+            check_array(name, arrays.get(name), shape)
         gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
         return cls(
             model,
             Frame(arrays["frame/centre"], arrays["frame/scale"]),
-            Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
+            Neighbourhood(arrays["neighbourhood"], neighbour),
             Outskirts(arrays["outskirts"]),
             Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
             gauges,
@@ -191,7 +195,7 @@ def feature_loss(model: LatentEstimator, X: Array) -> np.ndarray:
     return model._batched(loss, ScaledRows(X, model._to_model))
 
 
-def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
+def check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
     """Compare an array with the shape that it must have; -1 stands for any length of at least 2."""
     if array is None:
         raise DataError(f"tensor '{name}' is missing.", "Is it a detector's file?")

@@ -175,7 +175,7 @@ class TestTails:
         detector = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
         assert detector.members_[0].model.latent_dim == 3
         assert set(np.argsort(detector.score_samples(wild))[:3]) == {60, 61, 62}
-        assert (detector.explain(wild[60:]).argmax(axis=1) == 0).all()
+        assert (detector.score_samples(wild)[60:] < -20).all()
         assert small(n_estimators=2).fit(X).tails_ is None
 
     @pytest.mark.parametrize(("columns", "size"), [(1, 1), (2, 1), (5, 3), (6, 3), (8, 4), (16, 4), (36, 9), (200, 16)])

@@ -20,8 +20,8 @@ QUARTILES = 1.3489795003921634
 class Tails:
     """The middle and the spread of each column, and with them x -> 2 asinh((x - middle) / (2 spread)).
 
-    Neither follows the oddest quarter of the rows, unless most values of a column are one and the same. Order is kept, and so is what lies near the middle; a value of
-    1,000 deviations becomes one of 14.
+    Neither follows the oddest quarter of the rows, unless most values of a column are one and the same. Order is kept,
+    and so is what lies near the middle; a value of 1,000 spreads becomes one of 14.
 
     Attributes
     ----------

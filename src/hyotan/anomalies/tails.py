@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LINEAR = 2.0
-"""Deviations from the middle within which a value hardly moves; beyond, its logarithm counts."""
+LINEAR = 4.0
+"""Spreads from the middle within which a value hardly moves; beyond, its logarithm counts."""
 
 SAME = 1e-9
 """Of a column's middle, what counts as no spread at all but rounding."""
@@ -18,10 +18,10 @@ QUARTILES = 1.3489795003921634
 
 @dataclass(frozen=True, eq=False)
 class Tails:
-    """The middle and the spread of each column, and with them x -> 2 asinh((x - middle) / (2 spread)).
+    """The middle and the spread of each column, and with them x -> 4 asinh((x - middle) / (4 spread)).
 
     Neither follows the oddest quarter of the rows, unless most values of a column are one and the same. Order is kept,
-    and so is what lies near the middle; a value of 1,000 spreads becomes one of 14.
+    and so is what lies near the middle; a value of 1,000 spreads becomes one of 25.
 
     Attributes
     ----------

@@ -353,15 +353,6 @@ class TestFiles:
         detector.save(tmp_path / "odd.hyotan")
         assert np.array_equal(load(tmp_path / "odd.hyotan").score_samples(rows), detector.score_samples(rows))
 
-    def test_from_before_go_by_the_first_neighbour(self, tmp_path: Path) -> None:
-        path = tmp_path / "odd.hyotan"
-        fitted().save(path)
-        contents = read(path)
-        for member in contents.settings["members"]:
-            assert member.pop("neighbour") == 5
-        write(path, kind=contents.kind, settings=contents.settings, tensors=contents.tensors)
-        assert {member.neighbourhood.k for member in load(path).members_} == {1}
-
     def test_of_a_detector_are_no_model(self, tmp_path: Path) -> None:
         fitted().save(tmp_path / "odd.hyotan")
         with pytest.raises(ModelFileError, match="holds 'anomaly-detector'; expected 'autoencoder' or"):
@@ -379,7 +370,6 @@ class TestFiles:
             (lambda s, t: s["parameters"].update(depth=3), "the settings are not those of a detector"),
             (lambda s, t: s.update(members=[]), "are of no kind that is known"),
             (lambda s, t: s["members"][0].update(kind="os"), "are of no kind that is known"),
-            (lambda s, t: s["members"][0].update(neighbour=0), "the settings are not those of a detector"),
             (lambda s, t: t.update({"tails/middle": np.ones(6)}), "tensor 'tails/spread' is missing"),
             (
                 lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.ones(5)}),

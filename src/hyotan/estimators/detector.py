@@ -287,12 +287,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
             "offset": self.offset_,
             "members": [
-                {
-                    "kind": member.model.kind,
-                    "best": member.best,
-                    "neighbour": member.neighbourhood.k,
-                    "settings": member.model.saved_settings(),
-                }
+                {"kind": member.model.kind, "best": member.best, "settings": member.model.saved_settings()}
                 for member in self.members_
             ],
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,12 +22,11 @@ ReadModel = Callable[[Contents, str], LatentEstimator]
 
 @dataclass(frozen=True)
 class SavedMember:
-    """A member's part of the settings. Files from before say nothing of the neighbour: it was the first."""
+    """A member's part of the settings."""
 
     kind: str
     best: float
     settings: dict[str, Any]
-    neighbour: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_mo
     own = _below(contents.tensors, f"{i}/")
     place = f"{source}, member {i}"
     part = replace(contents, kind=saved.kind, settings=saved.settings, tensors=_below(own, "model/"))
-    return Member.from_arrays(read_model(part, place), saved.best, saved.neighbour, own)
+    return Member.from_arrays(read_model(part, place), saved.best, own)
 
 
 def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

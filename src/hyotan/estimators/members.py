@@ -24,9 +24,8 @@ GAUSSIAN, LIKELIHOOD = "gaussian", "likelihood"
 COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
 """The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
 
-NEIGHBOUR_IN_A_TABLE, NEIGHBOUR_AMONG_IMAGES, NEIGHBOURHOOD_ROWS = 5, 1, 1000
-"""Which neighbour's distance counts, and among how many rows at most it is looked for. Anomalies that were trained on
-often have a nearest row in each other, and seldom five."""
+NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
+"""Which neighbour's distance counts, and among how many rows at most it is looked for."""
 
 GAUGED_ROWS = 2000
 """Training rows, at most, that say what is usual."""
@@ -86,8 +85,7 @@ class Member:
         codes, errors = codes_and_errors(model, rows)
         frame = Frame.of(codes, errors)
         places = frame.place(codes, errors)
-        k = NEIGHBOUR_IN_A_TABLE if len(model.feature_shape_) == 1 else NEIGHBOUR_AMONG_IMAGES
-        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], k)
+        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
         loss = feature_loss(model, rows).mean(axis=0, dtype=np.float64)
         best = -float(model.score_samples(rows).max()) if isinstance(model, VAE) else 0.0
         outskirts = Outskirts.of(places, random)
@@ -109,10 +107,8 @@ class Member:
         }
 
     @classmethod
-    def from_arrays(
-        cls, model: LatentEstimator, best: float, neighbour: int, arrays: Mapping[str, np.ndarray]
-    ) -> Member:
-        """The member that :meth:`arrays` describe, and which neighbour's distance counts.
+    def from_arrays(cls, model: LatentEstimator, best: float, arrays: Mapping[str, np.ndarray]) -> Member:
+        """The member that :meth:`arrays` describe.
 
         Raises
         ------
@@ -136,7 +132,7 @@ class Member:
         return cls(
             model,
             Frame(arrays["frame/centre"], arrays["frame/scale"]),
-            Neighbourhood(arrays["neighbourhood"], neighbour),
+            Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
             Outskirts(arrays["outskirts"]),
             Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
             gauges,

@@ -169,14 +169,17 @@ class TestTails:
         np.testing.assert_allclose(tails.spread, [rows[:, 0].std(), 1.0])
         assert np.isfinite(tails.draw_in(rows)).all()
 
-    def test_are_drawn_in_for_the_default_model_of_tables_alone(self) -> None:
-        X = usual(60, 2)
-        wild = np.concatenate([X, usual(3, 3) * [1e4, 1, 1, 1, 1, 1]])
-        detector = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
-        assert detector.members_[0].model.latent_dim == 3
-        assert set(np.argsort(detector.score_samples(wild))[:3]) == {60, 61, 62}
-        assert (detector.score_samples(wild)[60:] < -20).all()
-        assert small(n_estimators=2).fit(X).tails_ is None
+    def test_are_drawn_in_so_that_wild_values_do_not_hide_odd_ones(self) -> None:
+        wild, odd = usual(300, 2), usual(40, 6)
+        wild[:9, 0] = 1e4 * np.array([3, -8, 5, 1, -2, 4, -6, 7, -9])
+        odd[:, 0] += 12
+        rows, truth = np.concatenate([usual(200, 5), odd]), np.repeat([0, 1], [200, 40])
+        drawn_in = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
+        as_they_are = AnomalyDetector(default_model((6,), 225), n_estimators=2, random_state=0).fit(wild)
+        assert as_they_are.tails_ is None
+        assert roc_auc_score(truth, -as_they_are.score_samples(rows)) < 0.7
+        assert roc_auc_score(truth, -drawn_in.score_samples(rows)) > 0.9
+        assert set(np.argsort(drawn_in.score_samples(wild))[:9]) == set(range(9))
 
     @pytest.mark.parametrize(("columns", "size"), [(1, 1), (2, 1), (5, 3), (6, 3), (8, 4), (16, 4), (36, 9), (200, 16)])
     def test_come_before_a_code_that_is_half_of_a_narrow_row(self, columns: int, size: int) -> None:

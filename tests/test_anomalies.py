@@ -24,9 +24,11 @@ from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
+from hyotan.anomalies.tails import Tails
 from hyotan.container import read, write
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators import load_model
+from hyotan.estimators.detector import default_model
 
 RANDOM = np.random.default_rng(0)
 AXES = RANDOM.normal(size=(3, 6))
@@ -204,6 +206,44 @@ class TestRecollection:
             assert area > 0.9, method
 
 
+class TestTails:
+    def test_are_drawn_in_around_the_middle(self) -> None:
+        rows = np.random.default_rng(2).normal([5, -3], [2, 0.1], size=(20_000, 2))
+        drawn = Tails.of(rows).draw_in(np.array([[5.0, -3.0], [5.2, -3.01], [2005.0, -103.0]]))
+        np.testing.assert_allclose(drawn[:2], [[0, 0], [0.1, -0.1]], atol=0.05)
+        np.testing.assert_allclose(drawn[2], [4 * np.log(500), -4 * np.log(500)], rtol=0.01)
+
+    def test_keep_order_and_hardly_follow_anomalies(self) -> None:
+        rows = np.sort(np.random.default_rng(2).standard_cauchy((1000, 1)), axis=0)
+        spoilt = np.where(np.arange(1000)[:, None] > 900, 1e9, rows)
+        assert (np.diff(Tails.of(rows).draw_in(rows), axis=0) > 0).all()
+        np.testing.assert_allclose(Tails.of(spoilt).spread, Tails.of(rows).spread, rtol=0.3)
+
+    def test_are_measured_by_the_deviation_where_most_values_are_one(self) -> None:
+        rows = np.zeros((100, 2))
+        rows[:10, 0] = 7.0
+        tails = Tails.of(rows)
+        np.testing.assert_allclose(tails.spread, [rows[:, 0].std(), 1.0])
+        assert np.isfinite(tails.draw_in(rows)).all()
+
+    def test_are_drawn_in_so_that_wild_values_do_not_hide_odd_ones(self) -> None:
+        wild, odd = usual(300, 2), usual(40, 6)
+        wild[:9, 0] = 1e4 * np.array([3, -8, 5, 1, -2, 4, -6, 7, -9])
+        odd[:, 0] += 12
+        rows, truth = np.concatenate([usual(200, 5), odd]), np.repeat([0, 1], [200, 40])
+        drawn_in = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
+        as_they_are = AnomalyDetector(default_model((6,), 225), n_estimators=2, random_state=0).fit(wild)
+        assert as_they_are.tails_ is None
+        assert roc_auc_score(truth, -as_they_are.score_samples(rows)) < 0.7
+        assert roc_auc_score(truth, -drawn_in.score_samples(rows)) > 0.9
+        assert set(np.argsort(drawn_in.score_samples(wild))[:9]) == set(range(9))
+
+    @pytest.mark.parametrize(("columns", "size"), [(1, 1), (2, 1), (5, 3), (6, 3), (8, 4), (16, 4), (36, 9), (200, 16)])
+    def test_come_before_a_code_that_is_half_of_a_narrow_row(self, columns: int, size: int) -> None:
+        assert default_model((columns,), 100).latent_dim == size
+        assert default_model((columns, 4), 100).latent_dim == min(16, columns)
+
+
 class TestSubsets:
     @pytest.mark.parametrize(
         ("n", "members", "held_out"), [(4, 2, 0), (11, 3, 0), (80, 8, 0), (81, 5, 20), (50, 1, 10)]
@@ -379,6 +419,12 @@ class TestFiles:
             with pytest.raises(ModelFileError, match=r"tensor 'memory' is float64 \(\d+, 1\), expected float64 \(m, "):
                 load(path)
 
+    def test_bring_back_how_tails_were_drawn_in(self, tmp_path: Path) -> None:
+        rows = usual(60, 8)
+        detector = AnomalyDetector(n_estimators=2, random_state=0).fit(rows)
+        detector.save(tmp_path / "odd.hyotan")
+        assert np.array_equal(load(tmp_path / "odd.hyotan").score_samples(rows), detector.score_samples(rows))
+
     def test_of_a_detector_are_no_model(self, tmp_path: Path) -> None:
         fitted().save(tmp_path / "odd.hyotan")
         with pytest.raises(ModelFileError, match="holds 'anomaly-detector'; expected 'autoencoder' or"):
@@ -396,6 +442,15 @@ class TestFiles:
             (lambda s, t: s["parameters"].update(depth=3), "the settings are not those of a detector"),
             (lambda s, t: s.update(members=[]), "are of no kind that is known"),
             (lambda s, t: s["members"][0].update(kind="os"), "are of no kind that is known"),
+            (lambda s, t: t.update({"tails/middle": np.ones(6)}), "tensor 'tails/spread' is missing"),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.ones(5)}),
+                r"tensor 'tails/spread' is float64 \(5,\), expected float64 \(6,\)",
+            ),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.zeros(6)}),
+                "tensor 'tails/spread' holds a number that is not above 0",
+            ),
         ],
     )
     def test_are_refused_where_they_do_not_add_up(self, tmp_path: Path, change: Any, message: str) -> None:

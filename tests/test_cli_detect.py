@@ -91,7 +91,7 @@ class TestDetect:
         folder = place / said.out.splitlines()[-1]
         for what in (folder, folder / "detector.hyotan"):
             told = done("info", what).out
-            assert "anomaly-detector" in told and "2 autoencoders, a code of 1" in told
+            assert "anomaly-detector" in told and "2 autoencoders, a code of 2" in told
             assert "店, 品, 金額, 入会日" in told and "with 150 rows" in told
         assert done("info", folder, "--json").record["measured_with"] == 150
 

@@ -136,7 +136,7 @@ class TestTables:
         )
         detector = AnomalyDetector(n_estimators=1, held_out=0.2, contamination=0.1, random_state=0).fit(rows)
         model = detector.members_[0].model
-        assert (model.latent_dim, tuple(model.hidden_dims), model.likelihood_) == (1, (64,), "mixed")
+        assert (model.latent_dim, tuple(model.hidden_dims), model.likelihood_) == (2, (64,), "mixed")
         assert (detector.predict(rows) == -1).sum() == 2
 
     def test_are_found_odd_by_their_likelihood(self) -> None:

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyotan.anomalies import conformal
 from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
+from hyotan.anomalies.tails import Tails
 from hyotan.container import write
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
@@ -39,8 +40,8 @@ HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 MOST_ROWS = 4000
 """Rows that a member is trained on at most."""
 
-LARGEST_CODE = 16
-"""Size of the default ensemble's codes, at most."""
+LARGEST_CODE, NARROW_CODE = 16, 4
+"""Size of the default ensemble's codes, at most; and up to which size a table's is half as large as a row."""
 
 STEPS, LEARNING_RATE = 800, 4e-3
 """Training steps of a member of the default ensemble, and its learning rate."""
@@ -61,7 +62,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
-        Autoencoder that suits the rows.
+        Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
         from where most codes are; ``likelihood``, log p(x) by importance sampling, of a VAE; and ``recollection``, the
@@ -81,6 +82,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Scores of rows by members that did not see them, as ``score_samples`` gives them.
     offset_ : float
         The score below which a row is flagged.
+    tails_ : Tails or None
+        Middle and spread of a table's columns, if their tails are drawn in before the members get them.
     feature_shape_ : tuple of int
         Shape of one sample.
     scaling_ : TableScaling
@@ -106,6 +109,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     n_features_in_: int
     feature_names_in_: np.ndarray
     scaling_: TableScaling
+    tails_: Tails | None
 
     def __init__(
         self,
@@ -148,7 +152,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
         if self.method == RECOLLECTION and checked.ndim == 2:
             raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
-        rows = self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._whole(checked, subsets)
+        rows = (
+            self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._learn_tails(checked, subsets)
+        )
         models = self._models(len(subsets.members[0]), random, rows)
         train(models, rows, subsets.members, y)
         self.members_ = [
@@ -197,16 +203,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
         """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
         kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
-        seen = np.unique(np.concatenate(subsets.members))
+        self.tails_, seen = None, np.unique(np.concatenate(subsets.members))
         self.scaling_ = fit_table(X, X[seen], kinds)
         return self.scaling_.encoded(X)
 
-    def _whole(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
-        """Rows of numbers, of which every member sees a value of each feature."""
+    def _learn_tails(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+        """Rows of numbers as the members get them: each member sees a value of each feature."""
         vars(self).pop("scaling_", None)  # a table's, from an earlier fit
         if has_gaps(X):
             refuse_rare_features(self, X, subsets.members)
-        return X
+        is_to_be_drawn_in = self.estimator is None and X.ndim == 2
+        self.tails_ = Tails.of(np.delete(X, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
+        return self._drawn_in(X)
 
     def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
         """The members, not fitted, each with a seed of its own; they do with gaps where any row of X has some."""
@@ -333,6 +341,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         members that did not see them.
         """
         arrays = {"calibration": self.calibration_scores_}
+        if self.tails_ is not None:
+            arrays |= {"tails/middle": self.tails_.middle, "tails/spread": self.tails_.spread}
         for i, member in enumerate(self.members_):
             own = {f"model/{name}": array for name, array in member.model.saved_arrays().items()} | member.arrays()
             arrays |= {f"{i}/{name}": array for name, array in own.items()}
@@ -375,7 +385,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _checked(self, X: ArrayLike) -> Resident:
         check_is_fitted(self)
         rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
-        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else rows
+        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else self._drawn_in(rows)
+
+    def _drawn_in(self, X: np.ndarray) -> np.ndarray:
+        """Rows of numbers as the members get them."""
+        return X if self.tails_ is None else self.tails_.draw_in(X)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
@@ -391,12 +405,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 def default_model(feature_shape: tuple[int, ...], rows: int) -> Autoencoder:
     """The autoencoder that suits samples of a shape, and so many rows to train on.
 
-    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values.
+    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values. Of a narrow
+    table it is half as large: a quarter of six columns is one number, on which all rows lie in a line.
     """
     features, is_table = math.prod(feature_shape), len(feature_shape) == 1
     batch = 128 if rows >= 1000 else 32
+    narrow = min(NARROW_CODE, -(-features // 2)) if is_table else 1
     return Autoencoder(
-        max(1, min(LARGEST_CODE, features // 4)),
+        min(LARGEST_CODE, max(features // 4, narrow)),
         hidden_dims=(64,) if is_table else (256, 128),
         likelihood="gaussian" if is_table else "auto",
         scaling="standard" if is_table else "auto",

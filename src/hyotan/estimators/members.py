@@ -146,7 +146,7 @@ class Member:
             **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
         }
         for name, shape in shapes.items():
-            _check_array(name, arrays.get(name), shape)
+            check_array(name, arrays.get(name), shape)
         gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
         frame, memory = Frame(arrays["frame/centre"], arrays["frame/scale"]), None
         if is_of_images(model):
@@ -278,7 +278,7 @@ def negative_likelihood(model: LatentEstimator, X: Resident, loss: np.ndarray) -
     return found + (gaps * loss).reshape(len(gaps), -1).sum(axis=1)
 
 
-def _check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
+def check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
     """Compare an array with the shape that it must have; -1 stands for any length of at least 2."""
     if array is None:
         raise DataError(f"tensor '{name}' is missing.", "Is it a detector's file?")

@@ -1,12 +1,12 @@
-"""Markdown pages whose blocks run, and show what came of it: ``python docs/pages.py [PAGE …] [--check]``.
+"""Markdown pages whose blocks run, and show what came of it: ``python docs/pages.py [PAGE …]``.
 
 The blocks of a page that are marked ``python`` and ``sh`` run in order, in one namespace and one empty folder, in which
 a copy of the page's ``data/`` lies. The block marked ``text`` right beneath one shows what it printed. Where that is no
 longer so the page is rewritten; pictures that a page leaves in ``pictures/`` are kept beside it.
 
 Numbers that come of training differ a little from one processor to the next. What a page shows is therefore taken to
-be right where all words are the same and all numbers are near: see :func:`differences`. Of rows that are drawn at random
-even that is too much: a block marked ``text drawn`` is right where it has as many lines.
+be right where all words are the same and all numbers are near: see :func:`differences`. Of rows that are drawn at
+random even that is too much: a block marked ``text drawn`` is right where it has as many lines.
 """
 
 from __future__ import annotations
@@ -181,18 +181,18 @@ def _last_digit(number: str) -> float:
     return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
 
 
-def rewritten(page: str, outputs: Sequence[str]) -> str:
-    """A page's text, showing these outputs where those that it shows are not near them."""
+def rewritten(page: str, outputs: Sequence[str], anew: bool = False) -> str:
+    """A page's text, showing these outputs where those that it shows are not near them, or with ``anew`` all."""
     parts, done = [], 0
     for step, printed in zip(steps(page), outputs, strict=True):
-        if not step.outdated(printed):
+        if not anew and not step.outdated(printed):
             continue
         parts += [page[done : step.source.end], step.rendered(printed)]
         done = step.source.end if step.shown is None else step.shown.end
     return "".join([*parts, page[done:]])
 
 
-def _renew(page: Path, check: bool) -> Iterator[str]:
+def renew(page: Path, check: bool = False, anew: bool = False) -> Iterator[str]:
     """Run a page, and rewrite it unless it is only to be checked; what was not as it is shown."""
     text = page.read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
@@ -200,7 +200,7 @@ def _renew(page: Path, check: bool) -> Iterator[str]:
         for step, printed in zip(steps(text), outputs, strict=True):
             yield from (f"line {step.source.line}: {found}" for found in step.outdated(printed))
         if not check:
-            page.write_text(rewritten(text, outputs), "utf-8")
+            page.write_text(rewritten(text, outputs, anew), "utf-8")
             shutil.copytree(Path(folder) / "pictures", page.parent / "pictures", dirs_exist_ok=True)
 
 
@@ -214,14 +214,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="*", type=Path, default=sorted(TUTORIALS.glob("[0-9]*.md")), metavar="PAGE")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a page is out of date")
+    parser.add_argument("--anew", action="store_true", help="rewrite every output, also those that are near")
     arguments = parser.parse_args()
     os.environ.setdefault("MPLBACKEND", "agg")
     old = 0
     for page in arguments.pages:
         started = _processor_seconds()
-        found = [*_renew(page.resolve(), arguments.check)]
+        found = [*renew(page.resolve(), arguments.check, arguments.anew)]
         old += len(found)
-        print(f"{page.name}: {_processor_seconds() - started:.0f} s of processor time, {len(found)} to renew", flush=True)
+        spent = _processor_seconds() - started
+        print(f"{page.name}: {spent:.0f} s of processor time, {len(found)} to renew", flush=True)
         for line in found:
             print(f"  {line}")
     return int(arguments.check and old > 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -71,12 +70,8 @@ def test_every_picture_is_shown_and_small():
 
 
 def test_blocks_of_a_page_share_names_and_a_folder(tmp_path):
-    assert ran(tmp_path, LATER + "```sh\necho made > file; echo said\n```\n```python\nprint(open('file').read())\n```\n") == [
-        "",
-        "42\n",
-        "said\n",
-        "made\n\n",
-    ]
+    text = LATER + "```sh\necho made > file; echo said\n```\n```python\nprint(open('file').read())\n```\n"
+    assert ran(tmp_path, text) == ["", "42\n", "said\n", "made\n\n"]
 
 
 def test_a_page_finds_its_data_and_a_place_for_pictures(tmp_path):
@@ -157,13 +152,15 @@ def test_a_page_is_rewritten_where_it_is_wrong_and_nowhere_else():
     silent = LATER.replace("\n\n```text\n42\n```", "")
     assert pages.rewritten(silent, ["", "42\n"]) == LATER
     assert pages.rewritten(LATER, ["", ""]) == silent
+    assert pages.rewritten(LATER, ["", "43\n"]) == LATER
+    assert pages.rewritten(LATER, ["", "43\n"], anew=True) == LATER.replace("42", "43")
 
 
-def test_numbers_of_a_page_are_those_of_a_picture_made_anew(tmp_path):
+def test_running_a_page_rewrites_it_and_keeps_its_pictures_unless_it_is_only_checked(tmp_path):
     page = written(tmp_path, "```python\nopen('pictures/a.txt', 'w').write('new')\nprint(1)\n```\n")
-    assert [*pages._renew(page, check=True)] == ["line 2: other words: '' is now '1\\n'"]
+    assert [*pages.renew(page, check=True)] == ["line 2: other words: '' is now '1\\n'"]
     assert not (tmp_path / "pictures").exists()
-    assert len([*pages._renew(page, check=False)]) == 1
+    assert len([*pages.renew(page, check=False)]) == 1
     assert (tmp_path / "pictures" / "a.txt").read_text() == "new"
     assert page.read_text().endswith("```\n\n```text\n1\n```\n")
-    assert [*pages._renew(page, check=True)] == []
+    assert [*pages.renew(page, check=True)] == []

@@ -11,7 +11,7 @@ from PIL import Image
 import pages
 
 TUTORIALS = sorted(pages.TUTORIALS.glob("[0-9]*.md"))
-QUICK = ("06", "07")
+QUICK = ("02", "03")
 """Numbers of the tutorials that run in a few seconds: the others belong to the long tests."""
 LARGEST_PICTURE = 60_000
 LINK = re.compile(r"\]\(((?!https?:)[^)#]+)\)")

@@ -35,7 +35,11 @@ SHARE, UNITS = 0.05, 2
 """Two numbers are near that differ by no more than this share of the larger, or so many units of the last digit shown;
 whole numbers by the share alone, so that those below 20 are equal."""
 
+KEPT = ("HYOTAN_CACHE",)
+"""Settings of whoever runs a page that its commands see: they say where files go, and not what comes out."""
+
 NOWHERE = str(Path(tempfile.gettempdir()) / "hyotan-docs-without-settings")
+"""Where a page's commands look for settings files."""
 
 _BLOCK = re.compile(r"^```(\w*) *([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
@@ -142,7 +146,7 @@ def _run_shell(block: Block, page: Path, names: dict[str, Any]) -> str:
 
 def _environment() -> Mapping[str, str]:
     """Where ``hyotan`` is that of this tree, with none of the settings of whoever runs it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HYOTAN_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HYOTAN_") or name in KEPT}
     paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": ROOT / "src"}
     own = {name: os.pathsep.join(filter(None, [str(path), kept.get(name)])) for name, path in paths.items()}
     return {**kept, **own, "XDG_CONFIG_HOME": NOWHERE, "MPLBACKEND": "agg", "COLUMNS": "80"}

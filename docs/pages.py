@@ -33,7 +33,7 @@ DRAWN = "drawn"
 
 SHARE, UNITS = 0.05, 2
 """Two numbers are near that differ by no more than this share of the larger, or so many units of the last digit shown;
-whole numbers by the share alone, so that those below 20 are equal."""
+whole numbers that are no percentages by the share alone, so that counts below 20 are equal."""
 
 KEPT = ("HYOTAN_CACHE",)
 """Settings of whoever runs a page that its commands see: they say where files go, and not what comes out."""
@@ -42,7 +42,7 @@ NOWHERE = str(Path(tempfile.gettempdir()) / "hyotan-docs-without-settings")
 """Where a page's commands look for settings files."""
 
 _BLOCK = re.compile(r"^```(\w*) *([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)%?")
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ RUNNERS = {"python": _run_python, "sh": _run_shell}
 def differences(shown: str, printed: str) -> list[str]:
     """In what an output is no longer what a page shows, in words; nothing where it is.
 
-    Words have to be the same, blanks aside, and numbers near: within 5 %, or two units of the last digit that is shown.
-    A page thus says how exact a number is by how many digits it prints.
+    Words have to be the same, blanks aside, and numbers near: within 5 %, or two units of the last digit that is shown,
+    the latter not of counts. A page thus says how exact a number is by how many digits it prints.
     """
     (old_words, old), (new_words, new) = _taken_apart(shown), _taken_apart(printed)
     if old_words != new_words:
@@ -170,13 +170,16 @@ def differences(shown: str, printed: str) -> list[str]:
 
 def _taken_apart(text: str) -> tuple[str, list[str]]:
     """The text with its numbers left out and its blanks made one each, and the numbers."""
-    return " ".join(_NUMBER.sub("#", text).split()), _NUMBER.findall(text)
+    words = _NUMBER.sub(lambda number: "#%" if number[0].endswith("%") else "#", text)
+    return " ".join(words.split()), _NUMBER.findall(text)
 
 
 def _near(a: str, b: str) -> bool:
-    x, y = (float(text.replace(",", "")) for text in (a, b))
-    unit = max(_last_digit(a), _last_digit(b))
-    return abs(x - y) <= max(SHARE * max(abs(x), abs(y)), 0 if unit == 1 else UNITS * unit) * (1 + 1e-9)
+    is_count = not a.endswith("%") and a.lstrip("+-").replace(",", "").isdecimal()
+    a, b = (text.replace(",", "").removesuffix("%") for text in (a, b))
+    x, y = float(a), float(b)
+    units = 0.0 if is_count else UNITS * max(_last_digit(a), _last_digit(b))
+    return abs(x - y) <= max(SHARE * max(abs(x), abs(y)), units) * (1 + 1e-9)
 
 
 def _last_digit(number: str) -> float:

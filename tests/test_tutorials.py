@@ -112,6 +112,7 @@ def test_commands_are_those_of_this_tree_without_the_settings_of_who_runs_them(t
         ("0.02", "0.04"),  # two units of the last digit
         ("-0.01 nats", "0.01 nats"),
         ("1,797 rows", "1,720 rows"),
+        ("3% of them", "5% of them"),
         ("2.5e-05", "2.4e-05"),
         ("nan", "nan"),
     ],
@@ -126,6 +127,9 @@ def test_outputs_are_the_same_where_words_are_and_numbers_are_near(shown, printe
         ("error 0.0123", "error 0.0140", "0.0123 is now 0.0140"),
         ("0.02", "0.05", "0.02 is now 0.05"),
         ("3 of 10", "4 of 10", "3 is now 4"),  # small whole numbers are counts
+        ("10 bits", "11 bits", "10 is now 11"),
+        ("3%", "6%", "3% is now 6%"),
+        ("3%", "3", "other words: '3%' is now '3'"),
         ("12.0 nats", "-12.0 nats", "12.0 is now -12.0"),
         ("passed: True", "passed: False", "other words: 'passed: True' is now 'passed: False'"),
         ("model-a 1", "model-b 1", "other words: 'model-a 1' is now 'model-b 1'"),

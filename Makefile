@@ -1,6 +1,6 @@
 # Everything a developer runs. Each target sets up .venv first, once, from nothing but Python 3.11 and pip.
 
-.PHONY: demo test check bench soak quality clean help
+.PHONY: demo test check docs bench soak quality clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
@@ -25,6 +25,7 @@ help:
 	@echo "make demo    the study on digits: which model, which latent size, and a report"
 	@echo "make test    style, types and tests: what every change has to pass"
 	@echo "make check   style and types alone"
+	@echo "make docs    run the tutorials, and rewrite what they show"
 	@echo "make bench   speed, beside other trainers and the matrix products alone"
 	@echo "make soak    the long versions of the tests"
 	@echo "make quality figures that take minutes to hours: python -m quality --help"
@@ -54,6 +55,10 @@ check: $(READY)
 test: export OMP_NUM_THREADS = 1
 test: check
 	@$(BIN)/python -m pytest -q -n 2 -p no:benchmark
+
+docs: export OMP_NUM_THREADS = 1
+docs: $(READY)
+	@$(BIN)/python docs/pages.py
 
 # The trainers that others wrote live in an environment of their own, made at the first benchmark.
 $(PEERS)/.ready: benchmarks/peers.txt pyproject.toml

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import pages
 from hyotan.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +16,7 @@ PACKAGE = ROOT / "src" / "hyotan"
 
 
 def block(language: str) -> str:
-    return re.search(rf"```{language}\n(.*?)```", README, flags=re.DOTALL).group(1)
+    return next(block.text for block in pages.blocks(README) if block.language == language)
 
 
 def test_the_example_runs_and_leaves_a_model_that_loads(tmp_path, monkeypatch):
@@ -33,7 +34,7 @@ def test_the_example_is_about_eight_lines():
 
 
 def tree_entries() -> list[str]:
-    tree = re.search(r"```\nsrc/hyotan/\n(.*?)```", README, flags=re.DOTALL).group(1)
+    tree = next(block.text for block in pages.blocks(README) if block.text.startswith("src/hyotan/\n"))
     return re.findall(r"^  (\S+)", tree, flags=re.MULTILINE)
 
 

@@ -9,14 +9,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 FLOORS: dict[tuple[str, int], float] = {
-    ("784-20-784", 128): 0.80,
-    ("784-400-20 VAE", 128): 0.90,
-    ("784-400-20 VAE", 1024): 0.90,
-    ("784-512-256-20", 128): 0.90,
+    ("784-20-784", 128): 1.05,
+    ("784-400-20 VAE", 128): 0.95,
+    ("784-400-20 VAE", 1024): 0.88,
+    ("784-512-256-20", 128): 1.00,
     ("conv VAE 28 × 28", 128): 0.90,
     ("conv VAE 64 × 64", 128): 0.90,
 }
-"""The least share, by network and batch."""
+"""The least share, by network and batch: a tenth below what was measured, and for convolutions what noise leaves."""
 
 
 def share(rates: Mapping[str, Sequence[float]]) -> float | None:

@@ -1,6 +1,7 @@
 """How long a study takes, one training at a time and as many as it takes by itself: ``python -m benchmarks.studies``.
 
-Each is ``hyotan study digits`` in a process and a folder of its own: from the command to the written report.
+Each is ``hyotan study digits``, or of other data, in a process and a folder of its own: from the command to the
+written report.
 """
 
 from __future__ import annotations
@@ -23,19 +24,20 @@ COMMAND = "from hyotan.cli import main; main()"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies", description=__doc__)
+    parser.add_argument("source", nargs="?", default="digits", help="what is studied  [digits]")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1], help="beside the study's own choice")
-    parser.add_argument("--epochs", type=int, help="fewer than the default, for a look")
-    parser.add_argument("--sizes", help="fewer than the default, for a look: 2,4")
+    parser.add_argument("--epochs", type=int, help="fewer than the default")
+    parser.add_argument("--sizes", help="fewer than the default: 2,4")
     arguments = parser.parse_args()
     more = [*(["--epochs", str(arguments.epochs)] if arguments.epochs else [])]
     more += ["--sizes", arguments.sizes] if arguments.sizes else []
     ways = {f"--jobs {jobs}": ["--jobs", str(jobs)] for jobs in arguments.jobs} | {"default jobs": []}
-    print(f"{machine(os.cpu_count() or 1)}; hyotan study digits {' '.join(more)}".rstrip(), flush=True)
+    print(f"{machine(os.cpu_count() or 1)}; hyotan study {arguments.source} {' '.join(more)}".rstrip(), flush=True)
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
     for _ in range(arguments.rounds):
         for name, jobs in ways.items():
-            found[name].append(studied([*jobs, *more]))
+            found[name].append(studied([arguments.source, *jobs, *more]))
     rows = []
     for name, values in found.items():
         seconds, trainings = [taken for taken, _ in values], values[0][1]
@@ -48,7 +50,7 @@ def main() -> None:
 def studied(flags: list[str]) -> tuple[float, int]:
     """Seconds from the command to its end, and how many trainings it made."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", COMMAND, "study", "digits", "--json", "--out", str(Path(folder) / "study")]
+        command = [sys.executable, "-c", COMMAND, "study", "--json", "--out", str(Path(folder) / "study")]
         started = time.perf_counter()
         ended = subprocess.run([*command, *flags], capture_output=True, text=True)
         seconds = time.perf_counter() - started

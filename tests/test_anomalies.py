@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -20,11 +21,14 @@ from command_line import done, hyotan
 from hyotan import CVAE, VAE, AnomalyDetector, Autoencoder, load
 from hyotan.anomalies import conformal
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
+from hyotan.anomalies.tails import Tails
 from hyotan.container import read, write
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators import load_model
+from hyotan.estimators.detector import default_model
 
 RANDOM = np.random.default_rng(0)
 AXES = RANDOM.normal(size=(3, 6))
@@ -145,6 +149,99 @@ class TestPlaces:
         truth = cdist(points, [[0.0, 0.0]], "mahalanobis", VI=np.linalg.inv(np.cov(inner.T)))[:, 0] ** 2
         found = gaussian.distance(points)
         np.testing.assert_allclose(found / found[0], truth / truth[0], rtol=0.35)
+
+
+class TestRecollection:
+    def test_is_a_mean_of_the_nearest_codes_weighted_by_distance(self) -> None:
+        codes, asked = RANDOM.normal(size=(60, 3)), RANDOM.normal(size=(15, 3))
+        distances = cdist(asked, codes)
+        distances[distances > np.sort(distances, axis=1)[:, [19]]] = np.inf
+        weights = np.exp(-np.square(distances / distances.min(axis=1, keepdims=True)))
+        expected = weights @ codes / weights.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(Memory(codes, codes).recall(asked), expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("rows", [2, 10, 60])
+    def test_of_a_row_is_without_the_row_itself(self, rows: int) -> None:
+        codes = RANDOM.normal(size=(rows, 3))
+        alone = [Memory(np.delete(codes, i, 0), np.delete(codes, i, 0)).recall(codes[[i]])[0] for i in range(rows)]
+        np.testing.assert_allclose(Memory(codes, codes).recall(codes), alone, rtol=1e-5, atol=1e-6)
+
+    def test_leaves_a_share_of_the_blurred_contrast_unexplained(self) -> None:
+        images, recalled = RANDOM.random((5, 48, 48)), RANDOM.random((5, 48, 48))
+
+        def middle(image: np.ndarray) -> np.ndarray:
+            return gaussian_filter(image, 2.0, mode="constant", truncate=9)
+
+        # Away from the edges, where what is outside counts in SciPy's blur and not in ours.
+        inner = np.pad(images[:, 16:32, 16:32], ((0, 0), (16, 16), (16, 16)))
+        other = np.pad(recalled[:, 16:32, 16:32], ((0, 0), (16, 16), (16, 16)))
+        error = [np.square(middle(a - b)).mean() for a, b in zip(inner, other, strict=True)]
+        contrast = [middle(a).var() for a in inner]
+        np.testing.assert_allclose(unexplained(inner, other), error / (np.array(contrast) + 1e-4), rtol=1e-3)
+
+    def test_does_not_hang_on_contrast_and_channels(self) -> None:
+        images, recalled = 50 * RANDOM.random((5, 12, 9)), 50 * RANDOM.random((5, 12, 9))
+        found = unexplained(images, recalled)
+        np.testing.assert_allclose(unexplained(3 * images, 3 * recalled), found, rtol=1e-3)
+        coloured = [np.repeat(part[:, None], 3, axis=1) for part in (images, recalled)]
+        np.testing.assert_allclose(unexplained(*coloured), found, rtol=1e-6)
+        assert (unexplained(images, images) == 0).all()
+
+    def test_compares_what_is_observed(self) -> None:
+        images, recalled = RANDOM.random((5, 12, 12)), RANDOM.random((5, 12, 12))
+        images[:, :6] = recalled[:, :6]
+        gaps = images.copy()
+        gaps[:, :6] = np.nan
+        np.testing.assert_allclose(unexplained(gaps, recalled), unexplained(images, recalled))
+
+    def test_finds_other_digits(self) -> None:
+        digits = load_digits()
+        X, is_odd = digits.images / 16, digits.target != 8
+        usual_rows = np.flatnonzero(~is_odd)
+        model = Autoencoder(6, **{**SMALL, "hidden_dims": (64,), "max_epochs": 60})
+        detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(X[usual_rows[:100]])
+        tested = np.setdiff1d(np.arange(len(X)), usual_rows[:100])
+        for method in ("combined", "recollection"):
+            area = roc_auc_score(is_odd[tested], -detector.set_params(method=method).score_samples(X[tested]))
+            assert area > 0.9, method
+
+
+class TestTails:
+    def test_are_drawn_in_around_the_middle(self) -> None:
+        rows = np.random.default_rng(2).normal([5, -3], [2, 0.1], size=(20_000, 2))
+        drawn = Tails.of(rows).draw_in(np.array([[5.0, -3.0], [5.2, -3.01], [2005.0, -103.0]]))
+        np.testing.assert_allclose(drawn[:2], [[0, 0], [0.1, -0.1]], atol=0.05)
+        np.testing.assert_allclose(drawn[2], [4 * np.log(500), -4 * np.log(500)], rtol=0.01)
+
+    def test_keep_order_and_hardly_follow_anomalies(self) -> None:
+        rows = np.sort(np.random.default_rng(2).standard_cauchy((1000, 1)), axis=0)
+        spoilt = np.where(np.arange(1000)[:, None] > 900, 1e9, rows)
+        assert (np.diff(Tails.of(rows).draw_in(rows), axis=0) > 0).all()
+        np.testing.assert_allclose(Tails.of(spoilt).spread, Tails.of(rows).spread, rtol=0.3)
+
+    def test_are_measured_by_the_deviation_where_most_values_are_one(self) -> None:
+        rows = np.zeros((100, 2))
+        rows[:10, 0] = 7.0
+        tails = Tails.of(rows)
+        np.testing.assert_allclose(tails.spread, [rows[:, 0].std(), 1.0])
+        assert np.isfinite(tails.draw_in(rows)).all()
+
+    def test_are_drawn_in_so_that_wild_values_do_not_hide_odd_ones(self) -> None:
+        wild, odd = usual(300, 2), usual(40, 6)
+        wild[:9, 0] = 1e4 * np.array([3, -8, 5, 1, -2, 4, -6, 7, -9])
+        odd[:, 0] += 12
+        rows, truth = np.concatenate([usual(200, 5), odd]), np.repeat([0, 1], [200, 40])
+        drawn_in = AnomalyDetector(n_estimators=2, random_state=0).fit(wild)
+        as_they_are = AnomalyDetector(default_model((6,), 225), n_estimators=2, random_state=0).fit(wild)
+        assert as_they_are.tails_ is None
+        assert roc_auc_score(truth, -as_they_are.score_samples(rows)) < 0.7
+        assert roc_auc_score(truth, -drawn_in.score_samples(rows)) > 0.9
+        assert set(np.argsort(drawn_in.score_samples(wild))[:9]) == set(range(9))
+
+    @pytest.mark.parametrize(("columns", "size"), [(1, 1), (2, 1), (5, 3), (6, 3), (8, 4), (16, 4), (36, 9), (200, 16)])
+    def test_come_before_a_code_that_is_half_of_a_narrow_row(self, columns: int, size: int) -> None:
+        assert default_model((columns,), 100).latent_dim == size
+        assert default_model((columns, 4), 100).latent_dim == min(16, columns)
 
 
 class TestSubsets:
@@ -310,6 +407,24 @@ class TestFiles:
         assert again.get_params(deep=False).keys() == fitted().get_params(deep=False).keys()
         assert (again.estimator.latent_dim, again.estimator.batch_size) == (3, 64)
 
+    def test_of_images_bring_back_the_same_bits(self, tmp_path: Path) -> None:
+        images, path = load_digits().images[:80] / 16, tmp_path / "odd.hyotan"
+        for model in (Autoencoder(3, **{**SMALL, "max_epochs": 2}), CVAE(2, **{**SMALL, "max_epochs": 2})):
+            detector = AnomalyDetector(model, n_estimators=2, random_state=0).fit(images, load_digits().target[:80])
+            detector.save(path)
+            assert np.array_equal(load(path).score_samples(images), detector.score_samples(images))
+            contents = read(path)
+            contents.tensors["1/memory"] = contents.tensors["1/memory"][:, :1]
+            write(path, kind=contents.kind, settings=contents.settings, tensors=contents.tensors)
+            with pytest.raises(ModelFileError, match=r"tensor 'memory' is float64 \(\d+, 1\), expected float64 \(m, "):
+                load(path)
+
+    def test_bring_back_how_tails_were_drawn_in(self, tmp_path: Path) -> None:
+        rows = usual(60, 8)
+        detector = AnomalyDetector(n_estimators=2, random_state=0).fit(rows)
+        detector.save(tmp_path / "odd.hyotan")
+        assert np.array_equal(load(tmp_path / "odd.hyotan").score_samples(rows), detector.score_samples(rows))
+
     def test_of_a_detector_are_no_model(self, tmp_path: Path) -> None:
         fitted().save(tmp_path / "odd.hyotan")
         with pytest.raises(ModelFileError, match="holds 'anomaly-detector'; expected 'autoencoder' or"):
@@ -327,6 +442,15 @@ class TestFiles:
             (lambda s, t: s["parameters"].update(depth=3), "the settings are not those of a detector"),
             (lambda s, t: s.update(members=[]), "are of no kind that is known"),
             (lambda s, t: s["members"][0].update(kind="os"), "are of no kind that is known"),
+            (lambda s, t: t.update({"tails/middle": np.ones(6)}), "tensor 'tails/spread' is missing"),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.ones(5)}),
+                r"tensor 'tails/spread' is float64 \(5,\), expected float64 \(6,\)",
+            ),
+            (
+                lambda s, t: t.update({"tails/middle": np.ones(6), "tails/spread": np.zeros(6)}),
+                "tensor 'tails/spread' holds a number that is not above 0",
+            ),
         ],
     )
     def test_are_refused_where_they_do_not_add_up(self, tmp_path: Path, change: Any, message: str) -> None:
@@ -362,6 +486,10 @@ class TestMistakes:
     def test_are_named_before_the_first_step(self, settings: dict[str, Any], message: str) -> None:
         with pytest.raises(SettingsError, match=message):
             small(**settings).fit(usual(20, 0))
+
+    def test_is_a_table_where_images_are_compared(self) -> None:
+        with pytest.raises(SettingsError, match="method='recollection' compares images, X is a table"):
+            small(method="recollection").fit(usual(20, 0))
 
     def test_are_too_few_rows_and_rates_beyond_one(self) -> None:
         with pytest.raises(DataError, match="n_samples = 3: expected at least 4 rows"):

@@ -191,7 +191,8 @@ class TestUse:
         scores = library.load(vae / "model.hyotan").score_samples(rows)
         said = done("score", vae)
         shown = [line.split() for line in said.err.splitlines()[2:]]
-        assert [int(row) for row, *_ in shown] == np.argsort(scores)[:5].tolist()
+        names = RunFolder(vae).split_data()[1].named_rows()[1]
+        assert [row for row, *_ in shown] == [str(names[at]) for at in np.argsort(scores)[:5]]
         assert [float(score) for _, score, *_ in shown] == pytest.approx(np.sort(scores)[:5], abs=0.01)
         assert done("score", vae, "--json").record["oddest"] == np.argsort(scores)[:5].tolist()
 

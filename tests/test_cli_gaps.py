@@ -76,8 +76,6 @@ def test_mistakes_are_answered(trained: tuple[Path, Path], tmp_path: Path) -> No
     assert said.code == 2 and "has not learned to fill any" in said.err and "--gaps always" in said.err
     said = hyotan("fit", table, "--missing", "error", cwd=tmp_path)
     assert said.code == 2 and "--missing keep" in said.err
-    said = hyotan("study", table, "--missing", "keep", cwd=tmp_path)
-    assert said.code == 2 and "a study compares models with PCA, which needs all of them" in said.err
     said = hyotan("impute", run, table, "--level", "2")
     assert said.code == 2 and "--level cannot be '2'" in said.err
 

@@ -36,6 +36,7 @@ ROAD = """
     models
     metrics
     gaussian
+    factors
     fidelity
     privacy
     quantisation

@@ -164,3 +164,17 @@ def test_the_decoded_mean_and_draw_are_rows_of_the_table(scaling: TableScaling, 
 def test_the_kinds_in_this_table_are_as_meant(scaling: TableScaling) -> None:
     assert [type(column) for column in scaling.columns] == [Number, Number, Category, Category, YesNo, Count]
     assert [column.family for column in scaling.columns[:2]] == ["gaussian", "student-t"]
+
+
+def test_nothing_is_likelier_than_the_mode(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+    raw, rows = raw_and_rows(scaling)
+    distribution = likelihood(raw)
+    mode = distribution.mode
+    best = scaling.by_column(distribution.log_prob_per_feature(mode).detach().numpy())
+    for _ in range(30):
+        found = distribution.log_prob_per_feature(rows[torch.randperm(N)]).detach().numpy()
+        assert (scaling.by_column(found) <= best + 1e-4).all()
+    assert torch.equal(mode[:, at(scaling, "c")].sum(1), torch.ones(N))
+    count = next(column for column in scaling.columns if isinstance(column, Count))
+    counts = np.expm1(mode[:, at(scaling, "k")].detach().numpy()[:, 0] / count.factor + count.offset)
+    np.testing.assert_allclose(counts, np.rint(counts), atol=2e-3)

@@ -87,3 +87,29 @@ def test_the_setting_comes_back_after_an_error() -> None:
     with pytest.raises(RuntimeError, match="within"), fast_products(CPU):
         raise RuntimeError("within")
     assert allowed() == before
+
+
+@pytest.mark.parametrize(
+    ("about", "is_slow"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile", False),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16", False),
+        ("Features\t: fp asimd bf16", False),
+        ("arm", False),
+    ],
+)
+def test_bfloat16_without_a_unit_for_it_is_told_of(
+    about: str, is_slow: bool, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(products, "_about_processor", lambda: about)
+    Autoencoder(2, max_epochs=1).fit(X)
+    assert not [warning for warning in recwarn if "bf16" in str(warning.message)]
+    Autoencoder(2, max_epochs=1, precision="bf16").fit(X)
+    told = [str(warning.message) for warning in recwarn if "bf16" in str(warning.message)]
+    expected = (
+        "precision='bf16' makes training slower here, not faster: this processor has no matrix unit for bfloat16."
+    )
+    assert told == ([f"{expected} Use 'fp32'."] if is_slow else [])
+    assert not products.bf16_is_slow(torch.device("cuda"))

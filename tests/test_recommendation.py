@@ -392,6 +392,23 @@ def test_one_repeat_has_no_interval_and_says_so() -> None:
     assert codes(recommend(curve("ae", {2: 0.5}))) == []
 
 
+@pytest.mark.parametrize(("ours", "pca"), [(0.9, 0.5), (0.5, 0.9)])
+def test_says_when_the_test_rows_disagree_with_the_rows_chosen_by(ours: float, pca: float) -> None:
+    def cells(tested: float, tested_pca: float) -> list[Cell]:
+        known = {"explained": 0.5, "q2": 0.5}
+        return [
+            cell("ae", 2, test={**known, "knn_accuracy": tested}, **known, knn_accuracy=ours),
+            cell("pca", 2, test={**known, "knn_accuracy": tested_pca}, **known, knn_accuracy=pca),
+        ]
+
+    choice = recommend(cells(pca, ours)).of(SEE)
+    assert choice.verdict == ("helps" if ours > pca else "worse-than-pca")
+    assert codes(choice) == ["test-disagrees"]
+    assert "The test rows, whose figures these are, say the opposite" in sentences.of_choice(choice)
+    assert "逆の結果" in sentences.of_choice(choice, "ja")
+    assert codes(recommend(cells(ours, pca)).of(SEE)) == []
+
+
 def test_says_when_the_test_rows_were_all_there_was_to_choose_by() -> None:
     scores = Scores(500, explained=0.6)
     cells = [Cell("ae", 2, repeat, 0, scores, scores, FEATURES) for repeat in range(2)]

@@ -59,6 +59,11 @@ class Observed(Distribution):
         return self.whole.mean
 
     @property
+    def mode(self) -> Tensor:
+        """The likeliest of every value, (..., *features), where the distribution knows of such."""
+        return self.whole.mode
+
+    @property
     def variance(self) -> Tensor:
         """The variance of every value, (..., *features)."""
         return self.whole.variance

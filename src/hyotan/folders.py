@@ -29,12 +29,14 @@ class FolderKind:
     whose : what it is, as errors name its owner.
     mark : the file that tells it from any other folder.
     files, folders : what is written into it, and taken away when it is replaced.
+    goes_on : whether `hyotan resume` can go on with one.
     """
 
     whose: str
     mark: str
     files: tuple[str, ...]
     folders: tuple[str, ...]
+    goes_on: bool = True
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def made(
     with held(path):
         if out is not None:
             # Asked again: of two processes that came at once, the other may have been faster.
-            _refuse_occupied(kind, path, overwrite)
+            refuse_occupied(kind, path, overwrite)
             _empty(kind, path)
         yield path
 
@@ -67,17 +69,22 @@ def made(
 def _make_given(kind: FolderKind, path: Path, overwrite: bool) -> Path:
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
-    _refuse_occupied(kind, path, overwrite)
+    refuse_occupied(kind, path, overwrite)
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _refuse_occupied(kind: FolderKind, path: Path, overwrite: bool) -> None:
+def refuse_occupied(kind: FolderKind, path: Path, overwrite: bool) -> None:
+    """Refuse a folder that is not empty, without ``overwrite``, or that holds something else.
+
+    Raises
+    ------
+    RunFolderError
+    """
     found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
     if found and not overwrite:
-        raise RunFolderError(
-            f"{path} exists already.", f"Go on with: hyotan resume {path}; or replace it with --overwrite."
-        )
+        again = f"Go on with: hyotan resume {path}; or replace" if kind.goes_on else "Choose another --out, or replace"
+        raise RunFolderError(f"{path} exists already.", f"{again} it with --overwrite.")
     if found and kind.mark not in found:
         raise RunFolderError(
             f"{path} holds other files than a {kind.whose}'s; it is not overwritten.", "Choose another --out."

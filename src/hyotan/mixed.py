@@ -42,6 +42,10 @@ class Family(nn.Module):
         """From the decoder's numbers, (..., width), to the mean on the model's side, (..., width)."""
         raise NotImplementedError
 
+    def mode(self, raw: Tensor) -> Tensor:
+        """The likeliest value on the model's side, (..., width): of the columns here mostly the mean."""
+        return self.mean(raw)
+
     def variance(self, raw: Tensor) -> Tensor:
         """The variance on the model's side, (..., width)."""
         raise NotImplementedError
@@ -121,6 +125,10 @@ class BernoulliFamily(Family):
         """The probability of yes."""
         return raw.sigmoid()
 
+    def mode(self, raw: Tensor) -> Tensor:
+        """The likelier of both."""
+        return (raw > 0).to(raw.dtype)
+
     def variance(self, raw: Tensor) -> Tensor:
         """p (1 - p)."""
         return self.mean(raw) * (1 - self.mean(raw))
@@ -163,6 +171,11 @@ class CategoricalFamily(Family):
         """The probability of each category."""
         return self._flat(self._rectangle(raw).softmax(-1))
 
+    def mode(self, raw: Tensor) -> Tensor:
+        """A 1 at the likeliest category of each column, elsewhere 0."""
+        logits = self._rectangle(raw)
+        return self._flat(F.one_hot(logits.argmax(-1), logits.shape[-1]).to(raw.dtype))
+
     def variance(self, raw: Tensor) -> Tensor:
         """p (1 - p) of each category."""
         return self.mean(raw) * (1 - self.mean(raw))
@@ -194,6 +207,9 @@ class CountFamily(Family):
     def _mean_count(self, raw: Tensor) -> Tensor:
         return torch.expm1(self._log1p(raw).clamp(1e-6, MAX_LOG_MEAN))
 
+    def _dispersion(self) -> Tensor:
+        return self.log_dispersion.clamp(-7, 7).exp()
+
     def _scaled(self, counts: Tensor) -> Tensor:
         return (counts.log1p() - self.get_buffer("offset")) * self.get_buffer("factor")
 
@@ -201,22 +217,27 @@ class CountFamily(Family):
         """The mean count, scaled as the data are."""
         return self._scaled(self._mean_count(raw))
 
+    def mode(self, raw: Tensor) -> Tensor:
+        """The likeliest count, the floor of m (r - 1) / r, scaled as the data are: 0 where r is at most 1."""
+        mean, r = self._mean_count(raw), self._dispersion()
+        return self._scaled((mean * (1 - 1 / r)).clamp_min(0).floor())
+
     def variance(self, raw: Tensor) -> Tensor:
         """That of the scaled logarithm, to first order in the count's: m + m²/r over (1 + m)²."""
-        mean, r = self._mean_count(raw), self.log_dispersion.clamp(-7, 7).exp()
+        mean, r = self._mean_count(raw), self._dispersion()
         return (mean + mean.square() / r) / (1 + mean).square() * self.get_buffer("factor").square()
 
     def log_prob(self, raw: Tensor, value: Tensor) -> Tensor:
         """Log-probability of each count."""
         count = torch.expm1(self._log1p(value)).round().clamp_min(0)
-        mean, r = self._mean_count(raw), self.log_dispersion.clamp(-7, 7).exp()
+        mean, r = self._mean_count(raw), self._dispersion()
         log_total = (mean + r).log()
         ways = torch.lgamma(count + r) - torch.lgamma(r) - torch.lgamma(count + 1)
         return ways + r * (r.log() - log_total) + count * (mean.log() - log_total)
 
     def draw(self, raw: Tensor) -> Tensor:
         """A Poisson count whose rate is drawn from a gamma distribution."""
-        mean, r = self._mean_count(raw), self.log_dispersion.clamp(-7, 7).exp().expand_as(raw)
+        mean, r = self._mean_count(raw), self._dispersion().expand_as(raw)
         rate = torch._standard_gamma(r) * mean / r
         return self._scaled(torch.poisson(rate))
 
@@ -253,6 +274,12 @@ class MixedDistribution(Distribution):
         """The mean of each number, (..., width): of a category its probability."""
         parts = self.raw.split(self.widths, -1)
         return torch.cat([family.mean(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value of each number, (..., width): of a category a 1 at the likeliest."""
+        parts = self.raw.split(self.widths, -1)
+        return torch.cat([family.mode(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
 
     @property
     def variance(self) -> Tensor:

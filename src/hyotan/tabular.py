@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from hyotan.columns import KINDS, Category, Column, Constant, column_from, fit_column, kind_of, refuse_other_type
-from hyotan.data.frames import OWN, Frame, as_frame
+from hyotan.data.frames import OWN, Frame, Places, as_frame
 from hyotan.data.words import flag, listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 
@@ -102,6 +102,8 @@ class TableScaling:
         ----------
         X : a table with at least these columns, in any order.
         """
+        if isinstance(X, EncodedFrame) and X.scaling is self:
+            return X.numbers
         table = self.selected(X).table
         rows = np.empty((table.num_rows, self.width), dtype=np.float32)
         for column, place in zip(self.columns, self.slices, strict=True):
@@ -146,6 +148,8 @@ class TableScaling:
 
     def checked(self, X: Any) -> Frame:
         """As :meth:`selected`, with a warning where categories were not there when the model was fitted."""
+        if isinstance(X, EncodedFrame) and X.scaling is self:
+            return X
         frame = self.selected(X)
         for column in self.columns:
             if unseen := column.unseen(frame.table[column.name]):
@@ -171,6 +175,15 @@ class TableScaling:
     def by_column(self, values: np.ndarray) -> np.ndarray:
         """What stands at each number of the model's row, (n, width), summed to (n, columns), in the table's order."""
         return np.stack([values[:, place].sum(axis=1) for place in self.slices], axis=1)
+
+    def observed(self, rows: np.ndarray) -> np.ndarray:
+        """Which columns have a value, (n, columns), bool, in rows of the model's numbers, (n, width), NaN at gaps."""
+        return np.stack([~np.isnan(rows[:, place]).all(axis=1) for place in self.slices], axis=1)
+
+    def encoded(self, X: Any) -> EncodedFrame:
+        """The rows of a table with their numbers, for several models that know its columns by this scaling."""
+        frame = self.selected(X)
+        return EncodedFrame(frame.table, frame.library, self, self.to_model(frame))
 
     def to_settings(self) -> dict[str, Any]:
         """As JSON can hold it; the schema is kept beside it, in :meth:`schema_array`."""
@@ -199,6 +212,27 @@ class TableScaling:
         if [column.name for column in columns] != read.names:
             raise ValueError("the columns are not those of the schema")
         return cls(columns, read, str(settings["library"]))
+
+
+class EncodedFrame(Frame):
+    """Rows of a table whose columns are known: nothing is learned of them, or encoded, anew.
+
+    Parameters
+    ----------
+    table, library : as of any :class:`~hyotan.data.frames.Frame`.
+    scaling : what is known of the columns.
+    numbers : (n, width), float32, the rows encoded; NaN at gaps.
+    """
+
+    def __init__(self, table: pa.Table, library: str, scaling: TableScaling, numbers: np.ndarray) -> None:
+        super().__init__(table, library)
+        self.scaling, self.numbers = scaling, numbers
+
+    def __getitem__(self, places: Places) -> Self:
+        """Some rows, as of any frame."""
+        some = Frame(self.table, self.library)[places].table
+        places = [int(places)] if isinstance(places, int | np.integer) else places
+        return type(self)(some, self.library, self.scaling, self.numbers[places])
 
 
 def fit_table(frame: Frame, train: Frame, kinds: Mapping[str, str] | None = None) -> TableScaling:

@@ -55,6 +55,10 @@ class Frame:
         """Rows' places, (n, latent + 1), float64."""
         return (np.column_stack([codes, np.sqrt(errors)]).astype(np.float64) - self.centre) / self.scale
 
+    def place_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Places of codes alone, (n, latent), float64."""
+        return (codes.astype(np.float64) - self.centre[:-1]) / self.scale[:-1]
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:

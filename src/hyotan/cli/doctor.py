@@ -28,6 +28,8 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
     from platformdirs import user_cache_path, user_config_path
 
     from hyotan.data import NAMES
+    from hyotan.estimators.build import choose_device
+    from hyotan.training.products import bf16_is_slow
 
     cuda = torch.cuda.is_available()
     mps = torch.backends.mps.is_available()
@@ -39,6 +41,7 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
         "torch_build": build,
         "device": device,
         "threads": torch.get_num_threads(),
+        "bf16_is_slow": bf16_is_slow(choose_device("auto")),
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "can_write_here": os.access(Path.cwd(), os.W_OK),
         "runs": str(Path("runs").resolve()),
@@ -51,6 +54,8 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
         *([name, found or "not installed"] for name, found in record["packages"].items()),
     ]
     rows += [["torch build", build], ["device", f"{device}, {record['threads']} threads"]]
+    if record["bf16_is_slow"]:
+        rows += [["bfloat16", "slower than float32: no matrix unit"]]
     rows += [["free disk", f"{record['free_disk_gb']} GB"], ["run folders", record["runs"]]]
     rows += [["settings", record["config"]], ["cache", record["cache"]]]
     rows += [["HYOTAN_DATA", record["data"] or "not set"], ["named data", ", ".join(NAMES)]]

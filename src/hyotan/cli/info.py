@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from hyotan.cli.command import Command
 from hyotan.cli.flags import data_options, given_data
 from hyotan.cli.output import Printer, output_options, table
 from hyotan.errors import DivergenceError
+
+if TYPE_CHECKING:
+    from hyotan.container import Contents
 
 
 @click.command(
@@ -26,13 +29,15 @@ from hyotan.errors import DivergenceError
 @data_options
 @output_options
 def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
-    """Say what a run folder, a study, a model file or a SOURCE is."""
+    """Say what a run folder, a study, a detector, a model file or a SOURCE is."""
     printer = Printer(as_json, quiet)
     path = Path(what)
     if (path / "config.toml").is_file():
         _run(printer, path)
     elif (path / "study.toml").is_file():
         _study(printer, path)
+    elif (path / "detector.hyotan").is_file():
+        _file(printer, path / "detector.hyotan")
     elif path.suffix == ".hyotan":
         _file(printer, path)
     else:
@@ -109,6 +114,9 @@ def _file(printer: Printer, path: Path) -> None:
     from hyotan.container import read_settings
 
     contents = read_settings(path)
+    if contents.kind == "anomaly-detector":
+        _detector(printer, path, contents)
+        return
     counts = {name: prod(shape) for name, (_, shape) in contents.shapes.items()}
     weights = sum(count for name, count in counts.items() if name.startswith("model/"))
     settings = contents.settings
@@ -117,6 +125,25 @@ def _file(printer: Printer, path: Path) -> None:
     rows += [["weights", f"{weights:,}"], ["row", f"shape {tuple(settings.get('feature_shape', ()))}"]]
     rows += [[f"  {name}", str(value)] for name, value in settings.get("parameters", {}).items()]
     record = {"file": path, "kind": contents.kind, "settings": settings, "weights": weights}
+    printer.result(record, table(rows))
+
+
+def _detector(printer: Printer, path: Path, contents: Contents) -> None:
+    """What the detector of anomalies in a file is: its models, the columns it takes, what it was measured with."""
+    from hyotan.data.words import counted
+
+    settings, members = contents.settings, contents.settings["members"]
+    first = members[0]["settings"]
+    (measured,) = contents.shapes["calibration"][1]
+    columns = settings["feature_names"]
+    rows = [["file", str(path)], ["kind", contents.kind], ["format", str(contents.format_version)]]
+    rows += [["made with", ", ".join(f"{name} {version}" for name, version in contents.versions.items())]]
+    rows += [["models", f"{counted(len(members), members[0]['kind'])}, a code of {first['parameters']['latent_dim']}"]]
+    rows += [["row", f"{counted(len(columns), 'column')}" if columns else f"shape {tuple(first['feature_shape'])}"]]
+    rows += [["columns", ", ".join(columns)]] if columns else []
+    rows += [["measured", f"with {counted(measured, 'row')}; flagged below a score of {settings['offset']:.4g}"]]
+    rows += [[f"  {name}", str(value)] for name, value in settings["parameters"].items()]
+    record = {"file": path, "kind": contents.kind, "settings": settings, "measured_with": measured}
     printer.result(record, table(rows))
 
 

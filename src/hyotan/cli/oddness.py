@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from hyotan.anomalies import conformal
+from hyotan.cli.output import Printer, table
 from hyotan.cli.rows import Used
+from hyotan.data import Dataset
+from hyotan.data.frames import Frame
 from hyotan.data.stored import Array
 from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
@@ -17,9 +21,18 @@ from hyotan.tabular import TableScaling
 VALUES_SHOWN = 3
 """Of each row, those that add most to its loss."""
 
+SHOWN = 5
+"""Of the oddest rows."""
 
-def scored(used: Used, source: str | None, X: Array, p_values: bool, fdr: float | None) -> dict[str, np.ndarray]:
-    """What is said of each row, by the name of its column, (n,) each.
+FORMATS = {"score": ".2f", "p_value": ".3g", "odd": ".0f"}
+"""How a number of each column is shown."""
+
+Columns: TypeAlias = dict[str, np.ndarray]
+"""What is said of each row, by the name of its column, (n,) each."""
+
+
+def scored(used: Used, source: str | None, X: Array, p_values: bool, fdr: float | None) -> Columns:
+    """What a run's model says of each row.
 
     Parameters
     ----------
@@ -47,10 +60,61 @@ def scored(used: Used, source: str | None, X: Array, p_values: bool, fdr: float 
 def odd_values(estimator: LatentEstimator, X: Array, names: Sequence[str]) -> list[list[str]]:
     """Of each row the values that add most to its reconstruction loss, with their part in nats."""
     loss = feature_loss(estimator, X)
-    flat = loss.reshape(len(loss), -1)
     if isinstance(estimator.scaling_, TableScaling):
-        flat, names = estimator.scaling_.by_column(flat), estimator.scaling_.names
-    most = np.argsort(-flat, axis=1)[:, :VALUES_SHOWN]
+        loss, names = estimator.scaling_.by_column(loss), estimator.scaling_.names
+    return most(loss, names, X)
+
+
+def most(parts: np.ndarray, names: Sequence[str], X: Array, over: float = -np.inf) -> list[list[str]]:
+    """Of each row the values that add most, as they are in the data, with their part in nats.
+
+    Parameters
+    ----------
+    parts : (n, *features), or of a table (n, columns), in nats.
+    names : of the columns; where there are not as many, places are named, such as ``3·4``.
+    X : the rows, (n, *features).
+    over : what is no more than this is left out.
+    """
+    flat = parts.reshape(len(parts), -1)
+    order = np.argsort(-flat, axis=1)[:, :VALUES_SHOWN]
     if len(names) != flat.shape[1]:
-        names = ["·".join(map(str, place)) for place in np.ndindex(loss.shape[1:])]
-    return [[f"{names[i]} {row[i]:.1f}" for i in of] for row, of in zip(flat, most, strict=True)]
+        names = ["·".join(map(str, place)) for place in np.ndindex(parts.shape[1:])]
+        return [[f"{names[i]} {row[i]:.1f}" for i in of if row[i] > over] for row, of in zip(flat, order, strict=True)]
+    said = []
+    for number, (row, of) in enumerate(zip(flat, order, strict=True)):
+        own = _values(X, number, names)
+        said.append([f"{names[i]}={own[names[i]]} {row[i]:.1f}" for i in of if row[i] > over])
+    return said
+
+
+def _values(X: Array, row: int, names: Sequence[str]) -> dict[str, str]:
+    """The values of a row by the names of their columns, as text."""
+    if isinstance(X, Frame):
+        return {name: _spelt(values[0]) for name, values in X[row].table.to_pydict().items()}
+    return {name: _spelt(value) for name, value in zip(names, X[row].tolist(), strict=True)}
+
+
+def _spelt(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def show_oddest(
+    printer: Printer, columns: Columns, dataset: Dataset, values_of: Callable[[Array], list[list[str]]]
+) -> tuple[list[int], list[list[str]]]:
+    """Print the oddest rows with what makes them odd; their places and these values come back.
+
+    Parameters
+    ----------
+    printer : prints.
+    columns : what is said of each row.
+    dataset : the rows.
+    values_of : gives the values that make rows odd.
+    """
+    oddest = [int(row) for row in np.argsort(columns["score"], kind="stable")[:SHOWN]]
+    values = values_of(dataset.X[np.array(oddest)])
+    called, ids = dataset.named_rows()
+    numbers = [[f"{column[row]:{FORMATS[name]}}" for name, column in columns.items()] for row in oddest]
+    shown = [[str(ids[row]), *own, ", ".join(of) or "–"] for row, own, of in zip(oddest, numbers, values, strict=True)]
+    for line in table([[called, *columns, "odd values (nats)"], *shown], right=range(len(columns) + 1)):
+        printer.notice(f"  {line}")
+    return oddest, values

@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hyotan.cli.flags import given_data
-from hyotan.container import write_bytes_atomically
+from hyotan.container import read_settings, write_bytes_atomically
 from hyotan.data import FORMATS, NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
-from hyotan.estimators import CVAE, load_model
+from hyotan.estimators import CVAE, AnomalyDetector, load_model
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.detector_files import DETECTOR
 from hyotan.runs import CONFIG, DataOptions, RunFolder
 from hyotan.study.folder import CELLS, StudyFolder, is_study
 from hyotan.tabular import TableScaling
@@ -51,6 +52,9 @@ def _no_run(place: str, fix: str) -> RunNotFoundError:
         return RunNotFoundError(f"{place} is a study, where one of its runs is expected.", _run_of_study(path))
     if place.lower() in NAMES or is_data(path):
         return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)
+    if is_detector(path):
+        what = f"{place} is a detector of anomalies, where a run is expected."
+        return RunNotFoundError(what, f"Score rows by it: hyotan score {place} NEW.csv")
     if path.is_dir():
         return RunNotFoundError(f"{place} is not a run folder: it holds no {CONFIG}.", _nearest_run(path))
     what = "is neither a run folder nor a model file" if path.is_file() else "does not exist"
@@ -60,6 +64,15 @@ def _no_run(place: str, fix: str) -> RunNotFoundError:
 def is_data(path: Path) -> bool:
     """Whether a path is that of a file that can be read as data."""
     return path.is_file() and any(path.name.lower().endswith(ending) for ending in FORMATS)
+
+
+def is_detector(path: Path) -> bool:
+    """Whether a path is that of a detector's folder, or of a detector's file."""
+    if (path / DETECTOR).is_file():
+        return True
+    if not path.is_file() or path.suffix != ".hyotan":
+        return False
+    return read_settings(path).kind == AnomalyDetector.kind
 
 
 class Used:
@@ -77,12 +90,17 @@ class Used:
             raise _no_run(place, f"Name the run first, then the data: RUN {place}")
         self.estimator: LatentEstimator = self.run.load_model() if self.run else load_model(path)
         self.folder = path if self.run else path.parent
-        noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
-        self.columns = [str(name) for name in noted]
-        scaling = self.estimator.scaling_
-        self.table: TableScaling | None = scaling if isinstance(scaling, TableScaling) else None
+        self._take(self.estimator)
         # Rows come in the order of these columns, as plain arrays: scikit-learn's word on missing names would mislead.
         vars(self.estimator).pop("feature_names_in_", None)
+
+    def _take(self, fitted: LatentEstimator | AnomalyDetector) -> None:
+        """Note what rows the fitted one takes."""
+        noted = self.run.config.data.columns if self.run else getattr(fitted, "feature_names_in_", ())
+        self.columns = [str(name) for name in noted]
+        scaling = getattr(fitted, "scaling_", None)
+        self.table: TableScaling | None = scaling if isinstance(scaling, TableScaling) else None
+        self.feature_shape = tuple(fitted.feature_shape_)
 
     def rows(self, source: str | None, options: dict[str, Any]) -> Dataset:
         """The rows of a source, their columns put in the model's order; the run's own test rows where none is given."""
@@ -119,7 +137,7 @@ class Used:
     def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
         if self.table is not None:  # which says itself what it needs
             return
-        needed = tuple(self.estimator.feature_shape_)
+        needed = self.feature_shape
         if dataset.feature_shape != needed:
             size = "x".join(map(str, needed[-2:]))
             resize = Path(source).is_dir() and dataset.feature_shape[:-2] == needed[:-2]

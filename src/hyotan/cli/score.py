@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hyotan.cli.command import Checked, Command
 from hyotan.cli.flags import data_options
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.output import Printer, output_options
 from hyotan.parameters import Real
-
-SHOWN = 5
-"""Of the oddest rows."""
-
-FORMATS = {"score": ".2f", "p_value": ".3g", "odd": ".0f"}
-"""How a number of each column is shown."""
 
 
 @click.command(
@@ -23,7 +18,7 @@ FORMATS = {"score": ".2f", "p_value": ".3g", "odd": ".0f"}
     examples=[
         "hyotan score runs/mnist-vae-1",
         "hyotan score runs/table-ae-1 new.csv -o scores.csv",
-        "hyotan score runs/table-ae-1 new.csv --fdr 0.1",
+        "hyotan score runs/table-detector-1 new.csv --fdr 0.1",
     ],
 )
 @click.argument("run", type=click.Path())
@@ -51,12 +46,18 @@ def score(
 ) -> None:
     """Score each row of SOURCE (by default the run's own test rows) in nats: higher is more like the training data.
 
-    Beside each of the oddest rows stand the values that add most to its reconstruction loss.
+    RUN is a run, a model file, or what hyotan detect has left. Beside each of the oddest rows stand the values that add
+    most to its reconstruction loss.
     """
+    from hyotan.cli.rows import Used, is_detector, write_rows
+
+    printer = Printer(as_json, quiet)
+    if is_detector(Path(run)):
+        _by_detector(printer, run, source, fdr, out, options)
+        return
     import numpy as np
 
-    from hyotan.cli.oddness import odd_values, scored
-    from hyotan.cli.rows import Used, write_rows
+    from hyotan.cli.oddness import odd_values, scored, show_oddest
 
     used = Used(run)
     dataset = used.rows(source, options)
@@ -65,16 +66,24 @@ def score(
         used.output(out, "scores.csv", source), np.column_stack([*columns.values()]), [*columns], dataset.named_rows()
     )
     scores = columns["score"]
-    oddest = [int(row) for row in np.argsort(scores)[:SHOWN]]
-    values = odd_values(used.estimator, dataset.X[np.array(oddest)], used.columns)
-    record = {"file": path, "rows": len(scores), "mean": float(scores.mean()), "oddest": oddest, "odd_values": values}
-    printer = Printer(as_json, quiet)
-    printer.notice(f"{len(scores):,} rows, mean {record['mean']:.2f} nats; the oddest:")
-    numbers = [[f"{column[row]:{FORMATS[name]}}" for name, column in columns.items()] for row in oddest]
-    shown = [[str(row), *own, ", ".join(of)] for row, own, of in zip(oddest, numbers, values, strict=True)]
-    for line in table([["row", *columns, "odd values (nats)"], *shown], right=range(len(columns) + 1)):
-        printer.notice(f"  {line}")
+    mean = float(scores.mean())
+    printer.notice(f"{len(scores):,} rows, mean {mean:.2f} nats; the oddest:")
+    oddest, values = show_oddest(printer, columns, dataset, lambda rows: odd_values(used.estimator, rows, used.columns))
+    record = {"file": path, "rows": len(scores), "mean": mean, "oddest": oddest, "odd_values": values}
     if "odd" in columns:
         record["odd"] = int(columns["odd"].sum())
         printer.notice(f"{record['odd']:,} rows are odd together, at most {fdr:.0%} of them falsely")
     printer.result(record, [str(path)])
+
+
+def _by_detector(
+    printer: Printer, place: str, source: str | None, fdr: float | None, out: str | None, options: dict[str, Any]
+) -> None:
+    """The same by a detector, which knows what is usual: every row gets its p-value, and is flagged or not."""
+    from hyotan.cli.detectors import UsedDetector, judged, told, write_judged
+
+    used = UsedDetector(place)
+    dataset = used.rows(source, options)
+    columns = judged(used.detector, dataset.X, fdr)
+    file = write_judged(used.output(out, "scores.csv", source), columns, dataset)
+    printer.result({"file": file, **told(printer, used.detector, dataset, columns, fdr)}, [str(file)])

@@ -15,7 +15,7 @@ from hyotan.data.arrays import (
     drawn_rows,
     value_range,
 )
-from hyotan.data.frames import Frame
+from hyotan.data.frames import Frame, mixed_frame
 from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread
 from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
@@ -77,7 +77,8 @@ class Dataset:
         notes: Sequence[str] = (),
         gaps: bool = False,
     ) -> Dataset:
-        """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept.
+        """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept, and where some of
+        its columns are no numbers, all of it.
 
         With ``gaps``, NaN in X says that a value is missing.
 
@@ -89,8 +90,9 @@ class Dataset:
         """
         if y_test is not None and X_test is None:
             raise DataError("y_test came without X_test.", "Give both, or neither.")
-        names = feature_names if feature_names is not None else getattr(X, "columns", None)
         rows, labels = _checked_pair(X, y, "X", "y", gaps)
+        own_names = rows.names if isinstance(rows, Frame) else getattr(X, "columns", None)
+        names = feature_names if feature_names is not None else own_names
         test_rows, test_labels = None, None
         if X_test is not None:
             test_rows, test_labels = _checked_pair(X_test, y_test, "X_test", "y_test", gaps)
@@ -223,7 +225,8 @@ def _labels_at(y: np.ndarray, rows: Runs) -> np.ndarray:
 def _checked_pair(
     X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str, gaps: bool
 ) -> tuple[Array, np.ndarray | None]:
-    rows = checked_features(X, features, gaps)
+    frame = mixed_frame(X)
+    rows = checked_features(X, features, gaps) if frame is None else frame
     return rows, None if y is None else checked_labels(y, len(rows), labels, features)
 
 

@@ -3,7 +3,7 @@
 from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.detector import AnomalyDetector
-from hyotan.estimators.files import ESTIMATORS, load, load_model
+from hyotan.estimators.files import ESTIMATORS, load, load_detector, load_model
 from hyotan.estimators.imputer import VAEImputer
 from hyotan.estimators.vae import VAE
 
@@ -16,5 +16,6 @@ __all__ = [
     "DenoisingAutoencoder",
     "VAEImputer",
     "load",
+    "load_detector",
     "load_model",
 ]

@@ -326,9 +326,7 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         ----------
         Z : (n, latent_dim); of an ordered code its first k values, (n, k), are enough.
         """
-        check_is_fitted(self)
-        codes = check_codes(Z, self.model_code_size, smallest=1 if self.model_.is_ordered else None)
-        return self._to_data(self._batched(self._mean_at, codes))
+        return self._to_data(self.decode_in_range(Z))
 
     def reconstruct(self, X: ArrayLike, size: int | None = None) -> np.ndarray:
         """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
@@ -370,6 +368,12 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
     def in_range(self, X: ArrayLike) -> np.ndarray:
         """X scaled to the model's range, (n, *features), float32."""
         return self._scaled(X).whole()
+
+    def decode_in_range(self, Z: ArrayLike) -> np.ndarray:
+        """:meth:`inverse_transform`, but in the model's range: of a table's categories their probabilities."""
+        check_is_fitted(self)
+        codes = check_codes(Z, self.model_code_size, smallest=1 if self.model_.is_ordered else None)
+        return self._batched(self._mean_at, codes)
 
     def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """X and its reconstruction, both in the model's range, (n, *features) each."""

@@ -19,15 +19,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyotan.anomalies import conformal
 from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
+from hyotan.anomalies.tails import Tails
 from hyotan.container import write
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Resident
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.inputs import check_count, check_rows
-from hyotan.estimators.members import COMBINED, Member, scores_of, train
+from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
+from hyotan.estimators.members import RECOLLECTION, Member, combined, scores_of, train
 from hyotan.estimators.rows import in_memory
+from hyotan.scaling import has_gaps
+from hyotan.tabular import EncodedFrame, TableScaling, fit_table
 
-METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood")
+METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")
 
 HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 """Rows from which a share is kept from all members, the share, and its greatest size. Fewer rows are all trained on."""
@@ -35,8 +40,8 @@ HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
 MOST_ROWS = 4000
 """Rows that a member is trained on at most."""
 
-LARGEST_CODE = 16
-"""Size of the default ensemble's codes, at most."""
+LARGEST_CODE, NARROW_CODE = 16, 4
+"""Size of the default ensemble's codes, at most; and up to which size a table's is half as large as a row."""
 
 STEPS, LEARNING_RATE = 800, 4e-3
 """Training steps of a member of the default ensemble, and its learning rate."""
@@ -49,17 +54,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Finds odd rows, says how often a row as odd is met by chance, and which features make it odd.
 
     An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction and by how far
-    its code lies from those of training rows, of all and of a few drawn at random. Each score becomes the probability
+    its code lies from those of training rows, of all and of a few drawn at random; an image by how well the codes of
+    training rows near its own explain it. Each score becomes the probability
     that a usual row scores as high; ``score_samples`` is the mean of their logarithms. Rows that members were not
     trained on say how often usual rows score so high: p-values, and a threshold that is a rate of false alarms.
 
     Parameters
     ----------
     estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
-        Autoencoder that suits the rows.
+        Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
-        from where most codes are; and ``likelihood``, log p(x) by importance sampling, of a VAE.
+        from where most codes are; ``likelihood``, log p(x) by importance sampling, of a VAE; and ``recollection``, the
+        share of an image's contrast that its nearest training rows' codes leave unexplained.
     contamination : ``auto``, or the share of the training rows to flag, above 0 and at most 0.5.
     false_alarm_rate : with ``contamination="auto"``, the share of usual rows that may be flagged.
     n_estimators : members of the ensemble.
@@ -75,8 +82,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Scores of rows by members that did not see them, as ``score_samples`` gives them.
     offset_ : float
         The score below which a row is flagged.
+    tails_ : Tails or None
+        Middle and spread of a table's columns, if their tails are drawn in before the members get them.
     feature_shape_ : tuple of int
         Shape of one sample.
+    scaling_ : TableScaling
+        What is known of the columns of a table of several kinds; there for such alone.
 
     Examples
     --------
@@ -90,11 +101,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """
 
     kind: ClassVar[str] = "anomaly-detector"
-    takes_gaps: ClassVar[bool] = False
-    takes_tables: ClassVar[bool] = False
+    takes_tables: ClassVar[bool] = True
+    gaps_fix: ClassVar[str] = (
+        "Leave out such rows (--missing drop), or fit it on rows with gaps, or with Autoencoder(gaps='always')."
+    )
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    scaling_: TableScaling
+    tails_: Tails | None
 
     def __init__(
         self,
@@ -122,7 +137,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width); anomalies among them are borne.
+        X : (n, features), (n, height, width) or (n, channels, height, width), or a table with columns of several
+            kinds; anomalies among them are borne. NaN is a gap: not observed.
         y : (n,), labels, for a model that uses them; the others make nothing of it.
 
         Raises
@@ -130,11 +146,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         SettingsError, DataError : before the first step.
         """
         self._check_settings()
-        rows = np.asarray(in_memory(check_rows(self, X, reset=True), type(self).__name__))
+        checked = in_memory(check_rows(self, X, reset=True), type(self).__name__)
         random = check_random_state(self.random_state)
-        subsets = self._draw(len(rows), random)
-        self.feature_shape_ = tuple(int(size) for size in rows.shape[1:])
-        models = self._models(len(subsets.members[0]), random)
+        subsets = self._draw(len(checked), random)
+        self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
+        if self.method == RECOLLECTION and checked.ndim == 2:
+            raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
+        rows = (
+            self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._learn_tails(checked, subsets)
+        )
+        models = self._models(len(subsets.members[0]), random, rows)
         train(models, rows, subsets.members, y)
         self.members_ = [
             Member.of(model, rows[own], np.random.RandomState(i))
@@ -179,19 +200,38 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
         return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
 
-    def _models(self, rows: int, random: np.random.RandomState) -> list[LatentEstimator]:
-        """The members, not fitted, each with a seed of its own."""
-        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
-        seeds = random.randint(2**31, size=self.n_estimators)
-        return [clone(model).set_params(random_state=int(seed)) for seed in seeds]
+    def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
+        """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
+        kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
+        self.tails_, seen = None, np.unique(np.concatenate(subsets.members))
+        self.scaling_ = fit_table(X, X[seen], kinds)
+        return self.scaling_.encoded(X)
 
-    def _unseen_scores(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+    def _learn_tails(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+        """Rows of numbers as the members get them: each member sees a value of each feature."""
+        vars(self).pop("scaling_", None)  # a table's, from an earlier fit
+        if has_gaps(X):
+            refuse_rare_features(self, X, subsets.members)
+        is_to_be_drawn_in = self.estimator is None and X.ndim == 2
+        self.tails_ = Tails.of(np.delete(X, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
+        return self._drawn_in(X)
+
+    def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
+        """The members, not fitted, each with a seed of its own; they do with gaps where any row of X has some."""
+        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
+        more: dict[str, Any] = {"gaps": "always"} if has_gaps(X) else {}
+        if self.estimator is None and isinstance(X, Frame):
+            more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
+        seeds = random.randint(2**31, size=self.n_estimators)
+        return [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
+
+    def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""
         if len(subsets.held_out):
             return self._scores(X[subsets.held_out]).mean(axis=0)
         return subsets.out_of_bag(self._scores(X))
 
-    def _threshold(self, X: np.ndarray) -> float:
+    def _threshold(self, X: Resident) -> float:
         if self.contamination != "auto":
             ordered = np.sort(self._scores(X).mean(axis=0))
             return float(ordered[min(round(float(self.contamination) * len(X)), len(X) - 1)])
@@ -246,10 +286,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """What each value adds to its row's reconstruction loss beyond a usual row's, (n, *features), in nats.
 
         A row's values add up to what its -log p(x|code) lies above the training rows' mean; the mean over members. A
-        row that is odd by its code alone has no value that sticks out.
+        row that is odd by its code alone has no value that sticks out, and a gap adds nothing.
+
+        Of a table with several kinds of columns, (n, columns): what each column adds, a category as one, in the order
+        of ``feature_names_in_``; 0 for columns that the models leave out.
         """
         rows = self._checked(X)
-        return np.mean([member.excess(rows) for member in self.members_], axis=0)
+        found = np.mean([member.excess(rows) for member in self.members_], axis=0)
+        return self._in_table_order(found) if isinstance(rows, Frame) else found
+
+    def _in_table_order(self, by_column: np.ndarray) -> np.ndarray:
+        """Of the columns that the models know, (n, known), to all columns of the table, (n, columns)."""
+        place = {str(name): at for at, name in enumerate(self.feature_names_in_)}
+        whole = np.zeros((len(by_column), len(place)))
+        whole[:, [place[name] for name in self.scaling_.names]] = by_column
+        return whole
 
     def residual_map(self, X: ArrayLike) -> np.ndarray:
         """:meth:`explain` of images, summed over channels: (n, height, width), in nats.
@@ -290,6 +341,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         members that did not see them.
         """
         arrays = {"calibration": self.calibration_scores_}
+        if self.tails_ is not None:
+            arrays |= {"tails/middle": self.tails_.middle, "tails/spread": self.tails_.spread}
         for i, member in enumerate(self.members_):
             own = {f"model/{name}": array for name, array in member.model.saved_arrays().items()} | member.arrays()
             arrays |= {f"{i}/{name}": array for name, array in own.items()}
@@ -303,9 +356,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _weights(self) -> Mapping[str, float]:
-        return COMBINED if self.method == "combined" else {self.method: 1}
+        return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
 
-    def _scores(self, X: np.ndarray) -> np.ndarray:
+    def _scores(self, X: Resident) -> np.ndarray:
         """Each member's score of each row, (members, n)."""
         weights = self._weights
         parts = [
@@ -314,9 +367,29 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ]
         return np.concatenate(parts, axis=1)
 
-    def _checked(self, X: ArrayLike) -> np.ndarray:
+    @property
+    def gaps(self) -> str:
+        """What the models make of gaps: see their parameter."""
+        return "auto" if self.estimator is None else getattr(self.estimator, "gaps", "auto")
+
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether its models can do with rows of which some values are missing."""
+        return self.estimator is None or getattr(self.estimator, "takes_gaps", True)
+
+    @property
+    def has_gaps_(self) -> bool:
+        """Whether its models have learned to do with gaps."""
+        return all(member.model.has_gaps_ for member in self.members_)
+
+    def _checked(self, X: ArrayLike) -> Resident:
         check_is_fitted(self)
-        return np.asarray(in_memory(check_rows(self, X, reset=False), type(self).__name__))
+        rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
+        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else self._drawn_in(rows)
+
+    def _drawn_in(self, X: np.ndarray) -> np.ndarray:
+        """Rows of numbers as the members get them."""
+        return X if self.tails_ is None else self.tails_.draw_in(X)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
@@ -324,6 +397,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.takes_gaps and self.gaps != "never"
         tags.non_deterministic = False
         return tags
 
@@ -331,12 +405,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 def default_model(feature_shape: tuple[int, ...], rows: int) -> Autoencoder:
     """The autoencoder that suits samples of a shape, and so many rows to train on.
 
-    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values.
+    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values. Of a narrow
+    table it is half as large: a quarter of six columns is one number, on which all rows lie in a line.
     """
     features, is_table = math.prod(feature_shape), len(feature_shape) == 1
     batch = 128 if rows >= 1000 else 32
+    narrow = min(NARROW_CODE, -(-features // 2)) if is_table else 1
     return Autoencoder(
-        max(1, min(LARGEST_CODE, features // 4)),
+        min(LARGEST_CODE, max(features // 4, narrow)),
         hidden_dims=(64,) if is_table else (256, 128),
         likelihood="gaussian" if is_table else "auto",
         scaling="standard" if is_table else "auto",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from hyotan.anomalies.tails import Tails
 from hyotan.container import Contents
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.detector import AnomalyDetector
-from hyotan.estimators.members import Member
+from hyotan.estimators.members import Member, check_array
+from hyotan.tabular import TableScaling
+
+DETECTOR = "detector.hyotan"
+"""The file of a detector in a folder of its own."""
 
 ReadModel = Callable[[Contents, str], LatentEstimator]
 """Makes a fitted model of what a file holds, and the file's name for errors."""
@@ -67,16 +72,30 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     try:
         detector.members_ = [_member(contents, i, own, source, read_model) for i, own in enumerate(saved.members)]
         detector.calibration_scores_ = _calibration(contents.tensors)
+        detector.tails_ = _tails(contents.tensors, detector.members_[0].model.feature_shape_)
     except DataError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     _refuse_strangers(contents.tensors, len(saved.members), source)
     first = detector.members_[0].model
     detector.estimator = None if saved.has_default_model else _not_fitted(first)
     detector.feature_shape_, detector.n_features_in_ = first.feature_shape_, first.n_features_in_
+    if isinstance(first.scaling_, TableScaling):
+        _share_columns(detector, first.scaling_, saved.feature_names, source)
     if saved.feature_names:
         detector.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     detector.offset_ = saved.offset
     return detector
+
+
+def _share_columns(detector: AnomalyDetector, scaling: TableScaling, names: Sequence[str], source: str) -> None:
+    """Let all members know the table's columns by one scaling, so that rows are encoded once."""
+    models = [member.model for member in detector.members_]
+    if any(model.scaling_ != scaling for model in models) or not set(scaling.names) <= set(names):
+        raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
+    for model in models:
+        model.scaling_ = scaling
+    detector.scaling_ = scaling
+    detector.n_features_in_, detector.feature_shape_ = len(names), (len(names),)
 
 
 def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:
@@ -97,11 +116,23 @@ def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return scores
 
 
+def _tails(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Tails | None:
+    """What draws the columns' tails in; None where nothing does: other models than the default one, and old files."""
+    own = _below(arrays, "tails/")
+    if not own:
+        return None
+    for name in ("middle", "spread"):
+        check_array(f"tails/{name}", own.get(name), shape)
+    if not (own["spread"] > 0).all():
+        raise DataError("tensor 'tails/spread' holds a number that is not above 0.", "Is it a detector's file?")
+    return Tails(own["middle"], own["spread"])
+
+
 def _refuse_strangers(arrays: Mapping[str, np.ndarray], members: int, source: str) -> None:
-    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss")
+    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss", "usual", "memory")
     known = tuple(f"{i}/{part}" for i in range(members) for part in parts)
     for name in arrays:
-        if name != "calibration" and not name.startswith(known):
+        if name not in ("calibration", "tails/middle", "tails/spread") and not name.startswith(known):
             raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a detector's file?")
 
 

@@ -22,7 +22,7 @@ from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.detector import AnomalyDetector
-from hyotan.estimators.detector_files import detector_from
+from hyotan.estimators.detector_files import DETECTOR, detector_from
 from hyotan.estimators.filling import Filling
 from hyotan.estimators.vae import VAE
 from hyotan.mixed import MixedLikelihood
@@ -74,7 +74,7 @@ def load(
 
     Parameters
     ----------
-    path : the file, or a run folder, whose ``model.hyotan`` is read.
+    path : the file; or a run folder, whose ``model.hyotan`` is read; or a detector's, whose ``detector.hyotan`` is.
     encoder, decoder : your own modules, for a model that was fitted with such: the file holds their weights only.
     device : where to compute.
 
@@ -95,9 +95,17 @@ def load_model(path: str | os.PathLike[str], device: str = "auto") -> LatentEsti
     return from_contents(read(_file_of(path), kinds=ESTIMATORS.keys()), str(path), device=device)
 
 
+def load_detector(path: str | os.PathLike[str], device: str = "auto") -> AnomalyDetector:
+    """Like :func:`load`, but a model's file is refused."""
+    contents = read(_file_of(path), kinds=[AnomalyDetector.kind])
+    return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, device=device))
+
+
 def _file_of(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
-    return place / "model.hyotan" if place.is_dir() else place
+    if not place.is_dir():
+        return place
+    return place / DETECTOR if (place / DETECTOR).is_file() else place / "model.hyotan"
 
 
 def from_contents(
@@ -217,7 +225,7 @@ def _check_arrays(
         "scaling/factor": ((), features),
     }
     if has_gaps:
-        shapes |= Filling.shapes(features)
+        shapes |= Filling.shapes(features, arrays)
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)
     for name in arrays:

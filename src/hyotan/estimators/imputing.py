@@ -12,9 +12,9 @@ from torch import Tensor
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array, StoredRows
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators.filling import Filling, best_shrinkage, has_linear
+from hyotan.estimators.filling import Filling, Linear, best_shrinkage, guessed, linear_of
+from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import Split, padded_chunks
-from hyotan.gaussian import Gaussian
 from hyotan.parameters import Real
 from hyotan.scaling import Scaling, has_gaps
 from hyotan.tabular import TableScaling
@@ -31,8 +31,8 @@ CALIBRATION_ROWS = 1000
 FOLDS, FOLDS_OF_WHOLE_ROWS = 10, 3
 """Each known value is hidden once: a tenth of them at a time where rows have gaps of their own, else a third."""
 
-LINEAR_ROWS = 5000
-"""Training rows, at most, from which the linear guess is learned."""
+LINEAR_ROWS, LINEAR_IMAGES = 5000, 2000
+"""Training rows, at most, from which the linear guess is learned: of a table, of pictures."""
 
 
 class ImputesGaps:
@@ -45,6 +45,7 @@ class ImputesGaps:
     """
 
     has_gaps_: bool
+    likelihood_: str
     filling_: Filling
     scaling_: Scaling | TableScaling
     feature_shape_: tuple[int, ...]
@@ -141,6 +142,8 @@ class ImputesGaps:
             return X.filled(whole).given_back()
         if not has_gaps(X):
             return X.copy()
+        if is_bounded(self.likelihood_):  # a linear guess, or a shifted sample, may lie beyond black and white
+            in_range = np.clip(in_range, 0.0, 1.0)
         return np.where(np.isnan(X), self.scaling_.to_data(in_range).astype(X.dtype), X)
 
     def _fit_filling(self, X: Array, split: Split) -> None:
@@ -156,18 +159,18 @@ class ImputesGaps:
         found = np.empty((2, *known.shape), dtype=np.float32)
         for number, part in enumerate(hidden):
             found[:, fold == number] = self._expected(part)[:, fold == number]
-        linear, guess = None, None
-        if has_linear(self.feature_shape_):
+        linear, guess = self._fit_linear(X, split), None
+        if linear is not None:
             truth = [np.where(fold == number, known, np.nan) for number in range(folds)]
-            linear = best_shrinkage(self._fit_linear(X, split), hidden, truth)
-            guess = np.where(fold == 0, linear.expected(hidden[0]), 0.0)
-            for number in range(1, folds):
-                guess[fold == number] = linear.expected(hidden[number])[fold == number]
+            linear = best_shrinkage(linear, hidden, truth)
+            guess = np.empty(known.shape)
+            for number, part in enumerate(hidden):
+                guess[fold == number] = guessed(linear, part)[fold == number]
         self.filling_ = Filling.of(known, found[0], found[1], guess, linear)
 
-    def _fit_linear(self, X: Array, split: Split) -> Gaussian:
-        places = split.train[:]
-        return Gaussian.of(self._to_model(X[places[:: -(-len(places) // LINEAR_ROWS)]]))
+    def _fit_linear(self, X: Array, split: Split) -> Linear | None:
+        places, most = split.train[:], LINEAR_ROWS if len(self.feature_shape_) == 1 else LINEAR_IMAGES
+        return linear_of(self._to_model(X[places[:: -(-len(places) // most)]]))
 
     def _drawn_by_column(self, random: np.random.Generator, below: int, shape: tuple[int, ...]) -> np.ndarray:
         """Whole numbers below a bound, (n, *features); the numbers of one column of a table get one."""

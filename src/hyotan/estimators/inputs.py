@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def _check_gaps(estimator: Any, X: np.ndarray, reset: bool) -> None:
     if not reset and not estimator.has_gaps_:
         raise DataError(
             f"{found}; this {name} was fitted on rows without gaps.",
-            "Fit it with gaps='always' (--gaps always), or fill them first.",
+            getattr(estimator, "gaps_fix", "Fit it with gaps='always' (--gaps always), or fill them first."),
         )
     if reset:
         _refuse_never_observed(estimator, X)
@@ -123,15 +124,39 @@ def _check_gaps(estimator: Any, X: np.ndarray, reset: bool) -> None:
 def _refuse_never_observed(estimator: Any, X: np.ndarray) -> None:
     if np.isnan(X).all():
         raise DataError("X holds no value: all are gaps (NaN).", "Pass rows of which something is known.")
-    hollow = np.flatnonzero(np.isnan(X).all(axis=0)) if X.ndim == 2 else ()
+    hollow = np.flatnonzero(np.isnan(X).all(axis=0)) if X.ndim == 2 else np.empty(0, dtype=int)
     if len(hollow):
-        names = getattr(estimator, "feature_names_in_", None)
-        shown = ", ".join(str(at) if names is None else f"'{names[at]}'" for at in hollow[:8])
-        more = ", …" if len(hollow) > 8 else ""
         raise DataError(
-            f"{len(hollow)} of {X.shape[1]} columns of X are never observed: {shown}{more}.",
+            f"{len(hollow)} of {X.shape[1]} columns of X are never observed: {_columns(estimator, hollow)}.",
             "Leave them out: nothing can be learned of them.",
         )
+
+
+def refuse_rare_features(estimator: Any, X: np.ndarray, subsets: Sequence[np.ndarray]) -> None:
+    """Refuse columns of a table, (n, features), of which some subset of the rows has no value.
+
+    Raises
+    ------
+    DataError
+        Names the columns.
+    """
+    if X.ndim != 2:
+        return
+    observed = ~np.isnan(X)
+    rare = np.flatnonzero(~np.all([observed[rows].any(axis=0) for rows in subsets], axis=0))
+    if len(rare):
+        raise DataError(
+            f"{len(rare)} of {X.shape[1]} columns of X are observed in so few of {len(X):,} rows that a part of them "
+            f"has none: {_columns(estimator, rare)}.",
+            "Leave them out: hardly anything can be learned of them.",
+        )
+
+
+def _columns(estimator: Any, places: np.ndarray) -> str:
+    """The names of some columns, or their places where they have none; the first eight."""
+    names = getattr(estimator, "feature_names_in_", None)
+    shown = ", ".join(str(at) if names is None else f"'{names[at]}'" for at in places[:8])
+    return shown + (", …" if len(places) > 8 else "")
 
 
 def _checked_in_file(estimator: Any, X: StoredRows, reset: bool) -> StoredRows:

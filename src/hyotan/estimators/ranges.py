@@ -16,7 +16,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood
 from hyotan.mixed import MixedLikelihood
 from hyotan.scaling import SCALINGS, Scaling, automatic, ends, has_gaps, is_pixels, suits_bernoulli
-from hyotan.tabular import TableScaling, fit_table
+from hyotan.tabular import EncodedFrame, TableScaling, fit_table
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _of_table(X: Any, train: Any, settings: Mapping[str, Any]) -> Ranges:
                 f"{name}={settings[name]!r} is for numbers alone; of these columns each has a likelihood of its own.",
                 f"Leave {name} out, or keep the columns that are numbers.",
             )
-    scaling = fit_table(X, train, settings["column_kinds"])
+    scaling = X.scaling if isinstance(X, EncodedFrame) else fit_table(X, train, settings["column_kinds"])
     rows = scaling.to_model(train)
     return Ranges(MixedLikelihood.name, scaling, float(np.nanmin(rows)), float(np.nanmax(rows)))
 

@@ -19,6 +19,7 @@ from hyotan.plots.pictures import gap_of, to_rgb
 from hyotan.report.bars import BarChart
 from hyotan.report.charts import LineChart, Series
 from hyotan.report.grids import Grid, grids
+from hyotan.report.kinds import by_column
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.pictures import Pictures
@@ -97,7 +98,10 @@ def _logarithmic(chart: LineChart, lang: str) -> Html | None:
 
 def reconstructions(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     """Twelve rows, at random, best and worst, with what the model makes of them; of a table, its columns."""
-    return _images(record, pictures, lang) if record.is_image else _columns(record, lang)
+    if record.is_image:
+        return _images(record, pictures, lang)
+    scaling = record.estimator.scaling_
+    return by_column(record, scaling, lang) if isinstance(scaling, TableScaling) else _columns(record, lang)
 
 
 def _images(record: RunRecord, pictures: Pictures, lang: str) -> Html:
@@ -156,7 +160,7 @@ def _columns(record: RunRecord, lang: str) -> Html:
     bars = [(names[index], max(-1.0, float(kept[index]))) for index in order if not math.isnan(kept[index])]
     chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS])
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
-    given, own = _in_units(record)
+    given, own = np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
     typical = np.sqrt(observed_mean(np.square(own - given, dtype=np.float64)))
     low, high = ends(given, axis=0)
     rows = [
@@ -172,26 +176,10 @@ def _columns(record: RunRecord, lang: str) -> Html:
     return join([charts([figure(chart, lang, note), listing]), _worst(record, names, lang)])
 
 
-def _in_units(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and reconstructions in the data's units, (n, columns); of several kinds of columns, on the model's side."""
-    if columns_of(record.estimator) is not None:
-        return record.pair
-    return np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
-
-
-def _values(table: Any) -> list[list[str | float]]:
-    """The values of a table's rows: numbers as they are, all else as text."""
-    plain = ([value if isinstance(value, float) else str(value) for value in c.to_pylist()] for c in table.columns)
-    return [list(row) for row in zip(*plain, strict=True)]
-
-
 def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
     before, after = record.pair
     missed = np.abs(after - before)
-    given, own = (rows.tolist() for rows in _in_units(record))
-    if isinstance(scaling := record.estimator.scaling_, TableScaling):  # a column's numbers, and what they stand for
-        names, missed = scaling.names, np.sqrt(scaling.by_column(np.square(missed)))
-        given, own = (_values(scaling.selected(some).table) for some in (record.rows.X, scaling.to_frame(after)))
+    given, own = np.asarray(record.rows.X).tolist(), record.estimator.reconstruct(record.rows.X).tolist()
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
         columns = [

@@ -6,7 +6,7 @@ Each leaves numbers (:class:`hyotan.study.findings.Experiments`), pictures, figu
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from hyotan.data import Dataset
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Resident
 from hyotan.estimators import CVAE as CVAEEstimator
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.folders import write_json
 from hyotan.gallery import Shown
 from hyotan.latent import WALKS, Probe, decoded, passages, random_pairs, tsne_plane, walk_named
-from hyotan.metrics import knn_accuracy, row_errors
+from hyotan.metrics import knn_accuracy, mean_filled, observed_mean, row_errors
 from hyotan.plots import (
     ClusteringDisplay,
     CodePlotsDisplay,
@@ -35,6 +37,7 @@ from hyotan.study.folder import DATA, FIGURES, StudyFolder
 from hyotan.study.labels import Classes
 from hyotan.study.pictures import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
+from hyotan.tabular import TableScaling
 
 PICTURES = "pictures.hyotan"
 
@@ -70,21 +73,31 @@ class Code:
     repeat: int
     estimator: LatentEstimator
 
-    def encode(self, X: np.ndarray) -> np.ndarray:
+    def encode(self, X: Resident) -> np.ndarray:
         """Codes, (n, latent_dim)."""
         return self.estimator.transform(X)[:, : self.latent_dim]
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
-        """Rows, (n, *features), in the data's units."""
-        return self.estimator.inverse_transform(Z)
+        """Rows, (n, *features), in the data's units; of a table with several kinds of columns in the model's range."""
+        return self.estimator.decode_in_range(Z) if self.is_of_table else self.estimator.inverse_transform(Z)
 
-    def reconstruct(self, X: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-        """Rows through the code and back, in the data's units; given labels where the model takes them."""
+    def reconstruct(self, X: Resident, labels: np.ndarray | None = None) -> np.ndarray:
+        """Rows through the code and back, as :meth:`decode` gives them; given labels where the model takes them."""
         if labels is not None and isinstance(self.estimator, CVAEEstimator):
-            return self.estimator.reconstruct(X, y=labels)
-        if self.latent_dim < self.estimator.latent_dim:
+            told = self.estimator.reconstruct(X, y=labels)
+            return self.estimator.scaling_.to_model(told) if self.is_of_table else told
+        if self.is_of_table or self.latent_dim < self.estimator.latent_dim:
             return self.decode(self.encode(X))
         return self.estimator.reconstruct(X)
+
+    def in_range(self, rows: np.ndarray) -> np.ndarray:
+        """Rows as :meth:`decode` gives them, in the model's range."""
+        return rows if self.is_of_table else self.estimator.scaling_.to_model(rows)
+
+    @property
+    def is_of_table(self) -> bool:
+        """Whether rows have columns of several kinds."""
+        return isinstance(self.estimator.scaling_, TableScaling)
 
     @property
     def decodes_alone(self) -> bool:
@@ -108,7 +121,7 @@ class Bench:
     train: Dataset
     test: Dataset
     classes: Classes | None
-    X: np.ndarray
+    X: Resident
     y: np.ndarray
 
     @classmethod
@@ -116,7 +129,7 @@ class Bench:
         """For a study's folder."""
         train, test = folder.load_data()
         classes = Classes.of(train.y)
-        X = np.asarray(test.X[:ROWS])
+        X = test.X[:ROWS] if isinstance(test.X, Frame) else np.asarray(test.X[:ROWS])
         y = np.full(len(X), -1) if classes is None or test.y is None else classes.numbers(test.y[:ROWS])
         return cls(folder, train, test, classes, X, y)
 
@@ -131,7 +144,31 @@ class Bench:
         if self.classes is None or self.train.y is None:
             return None
         y = self.classes.numbers(self.train.y)
-        return Probe.fit(self.train.X[y >= 0], y[y >= 0])
+        return Probe.fit(self.numbers_of(self.train.X[y >= 0]), y[y >= 0])
+
+    @functools.cached_property
+    def numbers(self) -> np.ndarray:
+        """The rows of ``X`` in numbers."""
+        return self.numbers_of(self.X)
+
+    def numbers_of(self, X: Any) -> np.ndarray:
+        """Rows in numbers, (n, *features): as they are, those of a table with several kinds of columns in a model's
+        range. The mean of the training rows stands where a value is missing.
+        """
+        numbers = self._scale(X)
+        return mean_filled(numbers, self._mean) if np.isnan(numbers.min(initial=0)) else numbers
+
+    @functools.cached_property
+    def _mean(self) -> np.ndarray:
+        return observed_mean(self._scale(self.train.X))
+
+    @functools.cached_property
+    def _scale(self) -> Callable[[Any], np.ndarray]:
+        if not isinstance(self.X, Frame):
+            return np.asarray
+        code = next(self.codes(), None)
+        # Where no model was trained there is nothing to look at rows with, and nothing that asks for it.
+        return (lambda X: np.zeros((len(X), 1))) if code is None else code.estimator.in_range
 
     def codes(self, repeat: int | None = 0, sizes: Sequence[int] | None = None) -> Iterator[Code]:
         """The trained codes, of one repeat or all, smallest first; one is read at a time."""
@@ -171,13 +208,13 @@ class Bench:
     def _by_distance(self, number: int) -> np.ndarray:
         """The rows of a class, those nearest to its mean first."""
         rows = np.flatnonzero(self.y == number)
-        flat = self.X[rows].reshape(len(rows), -1).astype(np.float64)
+        flat = self.numbers[rows].reshape(len(rows), -1).astype(np.float64)
         return rows[np.square(flat - flat.mean(axis=0)).sum(axis=1).argsort(kind="stable")]
 
     def wrong(self, y: np.ndarray) -> np.ndarray:
         """A wrong class for each class number, (n,): as the article names them, else the one whose mean is nearest."""
         present = np.unique(self.y[self.y >= 0])
-        means = np.stack([self.X[self.y == k].reshape((self.y == k).sum(), -1).mean(axis=0) for k in present])
+        means = np.stack([self.numbers[self.y == k].reshape((self.y == k).sum(), -1).mean(axis=0) for k in present])
         apart = np.square(means[:, None] - means[None]).sum(-1)
         np.fill_diagonal(apart, np.inf)
         told = {int(k): int(present[apart[i].argmin()]) for i, k in enumerate(present)}
@@ -250,8 +287,7 @@ def _reconstructions(
         view = Shown(code.estimator)
         for condition, labels in conditions(code, bench, y).items():
             rows = code.reconstruct(X, labels)
-            scaled = code.estimator.scaling_.to_model(rows)
-            values = row_errors(scaled, code.estimator.in_range(X))
+            values = row_errors(code.in_range(rows), code.estimator.in_range(X))
             errors.append(Series(code.model, code.latent_dim, values.tolist(), condition))
             seen = None if bench.probe is None else bench.probe.predict(rows)
             if seen is not None and code.model == CVAE and condition != RIGHT_LABEL:
@@ -307,7 +343,7 @@ def _planes(bench: Bench) -> tuple[list[Plane], np.ndarray, list[Series], list[S
             planes.append(Plane(code.model, 2, True, codes[rows]))
     sizes = bench.folder.config.sizes
     ends = [code for code in bench.codes(sizes=[min(sizes), max(sizes)]) if code.model == bench.folder.config.models[0]]
-    laid = [(RAW, 0, bench.X[rows])]
+    laid = [(RAW, 0, bench.numbers[rows])]
     laid += [(code.model, code.latent_dim, code.encode(bench.X[rows])) for code in ends]
     plane = []
     for model, size, values in laid if len(rows) >= 4 else ():

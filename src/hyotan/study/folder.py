@@ -17,6 +17,7 @@ import numpy as np
 
 from hyotan.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.data import Dataset
+from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunFolderError
 from hyotan.folders import FolderKind, made, write_json
 from hyotan.lock import held
@@ -28,9 +29,9 @@ from hyotan.study.recommendation import Recommendation
 from hyotan.study.records import Cell
 
 SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
-CELL, FAILURE, ROWS = "cell.json", "failure.json", "rows.npz"
+CELL, FAILURE, ROWS, TABLE = "cell.json", "failure.json", "rows.npz", "rows.parquet"
 DATA, FIGURES, REPORT = "data", "figures", "report.html"
-STUDY = FolderKind("study", SETTINGS, (SETTINGS, RECORD, ROWS, REPORT), (CELLS, DATA, FIGURES))
+STUDY = FolderKind("study", SETTINGS, (SETTINGS, RECORD, ROWS, TABLE, REPORT), (CELLS, DATA, FIGURES))
 SCHEMA = 1
 
 NO_LABEL = "no label"
@@ -258,20 +259,47 @@ def create(
     with made(STUDY, name, out, overwrite) as path:
         (path / CELLS).mkdir(exist_ok=True)
         if rows is not None:
-            config = _with_rows(config, path / ROWS, rows)
+            config = _with_rows(config, path, rows)
         write_text_atomically(path / SETTINGS, config.to_toml())
     return StudyFolder(path)
 
 
-def _with_rows(config: StudyConfig, path: Path, rows: Dataset) -> StudyConfig:
+def _with_rows(config: StudyConfig, place: Path, rows: Dataset) -> StudyConfig:
     """Keep data that lie in no file; the settings then name the file that they lie in now."""
+    options = DataOptions()
+    if isinstance(rows.X, Frame):
+        path = place / TABLE
+        options = _keep_table(rows.X, rows.y, path)
+    else:
+        path = place / ROWS
+        _keep_arrays(rows, path)
+    kept = replace(config, source=str(path.resolve()), data=options)
+    return replace(kept, fingerprint=kept.load_data().fingerprint())
+
+
+def _keep_table(frame: Frame, y: np.ndarray | None, path: Path) -> DataOptions:
+    """Write a table and its labels; how to read them comes back."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    table, label = frame.table, None
+    if y is not None:
+        label = "label"
+        while label in frame.names:
+            label += "_"
+        table = table.append_column(label, pa.array(_plain(np.asarray(y))))
+    buffer = io.BytesIO()
+    write_table(table, buffer)
+    write_bytes_atomically(path, buffer.getvalue())
+    return DataOptions(label=label, columns=frame.names)
+
+
+def _keep_arrays(rows: Dataset, path: Path) -> None:
     given = {"X": rows.X, "y": rows.y, "X_test": rows.X_test, "y_test": rows.y_test}
     arrays: dict[str, Any] = {name: _plain(np.asarray(array)) for name, array in given.items() if array is not None}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_bytes_atomically(path, buffer.getvalue())
-    kept = replace(config, source=str(path.resolve()), data=DataOptions())
-    return replace(kept, fingerprint=kept.load_data().fingerprint())
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

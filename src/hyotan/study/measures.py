@@ -15,6 +15,8 @@ from sklearn.utils import check_random_state
 from hyotan import metrics
 from hyotan.clustering import RUNS, kmeans_runs
 from hyotan.data import Dataset
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Resident
 from hyotan.densities import FITTED_ROWS, Mixture
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import split_rows
@@ -23,6 +25,7 @@ from hyotan.latent import decoded, linear_walk, random_pairs, smoothness
 from hyotan.study.labels import UNKNOWN, Classes
 from hyotan.study.prediction import predicted
 from hyotan.study.records import MEAN, PCA, RAW, Cell, Scores
+from hyotan.tabular import TableScaling
 
 SELECTION_ROWS = 10_000
 TRAIN_ROWS = 20_000
@@ -48,11 +51,11 @@ class Rows:
 
     Attributes
     ----------
-    X : (n, *features), as the data are.
+    X : (n, *features), as the data are; of a table with several kinds of columns the table.
     classes : (n,) numbers, UNKNOWN where the label is not known; None where the data have no classes.
     """
 
-    X: np.ndarray
+    X: Resident
     classes: np.ndarray | None = None
 
     def some(self, limit: int, seed: int = 0) -> Rows:
@@ -113,19 +116,18 @@ def parts_of(train: Dataset, test: Dataset, fraction: float, rows: str, seed: in
 
 
 def _rows(dataset: Dataset, classes: Classes | None) -> Rows:
-    if classes is None or dataset.y is None:
-        return Rows(np.asarray(dataset.X))
-    return Rows(np.asarray(dataset.X), classes.numbers(dataset.y))
+    X = dataset.X if isinstance(dataset.X, Frame) else np.asarray(dataset.X)
+    return Rows(X, None if classes is None or dataset.y is None else classes.numbers(dataset.y))
 
 
 class Codes(Protocol):
     """What turns rows into codes."""
 
-    def scaled(self, X: np.ndarray) -> np.ndarray:
-        """Rows in the model's range, (n, *features), float32."""
+    def scaled(self, X: Resident) -> np.ndarray:
+        """Rows in the model's range, (n, *features), float32; NaN where a value is missing."""
         ...
 
-    def encode(self, X: np.ndarray) -> np.ndarray:
+    def encode(self, X: Resident) -> np.ndarray:
         """Codes of rows as the data are, (n, latent)."""
         ...
 
@@ -137,7 +139,7 @@ class Generator(Codes, Protocol):
         """Rows in the model's range through the code and back."""
         ...
 
-    def walk(self, starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
+    def walk(self, starts: Resident, ends: Resident, steps: int) -> np.ndarray:
         """Decoded walks between rows as the data are, (walks, steps, *features)."""
         ...
 
@@ -159,34 +161,40 @@ class ModelCode:
     estimator: LatentEstimator
     size: int | None = None
 
-    def scaled(self, X: np.ndarray) -> np.ndarray:
+    def scaled(self, X: Resident) -> np.ndarray:
         """Rows in the model's range."""
         return self.estimator.in_range(X)
 
-    def encode(self, X: np.ndarray) -> np.ndarray:
+    def encode(self, X: Resident) -> np.ndarray:
         """The code, or the posterior mean."""
         return self.estimator.transform(X)[:, : self.size]
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
-        """The likelihood's mean."""
+        """The likelihood's mean; cut off, as it comes back in the data's units, where these end."""
+        if isinstance(self.estimator.scaling_, TableScaling):
+            return self.estimator.decode_in_range(Z)  # a category in between is a step of a walk too
         return self.estimator.scaling_.to_model(self.estimator.inverse_transform(Z))
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
         """As the estimator does."""
         return self.estimator.reconstruct_scaled(rows, self.size)
 
-    def walk(self, starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
+    def walk(self, starts: Resident, ends: Resident, steps: int) -> np.ndarray:
         """Straight in the code; of a model that takes labels, from one end's label to the other's too."""
         if not hasattr(self.estimator, "classes_"):
             return decoded(linear_walk(self.encode(starts), self.encode(ends), steps), self.decode)
-        walks = [self.estimator.interpolate(a, b, steps) for a, b in zip(starts, ends, strict=True)]
-        return self.estimator.scaling_.to_model(np.concatenate(walks)).reshape(len(starts), steps, *starts.shape[1:])
+        walks = [self.estimator.interpolate(starts[i], ends[i], steps) for i in range(len(starts))]
+        return np.stack([self.scaled_data(walk) for walk in walks])
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         """As the estimator samples; of a prefix, its part of such codes."""
         if self.size is None:
-            return self.estimator.scaling_.to_model(self.estimator.sample(n, seed))
+            return self.scaled_data(self.estimator.sample(n, seed))
         return self.decode(self.estimator.sample_codes(n, seed)[:, : self.size])
+
+    def scaled_data(self, rows: Any) -> np.ndarray:
+        """What a model gave, in the data's units, in its range."""
+        return self.estimator.scaling_.to_model(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +214,11 @@ class PrincipalCode:
     size: int
     density: Mixture
 
-    def scaled(self, X: np.ndarray) -> np.ndarray:
+    def scaled(self, X: Resident) -> np.ndarray:
         """Rows in the model's range."""
         return self.estimator.in_range(X)
 
-    def encode(self, X: np.ndarray) -> np.ndarray:
+    def encode(self, X: Resident) -> np.ndarray:
         """Coordinates along the components."""
         return self._coordinates(self.scaled(X))
 
@@ -224,7 +232,7 @@ class PrincipalCode:
         """The nearest points of the plane."""
         return self.decode(self._coordinates(rows))
 
-    def walk(self, starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
+    def walk(self, starts: Resident, ends: Resident, steps: int) -> np.ndarray:
         """Straight in the plane."""
         return decoded(linear_walk(self.encode(starts), self.encode(ends), steps), self.decode)
 
@@ -233,27 +241,30 @@ class PrincipalCode:
         return self.decode(self.density.sample(n, np.random.RandomState(seed)))
 
     def _coordinates(self, rows: np.ndarray) -> np.ndarray:
-        return self.pca.transform(_flat(rows))[:, : self.size]
+        filled = metrics.mean_filled(_flat(rows), self.pca.mean_.astype(rows.dtype))
+        return self.pca.transform(filled)[:, : self.size]
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The features themselves, as codes; nothing is made of them.
+    """The features themselves, as codes; nothing is made of them, but that gaps hold the mean.
 
     Attributes
     ----------
     estimator : whose range it is.
+    mean : (*features), of the training rows.
     """
 
     estimator: LatentEstimator
+    mean: np.ndarray
 
-    def scaled(self, X: np.ndarray) -> np.ndarray:
+    def scaled(self, X: Resident) -> np.ndarray:
         """Rows in the model's range."""
         return self.estimator.in_range(X)
 
-    def encode(self, X: np.ndarray) -> np.ndarray:
+    def encode(self, X: Resident) -> np.ndarray:
         """All values of each row."""
-        return _flat(self.scaled(X))
+        return _flat(metrics.mean_filled(self.scaled(X), self.mean))
 
 
 @dataclass(frozen=True)
@@ -317,9 +328,10 @@ def baselines(estimator: LatentEstimator, sizes: Sequence[int], parts: Parts, re
         test, selection = found.test, found.selection
         return Cell(model, size, repeat, seed, selection, test, features, clusterings=found.clusterings)
 
-    raw = Judge.of(Features(estimator), parts, seed)
+    known = estimator.in_range(parts.train.X)
+    raw = Judge.of(Features(estimator, metrics.observed_mean(known)), parts, seed)
     yield cell(MEAN, 0, _each_part(parts, lambda rows, runs: (_of_mean(raw.errors_of_mean(rows)), {})))
-    flat = _flat(estimator.in_range(parts.train.X))
+    flat = metrics.mean_filled(_flat(known), _flat(raw.mean[None])[0])
     fitted = metrics.fit_pca(flat, max(sizes), seed)
     coordinates = fitted.transform(flat[metrics.some_rows(len(flat), FITTED_ROWS)])
     for size in sizes:
@@ -363,7 +375,7 @@ class Judge:
     def of(cls, code: Codes, parts: Parts, seed: int) -> Judge:
         """For the training rows of a repeat, or so many of them as say enough."""
         train = parts.train.some(TRAIN_ROWS, seed)
-        mean = code.scaled(train.X).mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = _mean(code.scaled(train.X))
         known = train.labelled
         classes = np.arange(0) if train.classes is None else train.classes[known]
         codes = code.encode(train.X[known]) if len(known) else np.empty((0, 0), np.float32)
@@ -402,7 +414,8 @@ def _measured(
             "active_units": metrics.active_units(code.encode(rows.X)),
         }
         by_label, clusterings = judge.by_label(rows, runs)
-        values = {**_of_errors(errors, judge.errors_of_mean(rows)), **of_code, **_by_place(code, rows, seed)}
+        of_place = _by_place(code, judge.mean, rows, seed)
+        values = {**_of_errors(errors, judge.errors_of_mean(rows)), **of_code, **of_place}
         return {**values, **by_label, **of_model(rows)}, clusterings
 
     return _each_part(parts, of_part)
@@ -429,10 +442,13 @@ def _of_mean(errors: np.ndarray) -> Values:
     return {**_of_errors(errors, errors), "q2": 0.0 if errors.any() else None}
 
 
-def _by_place(code: Generator, rows: Rows, seed: int) -> Values:
-    """What needs no label: neighbours kept, even walks, samples that reach the rows; less of it on few rows."""
+def _by_place(code: Generator, mean: np.ndarray, rows: Rows, seed: int) -> Values:
+    """What needs no label: neighbours kept, even walks, samples that reach the rows; less of it on few rows.
+
+    Values that are missing lie at the mean: that is the same for every model.
+    """
     rows = rows.some(NEAR_ROWS, seed)
-    scaled = code.scaled(rows.X)
+    scaled = metrics.mean_filled(code.scaled(rows.X), mean)
     found: Values = {}
     if len(scaled) > 2:
         found["trustworthiness"] = metrics.trustworthiness(scaled, code.encode(rows.X), max_rows=NEAR_ROWS)
@@ -484,3 +500,8 @@ def _few_distinct_codes() -> Iterator[None]:
 
 def _flat(rows: np.ndarray) -> np.ndarray:
     return rows.reshape(len(rows), -1)
+
+
+def _mean(rows: np.ndarray) -> np.ndarray:
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return metrics.observed_mean(rows) if np.isnan(mean).any() else mean

@@ -15,7 +15,6 @@ import tomli_w
 
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
-from hyotan.data.frames import Frame
 from hyotan.data.words import listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, parameters_of
@@ -255,7 +254,8 @@ def configure(
 ) -> StudyConfig:
     """Settings for these data: what is not given comes from the preset, cut to what the data allow.
 
-    The preset's models that need labels are left out where there are none, its sizes that are no smaller than a row.
+    The preset's models that need labels are left out where there are none or values are missing, its sizes that are no
+    smaller than a row.
 
     Parameters
     ----------
@@ -268,19 +268,8 @@ def configure(
     SettingsError
         A value that cannot be, or a model that needs labels where there are none.
     DataError
-        A row has a single feature: there is nothing to compress. Or values are missing.
+        A row has a single feature: there is nothing to compress.
     """
-    if isinstance(dataset.X, Frame):
-        raise DataError(
-            f"A study compares models of numbers; {dataset.name} has columns of several kinds.",
-            f"Train one model on it: hyotan fit {dataset.source or 'SOURCE'} --model vae. "
-            "Or keep the columns that are numbers: --columns A,B",
-        )
-    if has_gaps(dataset.X):
-        raise DataError(
-            "Values are missing, and a study compares models with PCA, which needs all of them.",
-            "Fit one model (hyotan fit), leave such rows out (--missing drop), or fill in means (--missing mean).",
-        )
     base = read_preset(preset)
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}
     chosen = tuple(models) if models is not None else _models_for(base.models, dataset, nested)
@@ -319,8 +308,9 @@ def needs_labels(model: str) -> bool:
 
 def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[str, ...]:
     known = [model for model in models if model in MODEL_NAMES]
-    labelled = Classes.of(dataset.y) is not None
-    fitting = [model for model in known if labelled or not needs_labels(model)]
+    # Models of labels do not know what to do with a value that is missing.
+    can_use_labels = Classes.of(dataset.y) is not None and not has_gaps(dataset.X)
+    fitting = [model for model in known if can_use_labels or not needs_labels(model)]
     return tuple(model for model in fitting if not nested or _can_be_ordered(model))
 
 

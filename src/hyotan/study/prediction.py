@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hyotan.metrics import trimmed_mean
+from hyotan.metrics import row_errors, trimmed_mean
 
 PROBED_ROWS = 5_000
 """Rows to probe in all, so that a leverage has a standard error below 0.01."""
@@ -36,17 +36,20 @@ def leverages(reconstruct: Callable[[Array], Array], X: Array, seed: int = 0) ->
     Parameters
     ----------
     reconstruct : rows to rows.
-    X : (n, *features), in the model's range.
+    X : (n, *features), in the model's range; NaN is a gap.
     seed : of the directions.
     """
-    random, spread = np.random.default_rng(seed), float(X.std())
+    gaps = np.isnan(X)
+    known = X[~gaps]
+    random, spread = np.random.default_rng(seed), float(known.std())
     repeats, step = math.ceil(PROBED_ROWS / len(X)), STEP * (spread if spread > 0 else 1.0)
-    X = X.clip(X.min() + step, X.max() - step)  # what is moved past the end of a range may be cut off there
+    X = X.clip(known.min() + step, known.max() - step)  # what is moved past the end of a range may be cut off there
     total = np.zeros(X.shape[1:])
     for _ in range(repeats):
         signs = random.choice(np.array([-1, 1], dtype=np.float32), X.shape)
         moved = reconstruct(X + np.float32(step) * signs) - reconstruct(X - np.float32(step) * signs)
-        total += (signs * moved).mean(axis=0, dtype=np.float64)
+        moved[gaps] = 0.0  # what is missing was not moved
+        total += (signs * moved).sum(axis=0, dtype=np.float64) / np.maximum(len(X) - gaps.sum(axis=0), 1)
     return total.ravel() / (2 * step * repeats)
 
 
@@ -74,7 +77,7 @@ def predicted(reconstruct: Callable[[Array], Array], X: Array, mean: Array, seed
 
 
 def _row_errors(left: Array) -> float:
-    return trimmed_mean(np.square(left).mean(axis=1, dtype=np.float64))
+    return trimmed_mean(row_errors(left, np.zeros_like(left)))
 
 
 def _flat(rows: Array) -> Array:

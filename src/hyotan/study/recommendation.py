@@ -75,6 +75,7 @@ PCA_PREDICTS_MORE = "pca-predicts-more"
 NO_LABELS = "no-labels"
 NO_SMALL_SIZE = "no-small-size"
 NO_SAMPLES = "no-samples"
+TEST_DISAGREES = "test-disagrees"
 NOTES = (
     ONE_REPEAT,
     LARGEST_SIZE,
@@ -85,6 +86,7 @@ NOTES = (
     NO_LABELS,
     NO_SMALL_SIZE,
     NO_SAMPLES,
+    TEST_DISAGREES,
 )
 
 ByRepeat = dict[int, float]
@@ -509,20 +511,32 @@ def _concluded(
     gain = None
     if ours is not None:
         gain = difference(table.by_repeat(*ours, measure, "test"), table.by_repeat(PCA, ours[1], measure, "test"))
+    mine, theirs = table.option(ours, criterion, measure), table.option(chosen, criterion, measure)
+    pca = None if size is None else table.option((PCA, size), criterion, measure)
+    if criterion == measure and _is_opposite(verdict, mine, theirs, pca):
+        notes = [*notes, Note(TEST_DISAGREES)]
     return Choice(
         blank.purpose,
         verdict,
         blank.rule,
         criterion,
         measure,
-        chosen=table.option(chosen, criterion, measure),
-        ours=table.option(ours, criterion, measure),
-        pca=None if size is None else table.option((PCA, size), criterion, measure),
+        chosen=theirs,
+        ours=mine,
+        pca=pca,
         raw=table.option(table.raw(), criterion, measure) if blank.purpose == CLUSTER else None,
         gain=gain,
         runners_up=_runners_up(table, blank, ours, options),
         notes=tuple(notes),
     )
+
+
+def _is_opposite(verdict: str, ours: Option | None, chosen: Option | None, pca: Option | None) -> bool:
+    """Whether the test rows, whose figures are told, order model and PCA as the rows that were chosen by do not."""
+    worse, better = (ours, chosen) if verdict == WORSE_THAN_PCA else (pca, ours) if verdict == HELPS else (None, None)
+    if worse is None or better is None or worse.test is None or better.test is None:
+        return False
+    return worse.test.mean > better.test.mean
 
 
 def _runners_up(table: Table, blank: Choice, ours: tuple[str, int] | None, options: Options) -> tuple[Option, ...]:

@@ -1,4 +1,4 @@
-"""Which library computes the matrix products of training on the CPU.
+"""Which library computes the matrix products of training on the CPU, and whether bfloat16 makes them faster.
 
 torch takes MKL's products in float32. On AMD's processors MKL keeps to narrower instructions than they have, and needs
 about twice the time of oneDNN, which comes with torch too. oneDNN is asked for by allowing it to round inputs to
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import platform
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,10 +67,35 @@ def _allowed(precision: str) -> Iterator[None]:
         setting.fp32_precision = before
 
 
+def bf16_is_slow(device: torch.device) -> bool:
+    """Whether bfloat16's products are slower than float32's here: on processors of the x86 line they are, unless there
+    is a matrix unit (AMX) or AMD's instructions for them. Where that is not known, False.
+    """
+    about = _about_processor()
+    if device.type != "cpu" or not re.search(r"^flags\b", about, re.MULTILINE):
+        return False
+    flags = set(about.split())
+    return "amx_bf16" not in flags and not (_is_amd() and "avx512_bf16" in flags)
+
+
+def warn_of_slow_bf16(device: torch.device) -> None:
+    """Say so where a training in bfloat16 takes longer than one in float32 would."""
+    if bf16_is_slow(device):
+        warnings.warn(
+            "precision='bf16' makes training slower here, not faster: this processor has no matrix unit for bfloat16. "
+            "Use 'fp32'.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _is_amd() -> bool:
+    return "AuthenticAMD" in _about_processor()
+
+
+def _about_processor() -> str:
     known = Path("/proc/cpuinfo")
-    text = known.read_text(encoding="utf-8", errors="replace") if known.is_file() else platform.processor()
-    return "AuthenticAMD" in text
+    return known.read_text(encoding="utf-8", errors="replace") if known.is_file() else platform.processor()
 
 
 def onednn_is_exact() -> bool:

@@ -40,7 +40,7 @@ from hyotan.training.compiling import (
 )
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import OptimizerMaker, Stepper
-from hyotan.training.products import fast_products
+from hyotan.training.products import fast_products, warn_of_slow_bf16
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
 from hyotan.training.rows import Rows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
@@ -289,6 +289,8 @@ class Trainer:
         """Training starts, or goes on."""
         self._start_state = self._state()
         self._tell("on_fit_start")
+        if self.settings.bf16 and not self.is_finished:
+            warn_of_slow_bf16(self.device)
         if self.settings.compile and not self.is_finished:
             start, end = self._cycle
             warn_of_no_effect((end - start) * self.steps_per_epoch, self.device, self._is_recordable)

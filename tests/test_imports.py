@@ -43,6 +43,7 @@ ROAD = """
     diagnosis
     latent
     densities
+    conditionals
     neighbours
     clustering
     anomalies

@@ -279,3 +279,10 @@ class TestFiles:
         write(path, kind=contents.kind, settings=contents.settings, tensors=contents.tensors)
         with pytest.raises(ModelFileError, match="tensor 'usual' is missing"):
             load(path)
+
+
+def test_members_keep_nothing_to_sample_with(tmp_path: Path) -> None:
+    detector = small(estimator=Autoencoder(2, **{**SMALL, "max_epochs": 2})).fit(customers(60, 1).drop_columns("番号"))
+    assert not [name for name in detector.saved_arrays() if "trees/" in name]
+    detector.save(tmp_path / "odd.hyotan")
+    assert isinstance(load(tmp_path / "odd.hyotan"), AnomalyDetector)

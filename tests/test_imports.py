@@ -44,6 +44,7 @@ ROAD = """
     diagnosis
     latent
     densities
+    conditionals
     neighbours
     clustering
     anomalies

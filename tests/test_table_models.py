@@ -11,9 +11,11 @@ import pytest
 from pyarrow import csv
 
 from command_line import done, hyotan
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, container, load
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, ModelFileError, SettingsError
+from hyotan.fidelity import compare_tables
+from hyotan.privacy import check_privacy
 from hyotan.tabular import UnseenCategory
 
 FAMILIES = [Autoencoder, DenoisingAutoencoder, VAE]
@@ -66,7 +68,7 @@ def test_results_are_tables_with_the_same_columns_and_types(fitted: Autoencoder)
     ):
         assert isinstance(result, pa.Table)
         assert result.schema.equals(table.schema)
-        assert set(result["店"].to_pylist()) <= {"渋谷", "梅田"}
+        assert set(result["店"].to_pylist()) <= {"渋谷", "梅田", None}
     assert fitted.transform(table).shape == (20, 3)
     assert fitted.feature_names_in_.tolist() == table.column_names
     assert fitted.n_features_in_ == 5
@@ -83,13 +85,43 @@ def test_what_belongs_together_is_learned(fitted: Autoencoder) -> None:
 
 
 def test_samples_hold_together(vae: VAE) -> None:
-    drawn = vae.sample(400, random_state=0).to_pydict()
+    drawn = vae.impute(vae.sample(400, random_state=0)).to_pydict()
     shop = np.array(drawn["店"])
     assert 0.3 < np.mean(shop == "渋谷") < 0.7
     assert np.median(np.array(drawn["金額"])[shop == "梅田"]) > 2 * np.median(np.array(drawn["金額"])[shop == "渋谷"])
     assert np.mean([(s == "渋谷") == (i in ("本", "紙")) for s, i in zip(shop, drawn["品"], strict=True)]) > 0.8
     assert vae.sample(5, random_state=1).equals(vae.sample(5, random_state=1))
     assert not vae.sample(5, random_state=1).equals(vae.sample(5, random_state=2))
+
+
+def test_samples_have_gaps_where_rows_had_and_whole_ones_have_none(fitted: Autoencoder) -> None:
+    drawn = fitted.sample(500, random_state=0)
+    shares = [column.null_count / 500 for column in drawn.columns]
+    np.testing.assert_allclose(shares, 0.1, atol=0.06)
+    assert sum(column.null_count for column in fitted.sample(500, random_state=0, redrawn=False).columns) == 0
+    whole = Autoencoder(**FAST).fit(customers())
+    assert sum(column.null_count for column in whole.sample(500, random_state=0).columns) == 0
+
+
+def test_columns_that_are_drawn_again_hang_together_as_those_of_rows_do() -> None:
+    table, test = customers(600), customers(600, seed=1)
+    model = Autoencoder(**{**FAST, "latent_dim": 1, "max_epochs": 5}).fit(table)  # one that has learned little
+    alone, again = (model.sample(600, random_state=0, redrawn=redrawn) for redrawn in (False, True))
+    assert again.equals(model.sample(600, random_state=0))
+    shops = {"本": "渋谷", "紙": "渋谷", "茶": "梅田", "菓子": "梅田"}
+    right = [np.mean([shops[item] == s for item, s in zip(t["品"].to_pylist(), t["店"].to_pylist())])
+             for t in (alone, again)]  # fmt: skip
+    assert right[0] < 0.95 < 0.98 < right[1]
+    apart = [compare_tables(test, made).mean_difference for made in (alone, again)]
+    assert apart[1] < 0.5 * apart[0]
+    assert check_privacy(table, test, again).passed
+
+
+def test_only_tables_of_several_kinds_are_drawn_again() -> None:
+    model = Autoencoder(**FAST).fit(np.random.default_rng(0).normal(size=(200, 4)))
+    assert model.conditionals_ is None
+    with pytest.raises(SettingsError, match="redrawn=True: this Autoencoder has no trees that give a column by the"):
+        model.sample(3, redrawn=True)
 
 
 def test_gaps_are_filled_with_what_fits_and_the_rest_stays(fitted: Autoencoder) -> None:
@@ -189,7 +221,22 @@ def test_the_file_alone_knows_the_table(fitted: Autoencoder, tmp_path: Path) -> 
     np.testing.assert_array_equal(fitted.score_samples(table), again.score_samples(table))
     assert again.reconstruct(table).equals(fitted.reconstruct(table))
     assert again.impute(table).equals(fitted.impute(table))
-    assert again.sample(4, random_state=0).equals(fitted.sample(4, random_state=0))
+    assert again.sample(40, random_state=0).equals(fitted.sample(40, random_state=0))
+
+
+def test_files_from_before_rows_were_drawn_again_sample_as_they_did(fitted: Autoencoder, tmp_path: Path) -> None:
+    arrays = {name: array for name, array in fitted.saved_arrays().items() if not name.startswith("trees/")}
+    container.write(tmp_path / "old.hyotan", kind=fitted.kind, settings=fitted.saved_settings(), tensors=arrays)
+    old = load(tmp_path / "old.hyotan")
+    assert old.conditionals_ is None
+    assert old.sample(40, random_state=0).equals(fitted.sample(40, random_state=0, redrawn=False))
+
+
+def test_trees_of_another_table_are_refused(fitted: Autoencoder, tmp_path: Path) -> None:
+    arrays = {**fitted.saved_arrays(), "trees/0/kinds": np.zeros(9, np.float32)}
+    container.write(tmp_path / "m.hyotan", kind=fitted.kind, settings=fitted.saved_settings(), tensors=arrays)
+    with pytest.raises(ModelFileError, match=r"the trees of the columns cannot be used: '0/base' has shape \(3,\)"):
+        load(tmp_path / "m.hyotan")
 
 
 def test_a_file_whose_columns_are_not_its_networks_is_refused(vae: VAE, tmp_path: Path) -> None:
@@ -254,7 +301,7 @@ def test_a_csv_goes_through_every_command_and_comes_back(place: Path) -> None:
         made = read(place / command[-1])
         assert made.column_names == given.column_names
         assert made.schema.types == given.schema.types
-        assert sum(column.null_count for column in made.columns) == 0
+        assert (sum(column.null_count for column in made.columns) == 0) == (command[0] != "sample")
     assert done("score", run, "顧客.csv", "-o", "点.csv", "--json", cwd=place).record["rows"] == 300
     assert done("encode", run, "顧客.csv", "-o", "符号.csv", "--json", cwd=place).record["latent_dim"] == 3
     done("interpolate", run, "顧客.csv", cwd=place)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hyotan.data import Dataset
+from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
 from hyotan.denoising import takes_noise_away
 from hyotan.estimators import CVAE, VAE, Autoencoder
@@ -139,10 +140,15 @@ def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
 def samples_display(
     estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **how: Any
 ) -> SamplesDisplay:
-    """New samples as a figure; ``how`` is what else ``sample`` is told, such as ``y``, of which label they are."""
+    """New samples as a figure; ``how`` is what else ``sample`` is told, such as ``y``, of which label they are.
+
+    Gaps, which samples of a table have where its rows had, are drawn as the model fills them.
+    """
     shown = Shown(estimator)
+    drawn = estimator.sample(n, random_state=random_state, **how)
+    table = as_frame(drawn)
     return SamplesDisplay.from_arrays(
-        shown.scaled(estimator.sample(n, random_state=random_state, **how)),
+        shown.scaled(drawn if table is None else without_gaps(estimator, table)),
         value_range=shown.value_range if shown.is_image else None,
         columns=columns_of(estimator) or columns,
         origin=origin_of(estimator, how.get("sampler", DENSITY)),

@@ -111,12 +111,14 @@ class TableScaling:
         return rows
 
     def to_frame(self, rows: np.ndarray) -> Frame:
-        """Decode the model's numbers, (n, width), to a table: each number to the nearest value of its column."""
+        """Decode the model's numbers, (n, width), to a table: each to the nearest value of its column, NaN to a gap."""
         import pyarrow as pa
 
-        arrays = []
+        arrays, is_gap = [], np.isnan(rows)
+        rows = np.where(is_gap, 0.0, rows) if is_gap.any() else rows
         for column, place, field in zip(self.columns, self.slices, self.schema, strict=True):
-            arrays.append(_cast(column.decoded(rows[:, place]), field.type))
+            values = column.decoded(rows[:, place])
+            arrays.append(_cast(_hollowed(values, np.asarray(is_gap[:, place].any(axis=1))), field.type))
         return Frame(pa.Table.from_arrays(arrays, schema=self.schema), self.library)
 
     def to_data(self, rows: np.ndarray) -> Any:
@@ -184,6 +186,32 @@ class TableScaling:
         """The rows of a table with their numbers, for several models that know its columns by this scaling."""
         frame = self.selected(X)
         return EncodedFrame(frame.table, frame.library, self, self.to_model(frame))
+
+    @property
+    def is_category(self) -> list[bool]:
+        """Which of the columns that have numbers hold categories, in the table's order."""
+        return [isinstance(column, Category) for column in self.columns if column.width]
+
+    def condensed(self, rows: np.ndarray) -> np.ndarray:
+        """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; gaps are NaN.
+
+        A category becomes its place among those that the column has, the likeliest one where several have a share.
+        """
+        parts = [rows[:, place] for column, place in zip(self.columns, self.slices, strict=True) if column.width]
+        chosen = [part.argmax(axis=1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
+        gaps = [np.isnan(part).any(axis=1, keepdims=True) for part in parts]
+        return np.where(np.hstack(gaps), np.nan, np.hstack(chosen)).astype(np.float32)
+
+    def expanded(self, condensed: np.ndarray) -> np.ndarray:
+        """Undo :meth:`condensed`: the model's numbers, (n, width), float32."""
+        rows, numbers = np.empty((len(condensed), self.width), dtype=np.float32), iter(condensed.T)
+        for column, place in zip(self.columns, self.slices, strict=True):
+            if column.width == 1:
+                rows[:, place.start] = next(numbers)
+            elif column.width:
+                number = next(numbers)[:, None]
+                rows[:, place] = np.where(np.isnan(number), np.nan, number == np.arange(column.width))
+        return rows
 
     def to_settings(self) -> dict[str, Any]:
         """As JSON can hold it; the schema is kept beside it, in :meth:`schema_array`."""
@@ -296,6 +324,16 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
 def _refuse_hollow(name: str, values: pa.ChunkedArray) -> None:
     if not _is_filled(values):
         raise DataError(f"No value at all stands in '{name}'.", f"Leave it out with {flag('ignore', [name])}.")
+
+
+def _hollowed(values: pa.Array, is_gap: np.ndarray) -> pa.Array:
+    """Values with gaps, (n,), among them."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not is_gap.any():
+        return values
+    return compute.if_else(pa.array(~is_gap), values, pa.scalar(None, values.type))  # pyrefly: ignore[missing-attribute]
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from hyotan.conditionals import fitted_rows
 from hyotan.container import write
 from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array, Resident, StoredRows
@@ -300,6 +301,14 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         centred = codes - self.code_mean_
         self.code_covariance_ = centred.T @ centred / len(codes)
         self._codes_of_groups, self._density = self._groups_of_codes(X, rows, codes), None
+        self._condensed, self._conditionals = self._rows_of_trees(X), None
+
+    def _rows_of_trees(self, X: Array) -> np.ndarray | None:
+        """Of a table the rows that trees are grown on, one number a column; held-out ones too: nothing is chosen."""
+        if not isinstance(self.scaling_, TableScaling) or not self.redraws:
+            return None
+        places = some_rows(len(X), fitted_rows(len(self.scaling_.is_category)))
+        return self._of_places(lambda rows: self.scaling_.condensed(self._to_model(rows)), X, places)
 
     def _of_places(self, compute: Callable[[Array], np.ndarray], X: Array, places: np.ndarray) -> np.ndarray:
         """A function of rows, of those at some places in X, (n,), read a part at a time."""
@@ -483,7 +492,8 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
         }
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
-        """What the model file holds: weights, scaling, where the codes lie, their density, the history as JSON."""
+        """What the model file holds: weights, scaling, where codes lie, their density, trees, the history as JSON."""
+        trees = self.conditionals_
         return to_arrays(self.model_.state_dict(), "model") | {
             "scaling/offset": self.scaling_.offset,
             "scaling/factor": self.scaling_.factor,
@@ -493,6 +503,7 @@ class LatentEstimator(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixi
             **({"table/schema": self.scaling_.schema_array()} if isinstance(self.scaling_, TableScaling) else {}),
             **(self.filling_.arrays() if self.has_gaps_ else {}),
             **{f"density/{name}": array for name, array in self.density_.to_arrays().items()},
+            **({f"trees/{name}": array for name, array in trees.to_arrays().items()} if trees else {}),
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------

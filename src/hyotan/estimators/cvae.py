@@ -81,6 +81,7 @@ class CVAE(VAE):
     kind = KIND
     reads_ahead = False
     takes_gaps = False
+    redraws = False  # the label of a row decides, and is none of its columns
     gaps = "never"
     model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
     unlabelled: int | str
@@ -304,7 +305,7 @@ class CVAE(VAE):
         first, last = self._batched(self.model_.code, rows, given if y is not None else self._predicted(rows))
         return self._decode((1 - share) * first + share * last, (1 - share) * start + share * end)
 
-    def sample(
+    def sample(  # pyrefly: ignore[bad-override]
         self,
         n_samples: int = 1,
         random_state: Any = None,

@@ -223,7 +223,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.estimator is None and isinstance(X, Frame):
             more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
         seeds = random.randint(2**31, size=self.n_estimators)
-        return [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
+        members = [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
+        for member in members:
+            member.redraws = False  # nobody samples from a member, and its trees would be most of its file
+        return members
 
     def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""

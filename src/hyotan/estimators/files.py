@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hyotan.conditionals import Conditionals
 from hyotan.container import Contents, read
 from hyotan.densities import Mixture
 from hyotan.distributions import LIKELIHOODS
@@ -40,8 +41,8 @@ ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
 """The closed list of kinds that a model file can name."""
 
 
-DENSITY = "density/"
-"""Before the names of a density's tensors."""
+DENSITY, TREES = "density/", "trees/"
+"""Before the names of a density's tensors, and of those of the trees that draw rows again."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def from_contents(
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
     estimator._density = _density(estimator, arrays, source)
+    estimator._conditionals = _conditionals(estimator, arrays, source)
     estimator.history_ = _history(arrays["history"], source)
     if saved.has_gaps:
         estimator.filling_ = Filling.from_arrays(arrays)
@@ -229,7 +231,7 @@ def _check_arrays(
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)
     for name in arrays:
-        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith(("model/", DENSITY)):
+        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith(("model/", DENSITY, TREES)):
             raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a model file?")
     for name, allowed in shapes.items():
         array = arrays[name]
@@ -259,6 +261,21 @@ def _density(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], sourc
             "The file belongs to another network.",
         ) from error
     return density
+
+
+def _conditionals(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], source: str) -> Conditionals | None:
+    """The trees that give a table's columns by the others; None of a file from before there were such."""
+    own = {name.removeprefix(TREES): array for name, array in arrays.items() if name.startswith(TREES)}
+    if not own:
+        return None
+    try:
+        kinds = estimator.scaling_.is_category if isinstance(estimator.scaling_, TableScaling) else []
+        return Conditionals.from_arrays(own, kinds)
+    except DataError as error:
+        raise ModelFileError(
+            f"{source}: the trees of the columns cannot be used: {error.message}",
+            "The file belongs to another network.",
+        ) from error
 
 
 def _history(array: np.ndarray, source: str) -> list[dict[str, Any]]:

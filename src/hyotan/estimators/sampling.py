@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.distributions import Distribution
 
+from hyotan.conditionals import Conditionals
 from hyotan.densities import Mixture
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.estimators.inputs import check_codes, check_count
@@ -30,16 +31,31 @@ class SamplingMixin(BaseEstimator):
     ----------
     density_ : Mixture
         Fitted to the codes of the training rows.
+    conditionals_ : Conditionals or None
+        Of a table with several kinds of columns: trees, grown on the rows, that give each column by the others.
     """
+
+    redraws: bool = True
+    """Whether new rows of tables are drawn again, column by column."""
 
     _density: Mixture | None
     _codes_of_groups: Sequence[np.ndarray]
+    _conditionals: Conditionals | None = None
+    _condensed: np.ndarray | None = None
     scaling_: Scaling | TableScaling
 
     def sample(
-        self, n_samples: int = 1, random_state: Any = None, *, sampler: str = DENSITY, drawn: bool | None = None
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        *,
+        sampler: str = DENSITY,
+        drawn: bool | None = None,
+        redrawn: bool | None = None,
     ) -> Any:
         """New samples: the likelihood's mean at codes drawn from :meth:`sample_codes`.
+
+        Rows of a table with several kinds of columns have gaps where rows of the table had; :meth:`impute` fills them.
 
         Parameters
         ----------
@@ -49,6 +65,8 @@ class SamplingMixin(BaseEstimator):
         drawn : draw each sample from the likelihood p(x|z) instead of giving its mean: with the noise that the data
             have, black and white where the likelihood is Bernoulli. By default (None) rows of a table with several
             kinds of columns are drawn, for a mean has no category, and of everything else the mean is given.
+        redrawn : draw each column of such a table again given the row's other ones (see :mod:`hyotan.conditionals`),
+            so that what the code gives up of how they hang together is there again. By default where rows are drawn.
 
         Returns
         -------
@@ -57,7 +75,9 @@ class SamplingMixin(BaseEstimator):
         random = check_random_state(random_state)
         codes = self.sample_codes(n_samples, random, sampler=sampler)
         drawn = isinstance(self.scaling_, TableScaling) if drawn is None else drawn
-        return self._likelihood_draws(self._decoded, random, codes) if drawn else self.inverse_transform(codes)
+        redrawn = drawn and self.conditionals_ is not None if redrawn is None else redrawn
+        rows = self._likelihood_draws(self._decoded, random, codes) if drawn else self.inverse_transform(codes)
+        return self._drawn_again(rows, random) if redrawn else rows
 
     def sample_codes(self, n_samples: int = 1, random_state: Any = None, *, sampler: str = DENSITY) -> np.ndarray:
         """New codes, (n_samples, latent_dim), float32.
@@ -92,6 +112,25 @@ class SamplingMixin(BaseEstimator):
         if self._density is None:
             self._density = self._fitted_density(self._codes_of_groups)
         return self._density
+
+    @property
+    def conditionals_(self) -> Conditionals | None:
+        """The trees, grown when they are first asked for; None where rows are no table, or of a file from before."""
+        check_is_fitted(self)
+        if self._conditionals is None and self._condensed is not None and isinstance(self.scaling_, TableScaling):
+            self._conditionals = Conditionals.fit(self._condensed, self.scaling_.is_category)
+        return self._conditionals
+
+    def _drawn_again(self, rows: Any, random: np.random.RandomState) -> Any:
+        """Rows of a table with each column drawn again given the others."""
+        trees, scaling = self.conditionals_, self.scaling_
+        if trees is None or not isinstance(scaling, TableScaling):
+            raise SettingsError(
+                f"redrawn=True: this {type(self).__name__} has no trees that give a column by the others.",
+                "Leave it out, or fit the model to a table with several kinds of columns.",
+            )
+        redrawn = trees.redrawn(scaling.condensed(scaling.to_model(rows)), random)
+        return scaling.to_data(scaling.expanded(redrawn))
 
     def _fitted_density(self, groups: Sequence[np.ndarray]) -> Mixture:
         return Mixture.fit(groups[0])

@@ -187,9 +187,10 @@ class ModelCode:
         return np.stack([self.scaled_data(walk) for walk in walks])
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """As the estimator samples; of a prefix, its part of such codes."""
+        """As the estimator samples, by the model alone; of a prefix, its part of such codes."""
         if self.size is None:
-            return self.scaled_data(self.estimator.sample(n, seed))
+            how: dict[str, Any] = {"redrawn": False} if self.estimator.redraws else {}
+            return self.scaled_data(self.estimator.sample(n, seed, **how))
         return self.decode(self.estimator.sample_codes(n, seed)[:, : self.size])
 
     def scaled_data(self, rows: Any) -> np.ndarray:

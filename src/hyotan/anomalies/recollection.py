@@ -58,7 +58,7 @@ class Memory:
 def unexplained(images: np.ndarray, recalled: np.ndarray) -> np.ndarray:
     """Squared error as a share of an image's own contrast, both seen through a blur: (n,), float64.
 
-    Neither how bright an image is nor how much there is on it counts: by the plain error a thin stroke is never odd.
+    Neither how bright an image is nor how much there is on it counts: by the plain error a thin stroke is seldom odd.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class TestAGoodFit:
         text = found(AUTOENCODER)["BETTER_THAN_PCA"].text
         assert (
             text
-            == "Reconstructs 50 % better than PCA with 10 components (MSE 0.01 against 0.02; the mean image: 0.067)."
+            == "Reconstructs 50 % better than PCA with 10 components (MSE 0.01 against 0.02; the mean: 0.067)."
         )
 
 

@@ -185,7 +185,7 @@ def _beside_pca(facts: Facts, pca: float) -> Finding:
     return Finding(
         "BETTER_THAN_PCA",
         GOOD,
-        f"Reconstructs {-share:.0f} % better than PCA with {facts.latent_dim} components ({pair}; the mean image: "
+        f"Reconstructs {-share:.0f} % better than PCA with {facts.latent_dim} components ({pair}; the mean: "
         f"{facts.mse_mean_image:.4g}).",
     )
 

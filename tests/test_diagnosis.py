@@ -54,10 +54,7 @@ class TestAGoodFit:
 
     def test_says_by_how_much(self) -> None:
         text = found(AUTOENCODER)["BETTER_THAN_PCA"].text
-        assert (
-            text
-            == "Reconstructs 50 % better than PCA with 10 components (MSE 0.01 against 0.02; the mean: 0.067)."
-        )
+        assert text == "Reconstructs 50 % better than PCA with 10 components (MSE 0.01 against 0.02; the mean: 0.067)."
 
 
 # What is changed in the good facts above, the finding that this must add, its level, and words that its text holds.

@@ -29,9 +29,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="+", default=[1], help="beside the study's own choice")
     parser.add_argument("--epochs", type=int, help="fewer than the default")
     parser.add_argument("--sizes", help="fewer than the default: 2,4")
+    parser.add_argument("--models", help="others than the default: ae,vae")
     arguments = parser.parse_args()
     more = [*(["--epochs", str(arguments.epochs)] if arguments.epochs else [])]
     more += ["--sizes", arguments.sizes] if arguments.sizes else []
+    more += ["--models", arguments.models] if arguments.models else []
     ways = {f"--jobs {jobs}": ["--jobs", str(jobs)] for jobs in arguments.jobs} | {"default jobs": []}
     print(f"{machine(os.cpu_count() or 1)}; hyotan study {arguments.source} {' '.join(more)}".rstrip(), flush=True)
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}

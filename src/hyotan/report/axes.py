@@ -81,7 +81,13 @@ def px(value: float) -> str:
 
 def width_of(text: str) -> float:
     """About how wide a text is drawn, in pixels."""
-    return LETTER * sum(2 if ord(letter) > 0x2E7F else 1 for letter in text)
+    return sum(map(_letter_width, text))
+
+
+def _letter_width(letter: str) -> float:
+    if ord(letter) > 0x2E7F:
+        return 2 * LETTER
+    return LETTER * (1.6 if letter in "mwMW@%" else 0.75 if letter in "ijltfrI.,:;'|()[] " else 1.1)
 
 
 def shortened(text: str, width: float) -> str:

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 
 from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
+from hyotan.estimators.contract import LatentEstimator
 from hyotan.gallery import columns_of, manifold_steps
 from hyotan.metrics import observed_mean
 from hyotan.plots.canvas import ERROR, tidy
@@ -276,6 +277,11 @@ def _cell(value: Any) -> str:
     return shown(float(value)) if isinstance(value, float) else "–" if value is None else tidy(value, 24)
 
 
+def _drawn_again(estimator: LatentEstimator, lang: str) -> list[str]:
+    """What becomes of a table's rows after they are decoded, in a sentence."""
+    return [] if estimator.conditionals_ is None else [say("samples.redrawn", lang)]
+
+
 def _new_rows(record: RunRecord, lang: str) -> Html:
     drawn = record.estimator.sample(8, random_state=0)
     if (as_table := as_frame(drawn)) is not None:
@@ -287,7 +293,7 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
     return join(
         [
             tag("h3", say("samples.rows", lang, n=len(rows))),
-            tag("p", say("samples.density", lang)),
+            tag("p", " ".join([say("samples.density", lang), *_drawn_again(record.estimator, lang)])),
             table(["", *names], rows, numbers=range(1, 13), caption=say("samples.caption", lang)),
         ]
     )

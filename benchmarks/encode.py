@@ -1,10 +1,10 @@
 """A trained VAE at work: ``python -m benchmarks.encode``.
 
-Encoding: rows a second of ``transform`` beside a bare loop, pythae's ``embed`` (which decodes too: it runs the whole
-model) and the encoder's products alone. Likelihoods: seconds a row of ``log_likelihood`` with 500 samples beside
-pythae's ``get_nll`` and the decoder's products alone. All take turns in one process.
+Encoding: rows a second of ``transform`` beside a bare loop, ONNX Runtime, pythae's ``embed`` (which decodes too: it
+runs the whole model) and the encoder's products alone. Likelihoods: seconds a row of ``log_likelihood`` with 500
+samples beside pythae's ``get_nll`` and the decoder's products alone. All take turns in one process.
 
-There is no ONNX Runtime in the table, for this package exports no ONNX.
+ONNX Runtime computes the bare loop's encoder; this package exports no ONNX yet.
 """
 
 from __future__ import annotations
@@ -89,6 +89,10 @@ def encoding(arguments: argparse.Namespace) -> str:
             peer.embed(part).numpy()
 
     racers = {"limit": limit, "bare loop": bare, "hyotan": lambda: ours.transform(pictures(rows)), "pythae": embed}
+    if (session := onnx_session(plain, arguments.threads)) is not None:
+        racers["ONNX Runtime"] = lambda: [
+            session.run(None, {"x": rows[at : at + CHUNK]}) for at in range(0, len(rows), CHUNK)
+        ]
     seconds = turns(racers, arguments.rounds)
     fastest = statistics.median(seconds["limit"])
     lines = []
@@ -97,6 +101,42 @@ def encoding(arguments: argparse.Namespace) -> str:
         ends = f"{len(rows) / max(taken):,.0f} to {len(rows) / min(taken):,.0f}"
         lines.append([name, f"{len(rows) / middle:,.0f}", ends, f"{fastest / middle:.2f}"])
     return table(["", "median", "range", "of the limit"], lines)
+
+
+def onnx_session(plain: Plain, threads: int) -> Any:
+    """ONNX Runtime with the encoder's mean of grey pixels, (n, 784) uint8; None where it is not installed."""
+    try:
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        return None
+    layers = [layer for layer in plain.encoder if isinstance(layer, torch.nn.Linear)]
+    weights = {"scale": np.float32(1 / 255)}
+    nodes, x = [helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT)], "scaled"
+    nodes.append(helper.make_node("Mul", ["float", "scale"], [x]))
+    for number, layer in enumerate(layers):
+        is_last = layer is layers[-1]
+        kept = NETWORK.latent if is_last else layer.out_features  # of the last layer the means
+        weights |= {
+            f"w{number}": layer.weight.detach().numpy()[:kept].copy(),
+            f"b{number}": layer.bias.detach().numpy()[:kept].copy(),
+        }
+        nodes.append(helper.make_node("Gemm", [x, f"w{number}", f"b{number}"], [f"h{number}"], transB=1))
+        x = f"h{number}"
+        if not is_last:
+            nodes.append(helper.make_node("Relu", [x], [f"a{number}"]))
+            x = f"a{number}"
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [None, NETWORK.side**2])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [None, NETWORK.latent])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def likelihoods(arguments: argparse.Namespace) -> str:

@@ -203,7 +203,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
         """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
         kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
-        self.tails_, seen = None, np.unique(np.concatenate(subsets.members))
+        self.tails_ = None  # an earlier fit's, of numbers
+        seen = np.unique(np.concatenate(subsets.members))
         self.scaling_ = fit_table(X, X[seen], kinds)
         return self.scaling_.encoded(X)
 

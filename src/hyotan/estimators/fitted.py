@@ -143,6 +143,11 @@ class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, T
         """X scaled to the model's range, (n, *features), float32."""
         return self._scaled(X).whole()
 
+    @property
+    def is_of_table(self) -> bool:
+        """Whether rows have columns of several kinds."""
+        return isinstance(self.scaling_, TableScaling)
+
     def decode_in_range(self, Z: ArrayLike) -> np.ndarray:
         """:meth:`inverse_transform`, but in the model's range: of a table's categories their probabilities."""
         check_is_fitted(self)

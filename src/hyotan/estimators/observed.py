@@ -17,7 +17,7 @@ from hyotan.tabular import TableScaling
 
 def is_partial(model: LatentEstimator) -> bool:
     """Whether rows are judged by what is observed of them: those of tables, and where there may be gaps."""
-    return model.has_gaps_ or isinstance(model.scaling_, TableScaling)
+    return model.has_gaps_ or model.is_of_table
 
 
 def parts_of(model: LatentEstimator) -> tuple[int, ...]:

@@ -37,7 +37,6 @@ from hyotan.study.folder import DATA, FIGURES, StudyFolder
 from hyotan.study.labels import Classes
 from hyotan.study.pictures import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
-from hyotan.tabular import TableScaling
 
 PICTURES = "pictures.hyotan"
 
@@ -79,25 +78,20 @@ class Code:
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
         """Rows, (n, *features), in the data's units; of a table with several kinds of columns in the model's range."""
-        return self.estimator.decode_in_range(Z) if self.is_of_table else self.estimator.inverse_transform(Z)
+        return self.estimator.decode_in_range(Z) if self.estimator.is_of_table else self.estimator.inverse_transform(Z)
 
     def reconstruct(self, X: Resident, labels: np.ndarray | None = None) -> np.ndarray:
         """Rows through the code and back, as :meth:`decode` gives them; given labels where the model takes them."""
         if labels is not None and isinstance(self.estimator, CVAEEstimator):
             told = self.estimator.reconstruct(X, y=labels)
-            return self.estimator.scaling_.to_model(told) if self.is_of_table else told
-        if self.is_of_table or self.latent_dim < self.estimator.latent_dim:
+            return self.estimator.scaling_.to_model(told) if self.estimator.is_of_table else told
+        if self.estimator.is_of_table or self.latent_dim < self.estimator.latent_dim:
             return self.decode(self.encode(X))
         return self.estimator.reconstruct(X)
 
     def in_range(self, rows: np.ndarray) -> np.ndarray:
         """Rows as :meth:`decode` gives them, in the model's range."""
-        return rows if self.is_of_table else self.estimator.scaling_.to_model(rows)
-
-    @property
-    def is_of_table(self) -> bool:
-        """Whether rows have columns of several kinds."""
-        return isinstance(self.estimator.scaling_, TableScaling)
+        return rows if self.estimator.is_of_table else self.estimator.scaling_.to_model(rows)
 
     @property
     def decodes_alone(self) -> bool:

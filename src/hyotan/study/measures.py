@@ -25,7 +25,6 @@ from hyotan.latent import decoded, linear_walk, random_pairs, smoothness
 from hyotan.study.labels import UNKNOWN, Classes
 from hyotan.study.prediction import predicted
 from hyotan.study.records import MEAN, PCA, RAW, Cell, Scores
-from hyotan.tabular import TableScaling
 
 SELECTION_ROWS = 10_000
 TRAIN_ROWS = 20_000
@@ -171,9 +170,9 @@ class ModelCode:
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
         """The likelihood's mean; cut off, as it comes back in the data's units, where these end."""
-        if isinstance(self.estimator.scaling_, TableScaling):
+        if self.estimator.is_of_table:
             return self.estimator.decode_in_range(Z)  # a category in between is a step of a walk too
-        return self.estimator.scaling_.to_model(self.estimator.inverse_transform(Z))
+        return self._to_range(self.estimator.inverse_transform(Z))
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
         """As the estimator does."""
@@ -184,17 +183,17 @@ class ModelCode:
         if not hasattr(self.estimator, "classes_"):
             return decoded(linear_walk(self.encode(starts), self.encode(ends), steps), self.decode)
         walks = [self.estimator.interpolate(starts[i], ends[i], steps) for i in range(len(starts))]
-        return np.stack([self.scaled_data(walk) for walk in walks])
+        return np.stack([self._to_range(walk) for walk in walks])
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         """As the estimator samples, by the model alone; of a prefix, its part of such codes."""
         if self.size is None:
             how: dict[str, Any] = {"redrawn": False} if self.estimator.redraws else {}
-            return self.scaled_data(self.estimator.sample(n, seed, **how))
+            return self._to_range(self.estimator.sample(n, seed, **how))
         return self.decode(self.estimator.sample_codes(n, seed)[:, : self.size])
 
-    def scaled_data(self, rows: Any) -> np.ndarray:
-        """What a model gave, in the data's units, in its range."""
+    def _to_range(self, rows: Any) -> np.ndarray:
+        """What a model gave in the data's units, in its range."""
         return self.estimator.scaling_.to_model(rows)
 
 
@@ -332,7 +331,7 @@ def baselines(estimator: LatentEstimator, sizes: Sequence[int], parts: Parts, re
     known = estimator.in_range(parts.train.X)
     raw = Judge.of(Features(estimator, metrics.observed_mean(known)), parts, seed)
     yield cell(MEAN, 0, _each_part(parts, lambda rows, runs: (_of_mean(raw.errors_of_mean(rows)), {})))
-    flat = metrics.mean_filled(_flat(known), _flat(raw.mean[None])[0])
+    flat = metrics.mean_filled(_flat(known), raw.mean.ravel())
     fitted = metrics.fit_pca(flat, max(sizes), seed)
     coordinates = fitted.transform(flat[metrics.some_rows(len(flat), FITTED_ROWS)])
     for size in sizes:

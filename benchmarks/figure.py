@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from benchmarks.contestants import LIMITS
-from hyotan.plots.canvas import INK, PALETTE, QUIET, WIDTH, FigureDisplay
+from hyotan.figures.canvas import INK, PALETTE, QUIET, WIDTH, FigureDisplay
 
 OURS, OTHERS, LIMIT = PALETTE[0], "#B9C0C7", PALETTE[1]
 COLUMNS = 2

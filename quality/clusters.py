@@ -1,4 +1,4 @@
-"""Clustering accuracy on the 10,000 test rows of MNIST, by K-means and by the pipelines of hyotan.clustering.
+"""Clustering accuracy on the 10,000 test rows of MNIST, by K-means and by the pipelines of hyotan.analysis.clustering.
 
 The codes are those of autoencoders with their defaults, one a seed; beside them the pixels through the same steps.
 """
@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from hyotan import Autoencoder
-from hyotan.clustering import METHODS, cluster_codes, kmeans_runs
+from hyotan.analysis.clustering import METHODS, cluster_codes, kmeans_runs
 from hyotan.data import load
 from hyotan.metrics import cluster_accuracy
 

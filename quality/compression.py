@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from hyotan import Autoencoder, load
-from hyotan.compression import Compressor
+from hyotan.compression.codec import Compressor
+from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
 from hyotan.data import load as load_data
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.figures import RatesDisplay
 from hyotan.parameters import MODEL_NAMES
-from hyotan.plots import RatesDisplay
-from hyotan.rates import bits_at, lossless_bits, mse_at, pca_rates
 
 SHORT = {kind: name for name, kind in MODEL_NAMES.items()}
 """How files of kept models are called."""

@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from hyotan import DenoisingAutoencoder, denoising
+from hyotan import DenoisingAutoencoder
+from hyotan.analysis import denoising
 from hyotan.data import load
 
 BLIND = (0.1, 0.6)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hyotan import VAE, Autoencoder
+from hyotan.analysis.embedding import embedding_quality
 from hyotan.data import load
-from hyotan.embedding import embedding_quality
 from hyotan.metrics import fit_pca, knn_accuracy
 
 from .compression import kept_model

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from hyotan import VAE, Autoencoder
+from hyotan.analysis.fidelity import compare_tables, compare_training
+from hyotan.analysis.privacy import check_privacy
 from hyotan.data.delimited import read_table
-from hyotan.fidelity import compare_tables, compare_training
 from hyotan.metrics import some_rows
-from hyotan.privacy import check_privacy
 
 TARGETS = {"penguins": "species", "titanic": "survived", "diamonds": "cut"}
 """The tables, and what a classifier is to learn of each."""

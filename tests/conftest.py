@@ -15,7 +15,14 @@ from jaxtyping import install_import_hook
 
 # The hook only reaches modules that are imported after it, so it stands before any import of hyotan.
 install_import_hook(
-    ["hyotan.losses", "hyotan.distributions", "hyotan.nn", "hyotan.noise", "hyotan.metrics"], "beartype.beartype"
+    [
+        "hyotan.models.losses",
+        "hyotan.distributions.likelihoods",
+        "hyotan.models.nn",
+        "hyotan.models.noise",
+        "hyotan.metrics",
+    ],
+    "beartype.beartype",
 )
 torch.set_num_threads(1)
 matplotlib.use("Agg")

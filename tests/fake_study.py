@@ -11,15 +11,7 @@ from sklearn.datasets import load_digits
 from hyotan.data import load
 from hyotan.report.grids import Grid
 from hyotan.report.page import Note
-from hyotan.report.study_page import (
-    Claim,
-    Clusterings,
-    CodePlot,
-    Measure,
-    Pick,
-    StudyReport,
-    Walk,
-)
+from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
 from hyotan.study.findings import findings
 from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import configure

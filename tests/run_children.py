@@ -139,14 +139,14 @@ def nursery() -> Nursery:
 
 def new_run(out: Path, kind: str = "autoencoder", rows: int = ROWS, **parameters: Any) -> Any:
     """A run folder on a few digits, ready to be trained in."""
-    from hyotan.runs import DataOptions, RunConfig, create
+    from hyotan.runs.folder import DataOptions, RunConfig, create
 
     return create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
 
 
 def digests(folder: Path) -> dict[str, Any]:
     """What two runs must have in common: SHA-256 of every array and all settings, without what a clock measured."""
-    from hyotan.container import read
+    from hyotan.files.container import read
 
     found: dict[str, Any] = {}
     for name in ("checkpoint.hyotan", "model.hyotan"):
@@ -188,14 +188,14 @@ def timeless_metrics(folder: Path) -> dict[str, Any]:
 
 def fit(folder: str) -> None:
     """Train a run."""
-    from hyotan import runs
+    from hyotan.runs import folder as runs
 
     runs.fit(runs.RunFolder(folder))
 
 
 def resume(folder: str, max_epochs: int | None = None) -> None:
     """Go on with a run."""
-    from hyotan import runs
+    from hyotan.runs import folder as runs
 
     runs.resume(runs.RunFolder(folder), max_epochs)
 
@@ -212,14 +212,14 @@ def study(folder: str) -> None:
 
 def make(name: str, seed: int, out: str | None = None) -> None:
     """Make a run folder, and print its path."""
-    from hyotan.runs import RunConfig, create
+    from hyotan.runs.folder import RunConfig, create
 
     print(create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
 
 
 def hold(folder: str) -> None:
     """Hold a run folder's lock until killed."""
-    from hyotan.runs import RunFolder
+    from hyotan.runs.folder import RunFolder
 
     with RunFolder(folder).locked():
         print("held", flush=True)
@@ -267,8 +267,8 @@ def prepare(
     endless_step : this step says so and never comes to its end.
     environment : variables to set.
     """
-    from hyotan import runs
     from hyotan.estimators.contract import LatentEstimator
+    from hyotan.runs import folder as runs
     from hyotan.training import trainer
 
     os.environ.update(environment or {})

@@ -20,15 +20,15 @@ from sklearn.utils.estimator_checks import check_estimator
 from command_line import done, hyotan
 from hyotan import CVAE, VAE, AnomalyDetector, Autoencoder, load
 from hyotan.anomalies import conformal
+from hyotan.anomalies.detector import default_model
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
 from hyotan.anomalies.tails import Tails
-from hyotan.container import read, write
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators import load_model
-from hyotan.estimators.detector import default_model
+from hyotan.files.container import read, write
 
 RANDOM = np.random.default_rng(0)
 AXES = RANDOM.normal(size=(3, 6))

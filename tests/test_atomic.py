@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyotan import atomic
-from hyotan.atomic import write_bytes_atomically, write_text_atomically
-from hyotan.container import read, write
 from hyotan.errors import ResourceError
+from hyotan.files import atomic
+from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
+from hyotan.files.container import read, write
 
 OLD, NEW = {"version": "old"}, {"version": "new"}
 TENSORS = {"t": np.arange(1000.0)}
@@ -217,7 +217,7 @@ KILL_SAVES = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
-from hyotan import container
+from hyotan.files import container
 from hyotan.errors import ModelFileError
 
 trials, in_place, folder = int(sys.argv[1]), sys.argv[2] == "in place", Path(sys.argv[3])
@@ -286,7 +286,7 @@ def test_the_same_kills_ruin_a_file_that_is_written_in_place(tmp_path: Path, sou
 
 LIMITED = """
 import resource, sys
-from hyotan.atomic import write_bytes_atomically
+from hyotan.files.atomic import write_bytes_atomically
 from hyotan.errors import ResourceError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -17,11 +17,11 @@ from hyotan.cli import cli
 from hyotan.cli.evaluate import parse_check
 from hyotan.cli.flags import resolve
 from hyotan.cli.output import plain, table
-from hyotan.cli.rows import write_rows
-from hyotan.container import read, write
+from hyotan.cli.uses import write_rows
 from hyotan.errors import DataError, SettingsError
+from hyotan.files.container import read, write
 from hyotan.recipes import names
-from hyotan.runs import RunFolder
+from hyotan.runs.folder import RunFolder
 
 LIMIT = ("--limit", 80)
 

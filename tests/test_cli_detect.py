@@ -38,7 +38,7 @@ def members(n: int, seed: int, odd: int = 0) -> str:
 def few_steps() -> Iterator[None]:
     """Members that are trained for a quarter of the usual time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hyotan.estimators.detector.STEPS", 200)
+        patch.setattr("hyotan.anomalies.detector.STEPS", 200)
         yield
 
 

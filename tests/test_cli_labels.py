@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from command_line import SMALL, done, fitted, hyotan, sketch
+from hyotan.analysis.clustering import METHODS, cluster_codes
 from hyotan.cli.cluster import METHODS as METHODS_OF_THE_COMMAND
-from hyotan.clustering import METHODS, cluster_codes
 from hyotan.estimators import CVAE
 from hyotan.metrics import cluster_accuracy
-from hyotan.runs import RunFolder
+from hyotan.runs.folder import RunFolder
 
 LIMIT = ("--limit", 120)
 

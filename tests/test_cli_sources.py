@@ -16,7 +16,7 @@ from pyarrow import csv, parquet
 
 from command_line import SMALL, Said, done, fitted, hyotan, sketch
 from hyotan.data import load
-from hyotan.plots.fonts import undrawable
+from hyotan.figures.fonts import undrawable
 
 RANDOM = np.random.default_rng(0)
 # The figures of these data come without a warning: of boxes for letters, or of a layout that did not work out.

@@ -10,17 +10,10 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 
-from hyotan.clustering import (
-    METHODS,
-    cluster_codes,
-    kmeans_runs,
-    leading_vectors,
-    modularity,
-    settled,
-)
+from hyotan.analysis.clustering import METHODS, cluster_codes, kmeans_runs, leading_vectors, modularity, settled
 from hyotan.errors import DataError, MissingExtraError, SettingsError
 from hyotan.metrics import agreement, cluster_accuracy
-from hyotan.neighbours import neighbour_graph
+from hyotan.models.propagation import neighbour_graph
 
 RNG = np.random.default_rng(0)
 BLOBS, BLOB_OF = make_blobs([40, 60, 80, 50], 3, centers=[(0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9)], random_state=0)

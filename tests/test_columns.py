@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hyotan.columns import KINDS, Count, Number, column_from, fit_column, kind_of, refuse_other_type
 from hyotan.data.frames import Frame, as_frame, mixed_frame
 from hyotan.errors import DataError, SettingsError
-from hyotan.tabular import TableScaling, UnseenCategory, fit_table
+from hyotan.preprocessing.columns import KINDS, Count, Number, column_from, fit_column, kind_of, refuse_other_type
+from hyotan.preprocessing.tabular import TableScaling, UnseenCategory, fit_table
 
 RANDOM = np.random.default_rng(0)
 

@@ -15,13 +15,15 @@ from scipy import stats
 from sklearn.datasets import load_digits
 
 from command_line import done, fitted, hyotan, sketch
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, compress, container, decompress, load, quantisation
-from hyotan.compression import Compressor, Description, describe
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, compress, decompress, load
+from hyotan.compression import quantisation
+from hyotan.compression.codec import Compressor, Description, describe
+from hyotan.compression.quantisation import Basis, Packed, pack, unpack
+from hyotan.compression.rates import Rate, bits_at, lossless_bits, mse_at, pca_rates
 from hyotan.data.arrays import digest
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.plots import RatesDisplay
-from hyotan.quantisation import Basis, Packed, pack, unpack
-from hyotan.rates import Rate, bits_at, lossless_bits, mse_at, pca_rates
+from hyotan.figures import RatesDisplay
+from hyotan.files import container
 
 DIGITS = (load_digits().images * 255 / 16).astype(np.uint8)
 RANDOM = np.random.default_rng(0)

@@ -10,9 +10,9 @@ from scipy import stats
 from scipy.special import expit
 from sklearn.tree import DecisionTreeRegressor
 
-from hyotan import conditionals
-from hyotan.conditionals import LEAF_ROWS, Categories, Conditionals, Numbers, fitted_rows
 from hyotan.errors import DataError
+from hyotan.sampling import conditionals
+from hyotan.sampling.conditionals import LEAF_ROWS, Categories, Conditionals, Numbers, fitted_rows
 
 N = 3000
 

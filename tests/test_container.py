@@ -20,9 +20,9 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyotan import container
-from hyotan.container import DIGEST_AT, read, read_settings, write
 from hyotan.errors import ModelFileError, ResourceError, SettingsError, SourceNotFoundError
+from hyotan.files import container
+from hyotan.files.container import DIGEST_AT, read, read_settings, write
 
 SETTINGS = {"latent_dim": 2, "beta": 0.1, "name": "瓢箪から駒", "hidden_dims": [512, 256], "noise": None, "tied": True}
 TENSORS = {
@@ -465,7 +465,7 @@ class TestBombs:
 MEASURE_MEMORY = """
 import resource, sys
 from pathlib import Path
-from hyotan.container import read
+from hyotan.files.container import read
 from hyotan.errors import ModelFileError
 used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = used()
@@ -481,7 +481,7 @@ print(used() - before)
 WATCH_READING = """
 import sys
 from pathlib import Path
-from hyotan.container import read, read_settings
+from hyotan.files.container import read, read_settings
 from hyotan.errors import HyotanError
 paths = sorted(Path(sys.argv[1]).iterdir())
 seen = []

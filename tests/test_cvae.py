@@ -19,8 +19,8 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.labels import find_classes, hide_labels, read_labels
 from hyotan.models import cvae as module
 from hyotan.models.cvae import CVAEModel
-from hyotan.objective import Labels
-from hyotan.training.rows import cycled
+from hyotan.models.objective import Labels
+from hyotan.training.resident import cycled
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:300] / 16).astype(np.float32)

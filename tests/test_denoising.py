@@ -15,12 +15,12 @@ from sklearn.linear_model import Ridge
 from command_line import SMALL as FLAGS
 from command_line import done, hyotan, sketch
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.denoising import affine_map, measure
+from hyotan.analysis.denoising import affine_map, measure
 from hyotan.errors import DataError, SettingsError
-from hyotan.noise import NOISES
+from hyotan.models.noise import NOISES
 from hyotan.report.run import fit_command
 from hyotan.report.run_page import run_page
-from hyotan.runs import RunFolder
+from hyotan.runs.folder import RunFolder
 
 IMAGES = (load_digits().images / 16).astype(np.float32)
 TRAIN, TEST = IMAGES[:600], IMAGES[600:700]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hyotan import densities
-from hyotan.densities import FITTED_ROWS, Mixture, merged
 from hyotan.errors import DataError
+from hyotan.sampling import densities
+from hyotan.sampling.densities import FITTED_ROWS, Mixture, merged
 
 RANDOM = np.random.default_rng(0)
 CENTRES = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]])

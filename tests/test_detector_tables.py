@@ -13,9 +13,9 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from hyotan import CVAE, VAE, AnomalyDetector, Autoencoder, load
-from hyotan.container import read, write
 from hyotan.errors import DataError, ModelFileError
-from hyotan.tabular import UnseenCategory
+from hyotan.files.container import read, write
+from hyotan.preprocessing.tabular import UnseenCategory
 
 SMALL: dict[str, Any] = {"hidden_dims": (32,), "max_epochs": 60, "batch_size": 64, "learning_rate": 4e-3}
 AXES = np.random.default_rng(0).normal(size=(2, 6))

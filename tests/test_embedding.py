@@ -14,7 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from command_line import done, fitted, sketch
-from hyotan import Autoencoder, embedding, embedding_quality
+from hyotan import Autoencoder, embedding_quality
+from hyotan.analysis import embedding
 from hyotan.errors import DataError
 
 X, Y = load_digits(return_X_y=True)

@@ -21,7 +21,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.training.callbacks import Callback
-from hyotan.training.rows import batch_bounds
+from hyotan.training.resident import batch_bounds
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:60] / 16).astype(np.float32)

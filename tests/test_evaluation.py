@@ -12,8 +12,8 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate
+from hyotan.analysis.evaluation import Evaluation, as_trained
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.evaluation import Evaluation, as_trained
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images / 16).astype(np.float32)

@@ -10,7 +10,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import SimpleImputer
 
 from hyotan import VAE, load
-from hyotan.factors import FactorGaussian, factors_of
+from hyotan.imputation.factors import FactorGaussian, factors_of
 
 RANDOM = np.random.default_rng(0)
 FEATURES, FACTORS = 60, 4

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from hyotan import fidelity, privacy
+from hyotan.analysis import fidelity, privacy
+from hyotan.analysis.fidelity import Columns, Fidelity, compare_tables, compare_training
+from hyotan.analysis.privacy import check_privacy, closest_distances
 from hyotan.errors import DataError
-from hyotan.fidelity import Columns, Fidelity, compare_tables, compare_training
-from hyotan.privacy import check_privacy, closest_distances
 
 Table = dict[str, Any]
 

@@ -15,13 +15,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.distributions import LIKELIHOODS, Observed
+from hyotan.distributions.likelihoods import LIKELIHOODS, Observed
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import vae as vae_module
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import mean_image_errors, mse, pca_errors, row_errors
-from hyotan.noise import Hiding
-from hyotan.scaling import SCALINGS
+from hyotan.models.noise import Hiding
+from hyotan.preprocessing.scaling import SCALINGS
 
 FAMILIES: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "dae": DenoisingAutoencoder, "vae": VAE}
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from hyotan.gaussian import RIDGE, Gaussian
+from hyotan.imputation.gaussian import RIDGE, Gaussian
 
 RANDOM = np.random.default_rng(0)
 LOADINGS = RANDOM.normal(size=(2, 5))

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from hyotan.container import read
 from hyotan.errors import DivergenceError
 from hyotan.estimators import VAE, Autoencoder
-from hyotan.runs import RunFolder, fit, resume
+from hyotan.files.container import read
+from hyotan.runs.folder import RunFolder, fit, resume
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.interruption import TrainingInterrupted
 from run_children import SOURCE, Child, digests, new_run, nursery, timeless_metrics, weights

@@ -10,8 +10,7 @@ from scipy.spatial import geometric_slerp
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.neighbors import KNeighborsClassifier
 
-from hyotan.errors import DataError, SettingsError
-from hyotan.latent import (
+from hyotan.analysis.latent import (
     WALKS,
     Probe,
     decoded,
@@ -24,6 +23,7 @@ from hyotan.latent import (
     tsne_plane,
     walk_named,
 )
+from hyotan.errors import DataError, SettingsError
 
 RNG = np.random.default_rng(0)
 DIGITS = load_digits()

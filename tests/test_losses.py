@@ -14,8 +14,8 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from hyotan.distributions import LIKELIHOODS, standard_normal
-from hyotan.losses import (
+from hyotan.distributions.likelihoods import LIKELIHOODS, standard_normal
+from hyotan.models.losses import (
     PENALTIES,
     contractive_penalty,
     free_bits,
@@ -27,7 +27,7 @@ from hyotan.losses import (
     virtual_adversarial,
     warmed_beta,
 )
-from hyotan.objective import Progress
+from hyotan.models.objective import Progress
 
 
 def posterior(n: int = 5, latent: int = 3, seed: int = 0) -> Independent:

@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import mean_squared_error
 
 from hyotan import VAE, Autoencoder, metrics
+from hyotan.analysis.evaluation import evaluate
 from hyotan.errors import DataError
-from hyotan.evaluation import evaluate
 
 RNG = np.random.default_rng(0)
 IMAGES = (load_digits().images / 16).astype(np.float32)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import stats
 
-from hyotan.columns import Category, Count, Number, YesNo
 from hyotan.data.frames import Frame
-from hyotan.mixed import MixedDistribution, MixedLikelihood
-from hyotan.tabular import TableScaling, fit_table
+from hyotan.distributions.mixed import MixedDistribution, MixedLikelihood
+from hyotan.preprocessing.columns import Category, Count, Number, YesNo
+from hyotan.preprocessing.tabular import TableScaling, fit_table
 
 N = 200
 

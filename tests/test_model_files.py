@@ -16,10 +16,11 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, container, load
-from hyotan.container import Contents
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.errors import ModelFileError, SettingsError, SourceNotFoundError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.files import container
+from hyotan.files.container import Contents
 from hyotan.parameters import LIKELIHOODS, NOISES
 from hyotan.training.checkpoint import json_array
 

@@ -12,10 +12,11 @@ from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.decomposition import PCA
 from sklearn.semi_supervised import LabelSpreading
 
-from hyotan import CVAE, neighbours
+from hyotan import CVAE
 from hyotan.estimators import labels
 from hyotan.estimators.labels import asked_rows
-from hyotan.neighbours import PRINCIPAL, neighbour_graph, principal_components, spread_labels
+from hyotan.models import propagation as neighbours
+from hyotan.models.propagation import PRINCIPAL, neighbour_graph, principal_components, spread_labels
 
 BLOBS, _ = make_blobs([40, 60, 80, 50], 3, centers=[(0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9)], random_state=0)
 MOONS, MOON_OF = make_moons(400, noise=0.05, random_state=0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hyotan import VAE, Autoencoder
 from hyotan.errors import SettingsError
-from hyotan.nn import (
+from hyotan.models.nn import (
     ACTIVATIONS,
     INITIALISATIONS,
     ConvDecoder,

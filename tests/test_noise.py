@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from hyotan.errors import SettingsError
-from hyotan.noise import NOISES, Level
+from hyotan.models.noise import NOISES, Level
 
 LOW, HIGH = -1.0, 2.0
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.plots import (
+from hyotan.figures import (
     FIGURES,
     ClusteringDisplay,
     CodePlotsDisplay,
@@ -38,10 +38,10 @@ from hyotan.plots import (
     Way,
     central_limits,
 )
-from hyotan.plots.canvas import PALETTE
-from hyotan.plots.labels import stratified
-from hyotan.plots.pictures import mosaic, to_rgb, value_range_of
-from hyotan.plots.scatter import principal_plane, spread
+from hyotan.figures.canvas import PALETTE
+from hyotan.figures.chosen import stratified
+from hyotan.figures.images import mosaic, to_rgb, value_range_of
+from hyotan.figures.scatter import principal_plane, spread
 
 HISTORY = [
     {"epoch": 1, "loss": 9.0, "val_loss": 8.0, "reconstruction": 7.0, "kl": 2.0},
@@ -188,7 +188,9 @@ def _unseen_ticks(figure: Figure) -> set[str]:
 
 
 def test_drawing_imports_neither_torch_nor_pyplot() -> None:
-    code = "import sys, hyotan.plots; print([m for m in ('torch', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])"
+    code = (
+        "import sys, hyotan.figures; print([m for m in ('torch', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

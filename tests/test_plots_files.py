@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hyotan.errors import DataError, ResourceError, SettingsError
-from hyotan.plots import (
+from hyotan.figures import (
     InterpolationDisplay,
     KLPerDimensionDisplay,
     ReconstructionsDisplay,
@@ -24,9 +24,9 @@ from hyotan.plots import (
     TrainingAnimation,
     fonts,
 )
-from hyotan.plots.animation import thinned
-from hyotan.plots.canvas import tidy
-from hyotan.plots.film import sheet_shape
+from hyotan.figures.animation import thinned
+from hyotan.figures.canvas import tidy
+from hyotan.figures.film import sheet_shape
 
 NOBODY_DRAWS = "\U0010fffd"
 """A private character at the very end of Unicode."""

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.plots import (
+from hyotan.figures import (
     ClusteringDisplay,
     CodePlotsDisplay,
     ConditionalReconstructionsDisplay,
@@ -24,8 +24,8 @@ from hyotan.plots import (
     WalksDisplay,
     Way,
 )
-from hyotan.plots.canvas import VALIDATION
-from hyotan.plots.models import LOOKS, looks_of
+from hyotan.figures.canvas import VALIDATION
+from hyotan.figures.styles import LOOKS, looks_of
 
 RNG = np.random.default_rng(0)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from hyotan.analysis.evaluation import evaluate
 from hyotan.data import load as load_data
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.evaluation import evaluate
 from hyotan.parameters import PARAMETERS, parameters_of
 from hyotan.recipes import Recipe, names, read
 

@@ -23,9 +23,9 @@ from scipy import stats
 from command_line import done, fitted, hyotan, sketch
 from fake_study import HOSTILE, fake_folder, fake_study
 from hyotan.errors import RunFolderError
-from hyotan.plots.pictures import to_rgb
+from hyotan.figures.images import to_rgb
+from hyotan.report import data_uris as images
 from hyotan.report import page as pages
-from hyotan.report import pictures as images
 from hyotan.report.axes import Axis, marker, tick_text, ticks_of
 from hyotan.report.bars import BarChart, BoxChart, box_of
 from hyotan.report.charts import LineChart, ScatterChart, Series
@@ -36,9 +36,9 @@ from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
-from hyotan.runs import RunFolder
+from hyotan.runs.folder import RunFolder
+from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.folder import StudyFolder
-from hyotan.study.pictures import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.recommendation import VERDICTS
 from hyotan.study.records import Cell
 from hyotan.words import languages, say

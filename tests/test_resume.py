@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyotan.container import read
 from hyotan.errors import DataError, ModelFileError, RunFolderError, SettingsError
-from hyotan.runs import RunConfig, RunFolder, create, fit, resume, schedule_after
+from hyotan.files.container import read
+from hyotan.runs.folder import RunConfig, RunFolder, create, fit, resume, schedule_after
 from run_children import digests, new_run, nursery, stamp, timeless_metrics, weights
 
 EVERY = 5

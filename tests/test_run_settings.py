@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from hyotan import load
 from hyotan.cli import main
 from hyotan.errors import SettingsError
-from hyotan.estimators import load
 from hyotan.parameters import parameters_of
-from hyotan.runs import DataOptions, RunConfig, RunFolder
+from hyotan.runs.folder import DataOptions, RunConfig, RunFolder
 from run_children import digests, nursery, weights
 
 TINY = "--limit 120 --hidden-dims 12 --latent-dim 2 --max-epochs 2 --batch-size 32".split()

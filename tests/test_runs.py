@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyotan.container import read
 from hyotan.errors import DivergenceError, ResourceError, RunFolderError
-from hyotan.runs import FolderStore, RunConfig, RunFolder, create, fit, resume
+from hyotan.files.container import read
+from hyotan.runs.folder import FolderStore, RunConfig, RunFolder, create, fit, resume
 from hyotan.training.callbacks import Callback, Fitting
 from run_children import SMALL, Outcome, digests, new_run, nursery
 

@@ -10,11 +10,12 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from hyotan import CVAE, VAE, Autoencoder, container, load
-from hyotan.densities import Mixture
+from hyotan import CVAE, VAE, Autoencoder, load
 from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.files import container
 from hyotan.metrics import frechet_distance
+from hyotan.sampling.densities import Mixture
 
 DIGITS = load_digits()
 IMAGES, LABELS = (DIGITS.images / 16).astype(np.float32), DIGITS.target

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from hyotan import VAE, Autoencoder
-from hyotan.scaling import SCALINGS, automatic, is_pixels, suits_bernoulli
+from hyotan.preprocessing.scaling import SCALINGS, automatic, is_pixels, suits_bernoulli
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(50, 4)) * [1, 10, 0.01, 1000] + [0, 5, -3, 1e4]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hyotan.distributions import PerFeatureGaussianLikelihood
+from hyotan.distributions.likelihoods import PerFeatureGaussianLikelihood
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.rows import Rows, batch_bounds, epoch_order
+from hyotan.training.resident import Rows, batch_bounds, epoch_order
 from hyotan.training.schedules import SCHEDULES
 
 

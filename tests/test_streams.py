@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder
+from hyotan.analysis.evaluation import evaluate
 from hyotan.data import Dataset, arrays, stored
 from hyotan.data.stored import Runs, StoredRows, evenly, spread
 from hyotan.errors import DataError
-from hyotan.evaluation import evaluate
 from hyotan.training import streams
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.checkpoint import Snapshot
-from hyotan.training.rows import Steps
+from hyotan.training.resident import Steps
 from hyotan.training.streams import StreamedRows
 
 RNG = np.random.default_rng(0)
@@ -243,7 +243,7 @@ class TestTraining:
         vae = VAE(**SMALL).fit(TABLE)
         rows = Dataset.from_arrays(mapped(tmp_path, TABLE)).X
         assert evaluate(vae, rows).n_rows == 3000
-        monkeypatch.setattr("hyotan.evaluation.HELD_OUT_ROWS", 100)
+        monkeypatch.setattr("hyotan.analysis.evaluation.HELD_OUT_ROWS", 100)
         found = evaluate(vae, rows, rows)
         assert found.n_rows == 100
         assert found.mse == pytest.approx(evaluate(vae, TABLE[::30], TABLE).mse)

@@ -14,9 +14,9 @@ from command_line import done
 from hyotan import Study
 from hyotan import load as load_model
 from hyotan.data import numpy_files, stored
-from hyotan.runs import RunConfig, create
-from hyotan.runs import fit as fit_run
-from hyotan.runs import resume as resume_run
+from hyotan.runs.folder import RunConfig, create
+from hyotan.runs.folder import fit as fit_run
+from hyotan.runs.folder import resume as resume_run
 from hyotan.training import streams
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.interruption import TrainingInterrupted

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyotan import runs
 from hyotan.data import Dataset, load
 from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
-from hyotan.lock import held
+from hyotan.files.lock import held
 from hyotan.parameters import MODEL_NAMES
-from hyotan.runs import DataOptions, RunFolder
+from hyotan.runs import folder as runs
+from hyotan.runs.folder import DataOptions, RunFolder
 from hyotan.study import engine, measures, worker
 from hyotan.study.comparison import Study
 from hyotan.study.engine import Schedule, create, run
@@ -470,7 +470,7 @@ def cell_is_under_way(folder: StudyFolder) -> Iterator[bool]:
 
 
 def weights(path: Path) -> dict[str, bytes]:
-    from hyotan.container import read
+    from hyotan.files.container import read
 
     return {name: array.tobytes() for name, array in read(path).tensors.items() if name.startswith("model/")}
 

@@ -12,11 +12,11 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import v_measure_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from hyotan.analysis.evaluation import evaluate
 from hyotan.data import Dataset, load
 from hyotan.estimators import VAE, Autoencoder
-from hyotan.evaluation import evaluate
 from hyotan.study import measures
-from hyotan.study.labels import UNKNOWN, Classes
+from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.measures import Parts, Rows, baselines, measure, parts_of
 from hyotan.study.records import MEAN, RAW, Cell
 from hyotan.study.records import PCA as PCA_CELL

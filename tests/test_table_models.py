@@ -11,12 +11,13 @@ import pytest
 from pyarrow import csv
 
 from command_line import done, hyotan
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, container, load
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan.analysis.fidelity import compare_tables
+from hyotan.analysis.privacy import check_privacy
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.fidelity import compare_tables
-from hyotan.privacy import check_privacy
-from hyotan.tabular import UnseenCategory
+from hyotan.files import container
+from hyotan.preprocessing.tabular import UnseenCategory
 
 FAMILIES = [Autoencoder, DenoisingAutoencoder, VAE]
 FAST = {"latent_dim": 3, "hidden_dims": (32,), "max_epochs": 40, "batch_size": 64, "random_state": 0}
@@ -240,7 +241,7 @@ def test_trees_of_another_table_are_refused(fitted: Autoencoder, tmp_path: Path)
 
 
 def test_a_file_whose_columns_are_not_its_networks_is_refused(vae: VAE, tmp_path: Path) -> None:
-    from hyotan.container import read, write
+    from hyotan.files.container import read, write
 
     vae.save(tmp_path / "m.hyotan")
     contents = read(tmp_path / "m.hyotan", kinds=[vae.kind])

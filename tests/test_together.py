@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, draws, runs
+from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.runs import RunConfig, create
+from hyotan.models import draws
+from hyotan.runs import folder as runs
+from hyotan.runs.folder import RunConfig, create
 from hyotan.study import bundles as study_bundles
 from hyotan.study.bundles import bundles
 from hyotan.study.plan import configure

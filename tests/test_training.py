@@ -15,14 +15,14 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from hyotan import VAE, Autoencoder, metrics
-from hyotan.distributions import GaussianLikelihood
+from hyotan.distributions.likelihoods import GaussianLikelihood
 from hyotan.errors import DivergenceError, SettingsError
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.models.objective import LatentModel
 from hyotan.models.vae import VAEModel
-from hyotan.objective import LatentModel
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.rows import Rows, epoch_order
+from hyotan.training.resident import Rows, epoch_order
 from hyotan.training.schedules import SCHEDULES, constant
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer, TrainingSettings
 

@@ -11,32 +11,25 @@ from typing import TYPE_CHECKING, Any
 from hyotan.__about__ import __version__
 
 if TYPE_CHECKING:
-    from hyotan.compression import compress, decompress
-    from hyotan.embedding import embedding_quality
-    from hyotan.estimators import (
-        CVAE,
-        VAE,
-        AnomalyDetector,
-        Autoencoder,
-        DenoisingAutoencoder,
-        VAEImputer,
-        load,
-    )
-    from hyotan.evaluation import evaluate
+    from hyotan.analysis.embedding import embedding_quality
+    from hyotan.analysis.evaluation import evaluate
+    from hyotan.anomalies import AnomalyDetector, load
+    from hyotan.compression.codec import compress, decompress
+    from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, VAEImputer
     from hyotan.study.comparison import Study
 
 _HOMES = {
-    "AnomalyDetector": "hyotan.estimators",
+    "AnomalyDetector": "hyotan.anomalies",
     "Autoencoder": "hyotan.estimators",
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
     "CVAE": "hyotan.estimators",
     "VAEImputer": "hyotan.estimators",
-    "load": "hyotan.estimators",
-    "compress": "hyotan.compression",
-    "decompress": "hyotan.compression",
-    "embedding_quality": "hyotan.embedding",
-    "evaluate": "hyotan.evaluation",
+    "load": "hyotan.anomalies",
+    "compress": "hyotan.compression.codec",
+    "decompress": "hyotan.compression.codec",
+    "embedding_quality": "hyotan.analysis.embedding",
+    "evaluate": "hyotan.analysis.evaluation",
     "Study": "hyotan.study.comparison",
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray as Array
 
-from .errors import DataError
+from hyotan.errors import DataError
 
 ACTIVE_VARIANCE = 0.01
 """A unit is active when the variance of its code over the rows is above this."""

@@ -1,1 +1,6 @@
-"""What makes a row odd, in numbers: scores of codes and errors, and how often a score as odd is met by chance."""
+"""The detector of anomalies: its members, its calibration, and what makes a row anomalous."""
+
+from hyotan.anomalies.detector import AnomalyDetector
+from hyotan.anomalies.detector_files import load, load_detector
+
+__all__ = ["AnomalyDetector", "load", "load_detector"]

@@ -30,7 +30,7 @@ def classify(
     """Name the label of each row of SOURCE (by default the run's own test rows), with its probability (cvae)."""
     import numpy as np
 
-    from hyotan.cli.rows import Used, write_labels
+    from hyotan.cli.uses import Used, write_labels
     from hyotan.estimators import CVAE
 
     used = Used(run)

@@ -13,7 +13,7 @@ from hyotan.errors import SettingsError
 from hyotan.parameters import Choice, Integer
 
 METHODS = ("graph", "umap+mixture", "mixture", "kmeans")
-"""The keys of hyotan.clustering.METHODS, which loading this module must not load."""
+"""The keys of hyotan.analysis.clustering.METHODS, which loading this module must not load."""
 
 
 @click.command(
@@ -54,10 +54,10 @@ def cluster(
     """Group the rows of SOURCE (by default the run's own test rows) by their codes, without a look at their labels."""
     import numpy as np
 
-    from hyotan.cli.rows import Used, write_rows
-    from hyotan.clustering import cluster_codes
+    from hyotan.analysis.clustering import cluster_codes
+    from hyotan.cli.uses import Used, write_rows
     from hyotan.metrics import agreement
-    from hyotan.study.labels import Classes
+    from hyotan.study.classes import Classes
 
     used = Used(run)
     dataset = used.rows(source, options)

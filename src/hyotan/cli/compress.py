@@ -14,7 +14,7 @@ from hyotan.cli.output import Printer, output_options, table
 from hyotan.parameters import Real
 
 if TYPE_CHECKING:
-    from hyotan.cli.rows import Used
+    from hyotan.cli.uses import Used
     from hyotan.data import Dataset
 
 COMPARED_ROWS, PCA_ROWS = 2000, 20_000
@@ -55,10 +55,10 @@ def compress(
 
     The model is needed to get them back, with hyotan decompress.
     """
-    from hyotan.cli.rows import Used
-    from hyotan.compression import compress as to_bytes
-    from hyotan.compression import describe
-    from hyotan.container import write_bytes_atomically
+    from hyotan.cli.uses import Used
+    from hyotan.compression.codec import compress as to_bytes
+    from hyotan.compression.codec import describe
+    from hyotan.files.container import write_bytes_atomically
 
     used = Used(run)
     dataset = used.rows(source, options)
@@ -94,8 +94,8 @@ def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dic
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
+    from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
     from hyotan.data.stored import evenly
-    from hyotan.rates import bits_at, lossless_bits, mse_at, pca_rates
 
     model = used.path if used.run is None else used.path / "model.hyotan"
     rows = np.asarray(dataset.X)[evenly(len(dataset.X), COMPARED_ROWS)]

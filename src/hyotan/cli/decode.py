@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @output_options
 def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Decode a file of codes, one a row, to rows in the data's own units."""
-    from hyotan.cli.rows import Used, feature_names, write_rows
+    from hyotan.cli.uses import Used, feature_names, write_rows
 
     used = Used(run)
     rows = used.estimator.inverse_transform(_codes(codes, used.estimator.model_code_size, run))
@@ -41,7 +41,7 @@ def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, de
 def _codes(file: str, size: int, run: str) -> np.ndarray:
     import numpy as np
 
-    from hyotan.cli.rows import TABLES, code_names
+    from hyotan.cli.uses import TABLES, code_names
     from hyotan.data import load as load_data
 
     try:

@@ -24,9 +24,9 @@ from hyotan.errors import RunNotFoundError
 @output_options
 def decompress(file: str, run: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write the rows of a file that hyotan compress wrote, as near as its grid allows."""
-    from hyotan.cli.rows import Used, feature_names, write_rows
-    from hyotan.compression import decompress as to_rows
-    from hyotan.compression import describe
+    from hyotan.cli.uses import Used, feature_names, write_rows
+    from hyotan.compression.codec import decompress as to_rows
+    from hyotan.compression.codec import describe
 
     described = describe(file)
     used = Used(run if run is not None else _recorded(file, described.run))

@@ -49,10 +49,10 @@ def denoise(
 
     Without SOURCE, noise as in training is added to the run's own test rows and taken out again.
     """
-    from hyotan.cli.rows import Used, feature_names, write_rows
+    from hyotan.analysis.denoising import compare, level_of, takes_noise_away
     from hyotan.cli.training import denoising_line
-    from hyotan.denoising import compare, level_of, takes_noise_away
-    from hyotan.gallery import denoising_display
+    from hyotan.cli.uses import Used, feature_names, write_rows
+    from hyotan.runs.gallery import denoising_display
 
     used = Used(run)
     if not takes_noise_away(estimator := used.estimator):

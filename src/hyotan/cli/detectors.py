@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.anomalies import conformal
+from hyotan.anomalies import AnomalyDetector, conformal, load_detector
 from hyotan.cli.flags import given_data
 from hyotan.cli.oddness import Columns, most, show_oddest
 from hyotan.cli.output import Printer
-from hyotan.cli.rows import Used, write_rows
 from hyotan.cli.training import run_name
+from hyotan.cli.uses import Used, write_rows
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.data.stored import Array
-from hyotan.data.words import counted
-from hyotan.estimators import AnomalyDetector, load_detector
-from hyotan.estimators.detector_files import DETECTOR
-from hyotan.folders import FolderKind, made, refuse_occupied
-from hyotan.runs import RunFolder
+from hyotan.estimators.model_files import DETECTOR
+from hyotan.files.folders import FolderKind, made, refuse_occupied
+from hyotan.runs.folder import RunFolder
+from hyotan.words.phrases import counted
 
 DETECTED = "detected.csv"
 FOLDER = FolderKind("detector", DETECTOR, (DETECTOR, DETECTED), (), goes_on=False)

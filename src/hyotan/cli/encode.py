@@ -32,7 +32,7 @@ def encode(
     In a table the first column says which row it is: the column named by --id, an image's file, or the row's number
     in SOURCE, from 0.
     """
-    from hyotan.cli.rows import Used, code_names, write_rows
+    from hyotan.cli.uses import Used, code_names, write_rows
 
     used = Used(run)
     dataset = used.rows(source, options)

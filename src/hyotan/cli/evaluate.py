@@ -52,10 +52,10 @@ def evaluate(
 ) -> int:
     """Evaluate a run's model on rows that it has not seen, and write metrics.json anew."""
     check = None if fail_if is None else parse_check(fail_if)
-    from hyotan.cli.rows import open_run
+    from hyotan.analysis.evaluation import evaluate as evaluate_estimator
     from hyotan.cli.training import verdict_lines
-    from hyotan.evaluation import evaluate as evaluate_estimator
-    from hyotan.runs import metrics_of
+    from hyotan.cli.uses import open_run
+    from hyotan.runs.folder import metrics_of
 
     printer = Printer(as_json, quiet)
     folder = open_run(run, "evaluate")
@@ -77,10 +77,10 @@ def evaluate(
 
 def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -> dict[str, Any]:
     """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
+    from hyotan.analysis.embedding import beside_pca
     from hyotan.data.stored import evenly
-    from hyotan.embedding import beside_pca
-    from hyotan.runs import without_gaps
-    from hyotan.study.labels import Classes
+    from hyotan.runs.folder import without_gaps
+    from hyotan.study.classes import Classes
 
     if len(test.X) < FEWEST_ROWS:
         return {}

@@ -8,14 +8,7 @@ from typing import Any
 import click
 
 from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import (
-    data_options,
-    from_environment,
-    parameter_options,
-    resolve,
-    settings_files,
-    split_options,
-)
+from hyotan.cli.flags import data_options, from_environment, parameter_options, resolve, settings_files, split_options
 from hyotan.cli.output import Printer, output_options
 from hyotan.errors import SettingsError
 from hyotan.parameters import MODEL_NAMES, PARAMETERS, Choice, check_settings, parameters_of
@@ -140,7 +133,7 @@ def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
     from dataclasses import asdict
 
     from hyotan.estimators import ESTIMATORS
-    from hyotan.runs import DataOptions, RunConfig
+    from hyotan.runs.folder import DataOptions, RunConfig
 
     known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), "": (28, 28)}
     shape = known.get((chosen["source"] or "").lower())

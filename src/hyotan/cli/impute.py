@@ -47,7 +47,7 @@ def impute(
     """Fill the gaps of SOURCE (by default the run's own test rows) with what the model expects there."""
     import numpy as np
 
-    from hyotan.cli.rows import Used, feature_names, write_rows
+    from hyotan.cli.uses import Used, feature_names, write_rows
     from hyotan.data.frames import Frame
     from hyotan.errors import SettingsError
     from hyotan.estimators import VAE

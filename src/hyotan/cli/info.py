@@ -14,7 +14,7 @@ from hyotan.cli.output import Printer, output_options, table
 from hyotan.errors import DivergenceError
 
 if TYPE_CHECKING:
-    from hyotan.container import Contents
+    from hyotan.files.container import Contents
 
 
 @click.command(
@@ -47,8 +47,8 @@ def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> 
 def _run(printer: Printer, path: Path) -> None:
     from dataclasses import asdict
 
-    from hyotan.data.words import counted
-    from hyotan.runs import RunFolder
+    from hyotan.runs.folder import RunFolder
+    from hyotan.words.phrases import counted
 
     folder = RunFolder(path)
     config, metrics = folder.config, folder.read_metrics()
@@ -71,9 +71,9 @@ def _study(printer: Printer, path: Path) -> None:
     from dataclasses import asdict
 
     from hyotan.cli.study import plan_line, summary
-    from hyotan.data.words import counted
     from hyotan.study.folder import StudyFolder
     from hyotan.study.sentences import of_recommendation
+    from hyotan.words.phrases import counted
 
     folder = StudyFolder(path)
     config, recommendation = folder.config, folder.recommendation()
@@ -111,7 +111,7 @@ def _state(metrics: Mapping[str, Any], reached: int) -> str:
 def _file(printer: Printer, path: Path) -> None:
     from math import prod
 
-    from hyotan.container import read_settings
+    from hyotan.files.container import read_settings
 
     contents = read_settings(path)
     if contents.kind == "anomaly-detector":
@@ -130,7 +130,7 @@ def _file(printer: Printer, path: Path) -> None:
 
 def _detector(printer: Printer, path: Path, contents: Contents) -> None:
     """What the detector of anomalies in a file is: its models, the columns it takes, what it was measured with."""
-    from hyotan.data.words import counted
+    from hyotan.words.phrases import counted
 
     settings, members = contents.settings, contents.settings["members"]
     first = members[0]["settings"]

@@ -42,8 +42,8 @@ def interpolate(
     **options: Any,
 ) -> None:
     """Decode the straight line between the codes of two rows; of images, a strip and an animation too."""
-    from hyotan.cli.rows import Used, feature_names, write_rows
-    from hyotan.gallery import interpolation_display
+    from hyotan.cli.uses import Used, feature_names, write_rows
+    from hyotan.runs.gallery import interpolation_display
 
     used = Used(run)
     dataset = used.rows(source, options)

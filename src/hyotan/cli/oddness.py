@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hyotan.anomalies import conformal
+from hyotan.anomalies.members import feature_loss
 from hyotan.cli.output import Printer, table
-from hyotan.cli.rows import Used
+from hyotan.cli.uses import Used
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array
 from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.members import feature_loss
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.tabular import TableScaling
 
 VALUES_SHOWN = 3
 """Of each row, those that add most to its loss."""

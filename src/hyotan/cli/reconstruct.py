@@ -39,8 +39,8 @@ def reconstruct(
     **options: Any,
 ) -> None:
     """Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture."""
-    from hyotan.cli.rows import Used, feature_names, write_rows
-    from hyotan.gallery import reconstructions_display
+    from hyotan.cli.uses import Used, feature_names, write_rows
+    from hyotan.runs.gallery import reconstructions_display
 
     used = Used(run)
     dataset = used.rows(source, options)

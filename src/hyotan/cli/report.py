@@ -35,7 +35,7 @@ PAGE = "report.html"
 @output_options
 def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write one HTML page about a run or a study, to read offline, print or send."""
-    from hyotan.container import write_text_atomically
+    from hyotan.files.container import write_text_atomically
 
     page = page_of(Path(place), preferred(lang))
     path = Path(out) if out is not None else Path(place) / PAGE
@@ -54,7 +54,7 @@ def page_of(place: Path, lang: str) -> str:
         from hyotan.report.study_page import study_page
 
         return study_page(study_report(StudyFolder(place), lang), lang)
-    from hyotan.cli.rows import open_run
+    from hyotan.cli.uses import open_run
     from hyotan.report.run_page import run_page
 
     return run_page(open_run(str(place), "report"), lang)

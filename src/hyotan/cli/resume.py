@@ -28,10 +28,10 @@ def resume(run: str, max_epochs: int | None, as_json: bool, quiet: bool, debug: 
 
     A study goes on with the cells that are not finished.
     """
-    from hyotan.cli.rows import open_run
     from hyotan.cli.training import watched
-    from hyotan.runs import resume as resume_run
-    from hyotan.runs import schedule_after
+    from hyotan.cli.uses import open_run
+    from hyotan.runs.folder import resume as resume_run
+    from hyotan.runs.folder import schedule_after
     from hyotan.study.folder import is_study
 
     if is_study(run):

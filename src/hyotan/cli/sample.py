@@ -46,8 +46,8 @@ def sample(
     debug: bool,
 ) -> None:
     """Draw codes from the density of the training rows' codes, and decode them."""
-    from hyotan.cli.rows import Used, feature_names, write_rows
-    from hyotan.gallery import samples_display
+    from hyotan.cli.uses import Used, feature_names, write_rows
+    from hyotan.runs.gallery import samples_display
 
     used = Used(run)
     names = feature_names(used)

@@ -49,7 +49,7 @@ def score(
     RUN is a run, a model file, or what hyotan detect has left. Beside each of the oddest rows stand the values that add
     most to its reconstruction loss.
     """
-    from hyotan.cli.rows import Used, is_detector, write_rows
+    from hyotan.cli.uses import Used, is_detector, write_rows
 
     printer = Printer(as_json, quiet)
     if is_detector(Path(run)):

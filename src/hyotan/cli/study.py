@@ -100,7 +100,7 @@ def choose(
     config: str | None,
 ) -> dict[str, Any]:
     """What was asked for, as :func:`hyotan.study.plan.configure` takes it: flags over --config, over settings files."""
-    from hyotan.runs import DataOptions
+    from hyotan.runs.folder import DataOptions
 
     files = settings_files(None)
     weaker = resolve(from_environment(), [file.get("parameters", {}) for file in files])
@@ -188,7 +188,7 @@ def work(printer: Printer, folder: Any, jobs: int | None) -> None:
 
 def plan_line(config: Any) -> str:
     """What will be trained, in one line."""
-    from hyotan.data.words import counted
+    from hyotan.words.phrases import counted
 
     sizes = ", ".join(map(str, config.sizes))
     each = "an ordered code for the sizes" if config.nested else counted(len(config.sizes), "size")
@@ -240,8 +240,8 @@ def _number(value: Any, form: str) -> str:
 
 
 def _write_report(folder: Path) -> Path:
-    from hyotan.atomic import write_text_atomically
     from hyotan.cli.report import PAGE, page_of
+    from hyotan.files.atomic import write_text_atomically
     from hyotan.words import preferred
 
     write_text_atomically(folder / PAGE, page_of(folder, preferred()))

@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 
+from hyotan.analysis.denoising import Denoising
+from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES, Dataset
-from hyotan.data.words import counted
-from hyotan.denoising import Denoising
 from hyotan.errors import DataError
-from hyotan.evaluation import Evaluation
-from hyotan.gallery import draw
 from hyotan.parameters import CVAE, PARAMETERS
-from hyotan.runs import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
-from hyotan.runs import fit as fit_run
+from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
+from hyotan.runs.folder import fit as fit_run
+from hyotan.runs.gallery import draw
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
+from hyotan.words.phrases import counted
 
 MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning": ("warning", "red")}
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hyotan.data.frames import Frame
-from hyotan.data.stored import Array, Numbers, StoredRows, stored
-from hyotan.data.words import counted
+from hyotan.data.stored import Array, Numbers, StoredRows, ends, stored
 from hyotan.errors import DataError
-from hyotan.scaling import ends
+from hyotan.words.phrases import counted
 
 LARGEST_BYTES = 8 * 2**30
 """No reader unpacks or decodes more than this; larger arrays belong in a ``.npy``, which is mapped, not read."""

@@ -8,17 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hyotan.data.arrays import (
-    checked_features,
-    checked_labels,
-    digest,
-    drawn_rows,
-    value_range,
-)
+from hyotan.data.arrays import checked_features, checked_labels, digest, drawn_rows, value_range
 from hyotan.data.frames import Frame, mixed_frame
 from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread
-from hyotan.data.words import counted, number
 from hyotan.errors import DataError, SettingsError
+from hyotan.words.phrases import counted, number
 
 TOO_FEW_TO_SPLIT = 10
 COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hyotan.data.words import counted
 from hyotan.errors import DataError
+from hyotan.words.phrases import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
-from hyotan.data.words import counted, listed
 from hyotan.errors import DataError
+from hyotan.words.phrases import counted, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

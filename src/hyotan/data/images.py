@@ -17,8 +17,8 @@ from hyotan.data import arrays, decoded
 from hyotan.data.dataset import Dataset
 from hyotan.data.decoded import Decoded, key_of
 from hyotan.data.request import Request
-from hyotan.data.words import counted, listed
 from hyotan.errors import DataError
+from hyotan.words.phrases import counted, listed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,8 +15,8 @@ import numpy as np
 from hyotan.data import arrays
 from hyotan.data.dataset import Dataset
 from hyotan.data.request import Request
-from hyotan.data.words import listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.words.phrases import listed
 
 MAPPED_BYTES = 2**30
 """A ``.npy`` larger than this is mapped into memory instead of being read."""

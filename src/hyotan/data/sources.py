@@ -20,8 +20,8 @@ from hyotan.data.named import NAMES, NamedSet
 from hyotan.data.numpy_files import read_npy, read_npz
 from hyotan.data.request import Request
 from hyotan.data.tables import read_csv, read_parquet, read_tsv
-from hyotan.data.words import counted, listed
 from hyotan.errors import DataError, HyotanError, ResourceError, SettingsError, SourceNotFoundError, did_you_mean
+from hyotan.words.phrases import counted, listed
 
 
 @dataclass(frozen=True)

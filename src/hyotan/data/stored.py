@@ -344,3 +344,15 @@ def _places(rows: slice | np.ndarray, n: int) -> np.ndarray:
         return np.arange(*rows.indices(n))
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype.kind == "b" else np.where(rows < 0, rows + n, rows)
+
+
+def ends(X: Numbers, axis: int | None = None) -> tuple[Any, Any]:
+    """The least and the greatest value, of all or (``axis=0``) of each feature; NaN, a gap, is none.
+
+    NaN alone for a feature that has no value.
+    """
+    low, high = X.min(axis=axis), X.max(axis=axis)
+    # NaN comes through a minimum: rows without gaps are gone through once for each end.
+    if not isinstance(X, np.ndarray) or not np.isnan(low).any():
+        return low, high
+    return np.fmin.reduce(X, axis=axis), np.fmax.reduce(X, axis=axis)

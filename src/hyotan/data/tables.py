@@ -15,9 +15,9 @@ from hyotan.data.dataset import Dataset
 from hyotan.data.delimited import read_table
 from hyotan.data.frames import Frame, is_number, is_text
 from hyotan.data.request import Request
-from hyotan.data.words import counted, flag, listed
+from hyotan.data.stored import ends
 from hyotan.errors import DataError, did_you_mean
-from hyotan.scaling import ends
+from hyotan.words.phrases import counted, flag, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

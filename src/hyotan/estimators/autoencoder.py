@@ -13,18 +13,18 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from hyotan.distributions import Likelihood
+from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.inputs import NOISE_SLACK
 from hyotan.estimators.rows import CHUNK, ScaledRows
-from hyotan.losses import PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.models.losses import PENALTIES
+from hyotan.models.noise import NOISES, Known, Level
 from hyotan.models.ordered import Cuts
-from hyotan.noise import NOISES, Known, Level
 from hyotan.parameters import AUTOENCODER, DEFAULTS_BY_KIND, DENOISING, PARAMETERS
+from hyotan.preprocessing.checks import NOISE_SLACK
 from hyotan.training.callbacks import Callback
-from hyotan.training.rows import as_tensor
+from hyotan.training.resident import as_tensor
 
 
 def with_defaults(function: FunctionType, **defaults: Any) -> FunctionType:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from hyotan.distributions import LIKELIHOODS, Likelihood
+from hyotan.distributions.likelihoods import LIKELIHOODS, Likelihood
 from hyotan.errors import SettingsError
-from hyotan.nn import (
+from hyotan.models.nn import (
     ACTIVATIONS,
     INITIALISATIONS,
     ConvDecoder,

@@ -15,12 +15,10 @@ from sklearn.utils import check_random_state  # pyrefly: ignore[missing-module-a
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from hyotan.conditionals import fitted_rows
-from hyotan.container import write
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Resident, StoredRows
-from hyotan.densities import FITTED_ROWS
-from hyotan.distributions import Likelihood
+from hyotan.distributions.likelihoods import Likelihood
+from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import (
     build_likelihood,
@@ -32,27 +30,22 @@ from hyotan.estimators.build import (
 )
 from hyotan.estimators.fitted import FittedModel
 from hyotan.estimators.imputing import FEW_HIDDEN, MOST_HIDDEN
-from hyotan.estimators.inputs import check_rows
 from hyotan.estimators.ranges import resolve
-from hyotan.estimators.rows import (
-    Split,
-    chunk_rows,
-    in_memory,
-    resident,
-    rows_of,
-    split_of,
-)
+from hyotan.estimators.rows import Split, chunk_rows, in_memory, resident, rows_of, split_of
+from hyotan.files.container import write
 from hyotan.metrics import some_rows
-from hyotan.mixed import MixedLikelihood
-from hyotan.nn import Summary, summarise
-from hyotan.noise import Hiding
-from hyotan.objective import LatentModel
+from hyotan.models.nn import Summary, summarise
+from hyotan.models.noise import Hiding
+from hyotan.models.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
-from hyotan.scaling import has_gaps
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.checks import check_rows
+from hyotan.preprocessing.scaling import has_gaps
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.sampling.conditionals import fitted_rows
+from hyotan.sampling.densities import FITTED_ROWS
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
-from hyotan.training.rows import Rows, TrainingRows
+from hyotan.training.resident import Rows, TrainingRows
 from hyotan.training.trainer import Trainer
 
 

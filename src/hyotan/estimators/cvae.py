@@ -16,23 +16,23 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from hyotan.data.stored import Array, Resident
-from hyotan.densities import FITTED_ROWS, Mixture, merged
-from hyotan.distributions import Likelihood
+from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_classifier, build_labelled_networks
-from hyotan.estimators.inputs import check_codes, check_count
 from hyotan.estimators.labels import UNKNOWN, asked_rows, find_classes, hide_labels, read_labels
 from hyotan.estimators.rows import ScaledRows, Split, dynamically_binarised
 from hyotan.estimators.sampling import DENSITY
 from hyotan.estimators.vae import VAE
 from hyotan.metrics import some_rows
 from hyotan.models.cvae import CVAEModel
+from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
 from hyotan.models.vae import VARIANCES
-from hyotan.neighbours import neighbour_graph, principal_components, spread_labels
 from hyotan.parameters import CVAE as KIND
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.checks import check_codes, check_count
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.sampling.densities import FITTED_ROWS, Mixture, merged
 from hyotan.training.callbacks import Callback
-from hyotan.training.rows import Rows
+from hyotan.training.resident import Rows
 
 COMPANION_SHARE = 0.25
 """Where fewer of the rows have labels, so many labelled ones join each batch, as a share of its size."""

@@ -18,22 +18,17 @@ from torch.distributions import Distribution
 
 from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array
-from hyotan.densities import Mixture
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.imputing import ImputesGaps
-from hyotan.estimators.inputs import RANGE_SLACK, check_codes, check_count, check_rows, refuse_other_range
 from hyotan.estimators.ranges import is_bounded
-from hyotan.estimators.rows import (
-    CHUNK,
-    ScaledRows,
-    chunk_rows,
-    padded_chunks,
-)
+from hyotan.estimators.rows import CHUNK, ScaledRows, chunk_rows, padded_chunks
 from hyotan.estimators.sampling import SamplingMixin
-from hyotan.objective import LatentModel
-from hyotan.tabular import TableScaling
+from hyotan.models.objective import LatentModel
+from hyotan.preprocessing.checks import RANGE_SLACK, check_codes, check_count, check_rows, refuse_other_range
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.sampling.densities import Mixture
 from hyotan.training.callbacks import Callback
-from hyotan.training.rows import as_tensor
+from hyotan.training.resident import as_tensor
 
 
 class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -200,7 +195,7 @@ class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, T
     def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
         """What training minimises, at its final weights, a row: ``loss``, ``reconstruction``, ``kl``, ``label``.
 
-        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.objective.Terms`.
+        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.models.objective.Terms`.
 
         Parameters
         ----------

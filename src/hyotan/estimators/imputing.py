@@ -12,12 +12,12 @@ from torch import Tensor
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array, StoredRows
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators.filling import Filling, Linear, best_shrinkage, guessed, linear_of
 from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import Split, padded_chunks
+from hyotan.imputation.filling import Filling, Linear, best_shrinkage, guessed, linear_of
 from hyotan.parameters import Real
-from hyotan.scaling import Scaling, has_gaps
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.scaling import Scaling, has_gaps
+from hyotan.preprocessing.tabular import TableScaling
 
 FEW_HIDDEN = 0.2
 """The same of a table that has no gaps: its rows to come may have categories that it has not."""

@@ -11,12 +11,12 @@ import numpy as np
 
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Numbers, StoredRows
-from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import LIKELIHOODS
+from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood
-from hyotan.mixed import MixedLikelihood
-from hyotan.scaling import SCALINGS, Scaling, automatic, ends, has_gaps, is_pixels, suits_bernoulli
-from hyotan.tabular import EncodedFrame, TableScaling, fit_table
+from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, ends, has_gaps, is_pixels, suits_bernoulli
+from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from hyotan.data import arrays
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Resident, Runs, StoredRows, first, held_out_rows, last, spread
 from hyotan.errors import DataError
-from hyotan.scaling import Scaling, is_pixels
-from hyotan.tabular import TableScaling
-from hyotan.training.rows import Rows, TrainingRows, as_tensor
+from hyotan.preprocessing.scaling import Scaling, is_pixels
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.training.resident import Rows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 
 CHUNK, CHUNK_BYTES = 4096, 2**26

@@ -13,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.distributions import Distribution
 
-from hyotan.conditionals import Conditionals
-from hyotan.densities import Mixture
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.estimators.inputs import check_codes, check_count
-from hyotan.scaling import Scaling
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.checks import check_codes, check_count
+from hyotan.preprocessing.scaling import Scaling
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.sampling.conditionals import Conditionals
+from hyotan.sampling.densities import Mixture
 
 DENSITY, PRIOR = SAMPLERS = ("density", "prior")
 """Where codes come from: the mixture fitted to the codes of the training rows, or the model's prior."""
@@ -65,8 +65,9 @@ class SamplingMixin(BaseEstimator):
         drawn : draw each sample from the likelihood p(x|z) instead of giving its mean: with the noise that the data
             have, black and white where the likelihood is Bernoulli. By default (None) rows of a table with several
             kinds of columns are drawn, for a mean has no category, and of everything else the mean is given.
-        redrawn : draw each column of such a table again given the row's other ones (see :mod:`hyotan.conditionals`),
-            so that what the code gives up of how they hang together is there again. By default where rows are drawn.
+        redrawn : draw each column of such a table again given the row's other ones (see
+            :mod:`hyotan.sampling.conditionals`), so that what the code gives up of how they hang together is there
+            again. By default where rows are drawn.
 
         Returns
         -------

@@ -12,17 +12,17 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from hyotan.data.stored import Array
-from hyotan.densities import FITTED_ROWS, Mixture
-from hyotan.distributions import Likelihood
+from hyotan.distributions.likelihoods import Likelihood
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.inputs import check_count
 from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, ScaledRows, padded_chunks
-from hyotan.losses import iwae_bound
 from hyotan.metrics import some_rows
+from hyotan.models.losses import iwae_bound
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VARIANCES, VAEModel
 from hyotan.parameters import VAE as KIND
-from hyotan.tabular import TableScaling
+from hyotan.preprocessing.checks import check_count
+from hyotan.preprocessing.tabular import TableScaling
+from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.training.callbacks import Callback
 
 SCORE_SAMPLES = 64

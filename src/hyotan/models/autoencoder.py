@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from hyotan.distributions import Likelihood
-from hyotan.losses import Penalty
+from hyotan.distributions.likelihoods import Likelihood
+from hyotan.models.losses import Penalty
+from hyotan.models.nn import is_fixed
+from hyotan.models.noise import Noise
+from hyotan.models.objective import Labels, LatentModel, Progress, Terms
 from hyotan.models.ordered import Cuts
-from hyotan.nn import is_fixed
-from hyotan.noise import Noise
-from hyotan.objective import Labels, LatentModel, Progress, Terms
 
 
 class AutoencoderModel(LatentModel):
@@ -23,7 +23,8 @@ class AutoencoderModel(LatentModel):
     noise : corrupts what the encoder sees; the loss compares with the clean input.
     penalty : a function of the encoder, its input and the code, (batch,).
     penalty_weight : its weight, in nats.
-    cuts : where training cuts the code, for an ordered one; the decoder is then an :class:`hyotan.nn.OrderedDecoder`.
+    cuts : where training cuts the code, for an ordered one; the decoder is then an
+        :class:`hyotan.models.nn.OrderedDecoder`.
     """
 
     def __init__(

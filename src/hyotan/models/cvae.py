@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
-from hyotan.distributions import Likelihood, normal, standard_normal
-from hyotan.losses import (
+from hyotan.distributions.likelihoods import Likelihood, normal, standard_normal
+from hyotan.models.losses import (
     free_bits,
     kl_per_dimension,
     log_weights,
@@ -19,9 +19,9 @@ from hyotan.losses import (
     virtual_adversarial,
     warmed_beta,
 )
+from hyotan.models.nn import LabelledDecoder, LabelledEncoder
+from hyotan.models.objective import Labels, Progress, Terms
 from hyotan.models.vae import VAEModel, sampled
-from hyotan.nn import LabelledDecoder, LabelledEncoder
-from hyotan.objective import Labels, Progress, Terms
 
 LEAST_PROBABILITY, MOST_CLASSES = 0.05, 4
 """Classes less probable, or beyond so many, are left out of the sum over a row's classes; the others add up to 1 again.

@@ -9,19 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
-from hyotan import draws
-from hyotan.distributions import Likelihood, normal, standard_normal
-from hyotan.losses import (
-    free_bits,
-    iwae_bound,
-    kl_per_dimension,
-    log_weights,
-    negative_elbo,
-    warmed_beta,
-)
+from hyotan.distributions.likelihoods import Likelihood, normal, standard_normal
+from hyotan.models import draws
+from hyotan.models.losses import free_bits, iwae_bound, kl_per_dimension, log_weights, negative_elbo, warmed_beta
+from hyotan.models.nn import is_fixed, prefix_mask
+from hyotan.models.objective import Labels, LatentModel, Progress, Terms
 from hyotan.models.ordered import Cuts
-from hyotan.nn import is_fixed, prefix_mask
-from hyotan.objective import Labels, LatentModel, Progress, Terms
 
 
 def from_log_variance(raw: Tensor) -> Tensor:
@@ -55,7 +48,8 @@ class VAEModel(LatentModel):
     likelihood : p(x|z).
     standard_deviation : an entry of :data:`VARIANCES`.
     beta, beta_warmup, free_bits, n_samples, iwae : the objective's settings; warm-up in epochs, free bits in nats.
-    cuts : where training cuts the code, for an ordered one; the decoder is then an :class:`hyotan.nn.OrderedDecoder`.
+    cuts : where training cuts the code, for an ordered one; the decoder is then an
+        :class:`hyotan.models.nn.OrderedDecoder`.
     """
 
     def __init__(
@@ -150,7 +144,7 @@ class VAEModel(LatentModel):
 
         Returns
         -------
-        (samples, batch), in nats; :func:`hyotan.losses.iwae_bound` of it estimates log p(x).
+        (samples, batch), in nats; :func:`hyotan.models.losses.iwae_bound` of it estimates log p(x).
         """
         return self.weighted(x, noise)[0]
 

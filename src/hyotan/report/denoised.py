@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hyotan.denoising import takes_noise_away
-from hyotan.gallery import denoising_display
-from hyotan.plots.canvas import tidy
+from hyotan.analysis.denoising import takes_noise_away
+from hyotan.figures.canvas import tidy
+from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
 from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.pictures import Pictures
 from hyotan.report.run import RunRecord
-from hyotan.runs import tracked_rows
+from hyotan.runs.folder import tracked_rows
+from hyotan.runs.gallery import denoising_display
 from hyotan.words import aligned, say
 
 MEASURES = ("mse", "psnr", "ssim")

@@ -9,8 +9,8 @@ import numpy as np
 
 from hyotan.report.grids import Grid
 from hyotan.report.study_page import CodePlot, StudyReport, Walk, model_name
+from hyotan.study.exhibits import Exchanged, Pictures, Told
 from hyotan.study.findings import WRONG_LABEL
-from hyotan.study.pictures import Exchanged, Pictures, Told
 from hyotan.study.records import RAW
 from hyotan.words import say
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hyotan.plots.canvas import tidy
-from hyotan.plots.pictures import ValueRange, value_range_of
+from hyotan.figures.canvas import tidy
+from hyotan.figures.images import ValueRange, value_range_of
+from hyotan.report.data_uris import Pictures
 from hyotan.report.markup import Html, join, tag
-from hyotan.report.pictures import Pictures
 from hyotan.words import say
 
 

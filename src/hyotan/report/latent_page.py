@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hyotan.figures.canvas import tidy
+from hyotan.figures.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
 from hyotan.metrics import ACTIVE_VARIANCE, mean_filled, observed_mean
-from hyotan.plots.canvas import tidy
-from hyotan.plots.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
 from hyotan.report.bars import BarChart
 from hyotan.report.charts import MOST_POINTS, ScatterChart
 from hyotan.report.markup import Html, join, table, tag

@@ -12,10 +12,10 @@ from importlib.resources import files
 from typing import Any
 
 from hyotan.__about__ import __version__
-from hyotan.diagnosis import GOOD, NOTICE, WARNING
+from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.report.charts import Chart
+from hyotan.report.data_uris import Pictures
 from hyotan.report.markup import Html, data, join, table, tag
-from hyotan.report.pictures import Pictures
 from hyotan.words import say, shown
 
 TARGET = 2 * 10**6

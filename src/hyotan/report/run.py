@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from hyotan import metrics
+from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.evaluation import as_trained
-from hyotan.gallery import Shown
 from hyotan.parameters import MODEL_NAMES, PARAMETERS, Parameter, default_of
-from hyotan.runs import HISTORY, RunConfig, RunFolder
+from hyotan.runs.folder import HISTORY, RunConfig, RunFolder
+from hyotan.runs.gallery import Shown
 
 MOST_ROWS = 10_000
 """Test rows that are looked at one by one; more are drawn at random, with a fixed seed."""

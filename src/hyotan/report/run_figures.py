@@ -12,21 +12,21 @@ from matplotlib import colormaps
 from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.gallery import columns_of, manifold_steps
+from hyotan.figures.canvas import ERROR, tidy
+from hyotan.figures.images import gap_of, to_rgb
+from hyotan.figures.manifold import ManifoldDisplay, central_limits
 from hyotan.metrics import observed_mean
-from hyotan.plots.canvas import ERROR, tidy
-from hyotan.plots.manifold import ManifoldDisplay, central_limits
-from hyotan.plots.pictures import gap_of, to_rgb
+from hyotan.preprocessing.scaling import ends
+from hyotan.preprocessing.tabular import TableScaling
 from hyotan.report.bars import BarChart
 from hyotan.report.charts import LineChart, Series
+from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
-from hyotan.report.kinds import by_column
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
-from hyotan.report.pictures import Pictures
 from hyotan.report.run import RunRecord
-from hyotan.scaling import ends
-from hyotan.tabular import TableScaling
+from hyotan.report.table_page import by_column
+from hyotan.runs.gallery import columns_of, manifold_steps
 from hyotan.words import aligned, say, shown
 
 AT_RANDOM, BEST, WORST = 6, 3, 3

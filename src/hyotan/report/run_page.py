@@ -9,15 +9,16 @@ from hashlib import sha256
 from math import prod
 from typing import Any
 
-from hyotan.container import read_settings
+from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data.arrays import value_range
 from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
-from hyotan.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.estimators.rows import count_held_out
-from hyotan.plots.canvas import tidy
-from hyotan.plots.labels import label_key
+from hyotan.figures.canvas import tidy
+from hyotan.figures.chosen import label_key
+from hyotan.files.container import read_settings
 from hyotan.report.bars import BarChart
+from hyotan.report.data_uris import Pictures
 from hyotan.report.denoised import denoising
 from hyotan.report.findings import notes_of, values_of
 from hyotan.report.latent_page import latent
@@ -35,10 +36,9 @@ from hyotan.report.page import (
     tiles,
     within_limits,
 )
-from hyotan.report.pictures import Pictures
 from hyotan.report.run import Bounds, RunRecord, fit_command
 from hyotan.report.run_figures import curves, reconstructions, samples
-from hyotan.runs import MODEL, TEST_FRACTION, RunFolder
+from hyotan.runs.folder import MODEL, TEST_FRACTION, RunFolder
 from hyotan.words import aligned, say, shown
 
 FEW_TEST_ROWS = 100

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
-from hyotan.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.errors import RunFolderError
 from hyotan.report.experiments import with_pictures
 from hyotan.report.page import Note
@@ -30,11 +30,11 @@ from hyotan.report.study_page import (
     model_name,
 )
 from hyotan.study import sentences
+from hyotan.study.exhibits import Pictures
 from hyotan.study.findings import NOT_REPRODUCED, REPRODUCED, Finding
 from hyotan.study.findings import PARTLY as PARTLY_REPRODUCED
 from hyotan.study.findings import UNTESTED as NOT_TESTED
 from hyotan.study.folder import DATA, StudyFolder
-from hyotan.study.pictures import Pictures
 from hyotan.study.plan import DEFAULT, StudyConfig
 from hyotan.study.recommendation import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Choice, Option, Recommendation
 from hyotan.study.records import MEAN, Cell, Interval, interval, models_of, sizes_of

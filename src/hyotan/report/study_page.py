@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.plots.canvas import tidy
-from hyotan.plots.pictures import gap_of, to_rgb, value_range_of
+from hyotan.figures.canvas import tidy
+from hyotan.figures.images import gap_of, to_rgb, value_range_of
 from hyotan.report.bars import BoxChart
 from hyotan.report.charts import LineChart, Series
+from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
 from hyotan.report.latent_page import code_plot
 from hyotan.report.markup import Html, join, pairs, table, tag
@@ -30,7 +31,6 @@ from hyotan.report.page import (
     with_flags,
     within_limits,
 )
-from hyotan.report.pictures import Pictures
 from hyotan.study.records import LOWER_IS_BETTER, MEAN, PCA, RAW, Interval
 from hyotan.words import aligned, say, shown
 

@@ -14,7 +14,7 @@ from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import RunFolderError, SettingsError, did_you_mean
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.runs import DataOptions
+from hyotan.runs.folder import DataOptions
 from hyotan.study.engine import Finished, create, run
 from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import DEFAULT, configure

@@ -22,7 +22,7 @@ import torch
 from hyotan.data import Dataset
 from hyotan.errors import DivergenceError, HyotanError, ResourceError
 from hyotan.estimators.build import choose_batch_size, choose_device, choose_epochs
-from hyotan.folders import write_json
+from hyotan.files.folders import write_json
 from hyotan.parameters import CVAE, DENOISING, PARAMETERS, VAE
 from hyotan.study.bundles import bundles
 from hyotan.study.findings import Experiments, Finding, findings

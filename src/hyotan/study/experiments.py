@@ -13,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from hyotan.analysis.latent import WALKS, Probe, decoded, passages, random_pairs, tsne_plane, walk_named
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
 from hyotan.estimators import CVAE as CVAEEstimator
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.folders import write_json
-from hyotan.gallery import Shown
-from hyotan.latent import WALKS, Probe, decoded, passages, random_pairs, tsne_plane, walk_named
-from hyotan.metrics import knn_accuracy, mean_filled, observed_mean, row_errors
-from hyotan.plots import (
+from hyotan.figures import (
     ClusteringDisplay,
     CodePlotsDisplay,
     ConditionalReconstructionsDisplay,
@@ -31,11 +28,14 @@ from hyotan.plots import (
     SizeCurvesDisplay,
     WalksDisplay,
 )
-from hyotan.plots.conditional import Way
+from hyotan.figures.conditional import Way
+from hyotan.files.folders import write_json
+from hyotan.metrics import knn_accuracy, mean_filled, observed_mean, row_errors
+from hyotan.runs.gallery import Shown
+from hyotan.study.classes import Classes
+from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.findings import CVAE, NO_LABEL, RIGHT_LABEL, SIZES, WRONG_LABEL, Experiments, Series
 from hyotan.study.folder import DATA, FIGURES, StudyFolder
-from hyotan.study.labels import Classes
-from hyotan.study.pictures import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
 
 PICTURES = "pictures.hyotan"

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hyotan.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunFolderError
-from hyotan.folders import FolderKind, made, write_json
-from hyotan.lock import held
+from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
+from hyotan.files.folders import FolderKind, made, write_json
+from hyotan.files.lock import held
 from hyotan.parameters import CVAE, default_of, parameters_of
-from hyotan.runs import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
-from hyotan.study.labels import UNKNOWN, Classes
+from hyotan.runs.folder import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
+from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.plan import CellPlan, StudyConfig
 from hyotan.study.recommendation import Recommendation
 from hyotan.study.records import Cell

@@ -13,16 +13,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from hyotan import metrics
-from hyotan.clustering import RUNS, kmeans_runs
+from hyotan.analysis.clustering import RUNS, kmeans_runs
+from hyotan.analysis.evaluation import BASELINE_ROWS, Evaluation, as_trained, evaluate
+from hyotan.analysis.latent import decoded, linear_walk, random_pairs, smoothness
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
-from hyotan.densities import FITTED_ROWS, Mixture
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import split_rows
-from hyotan.evaluation import BASELINE_ROWS, Evaluation, as_trained, evaluate
-from hyotan.latent import decoded, linear_walk, random_pairs, smoothness
-from hyotan.study.labels import UNKNOWN, Classes
+from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.prediction import predicted
 from hyotan.study.records import MEAN, PCA, RAW, Cell, Scores
 

@@ -15,12 +15,12 @@ import tomli_w
 
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
-from hyotan.data.words import listed
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, parameters_of
-from hyotan.runs import DataOptions
-from hyotan.scaling import has_gaps
-from hyotan.study.labels import Classes
+from hyotan.preprocessing.scaling import has_gaps
+from hyotan.runs.folder import DataOptions
+from hyotan.study.classes import Classes
+from hyotan.words.phrases import listed
 
 PRESETS = resources.files("hyotan.study") / "presets"
 DEFAULT = "default"

@@ -20,17 +20,7 @@ from typing import Any
 import msgspec
 
 from hyotan.errors import DataError
-from hyotan.study.records import (
-    BASELINES,
-    LOWER_IS_BETTER,
-    MEASURES,
-    PCA,
-    RAW,
-    Cell,
-    Interval,
-    Scores,
-    models_of,
-)
+from hyotan.study.records import BASELINES, LOWER_IS_BETTER, MEASURES, PCA, RAW, Cell, Interval, Scores, models_of
 
 SEE, CLUSTER, COMPRESS, GENERATE = "see", "cluster", "compress", "generate"
 PURPOSES = (COMPRESS, SEE, CLUSTER, GENERATE)

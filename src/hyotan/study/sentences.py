@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from hyotan.study.findings import NO_LABEL, NOT_REPRODUCED, UNTESTED, Figure, Finding
-from hyotan.study.recommendation import (
-    ALONE,
-    HELPS,
-    NOTHING,
-    UNKNOWN,
-    Choice,
-    Note,
-    Option,
-    Recommendation,
-)
+from hyotan.study.recommendation import ALONE, HELPS, NOTHING, UNKNOWN, Choice, Note, Option, Recommendation
 from hyotan.study.records import Interval
 from hyotan.words import has, say, shown
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from hyotan import runs
+from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import HyotanError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.evaluation import Evaluation, evaluate
 from hyotan.parameters import PARAMETERS
+from hyotan.runs import folder as runs
 from hyotan.study.folder import Failure, StudyFolder
 from hyotan.study.measures import Measured, Parts, baselines, measure, measure_prefix, parts_of
 from hyotan.study.plan import CellPlan

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from hyotan.distributions import Likelihood
+from hyotan.distributions.likelihoods import Likelihood
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 

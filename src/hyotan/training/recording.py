@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from hyotan.objective import LatentModel, Progress, Terms
+from hyotan.models.objective import LatentModel, Progress, Terms
 from hyotan.training.sums import Parts, parts_of
 
 LEAST_STEPS = 300

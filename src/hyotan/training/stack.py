@@ -18,13 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hyotan.distributions import LIKELIHOODS, MIN_LOG_SCALE, DiagonalGaussian, Likelihood, SharedGaussianLikelihood
-from hyotan.losses import contractive_penalty
+from hyotan.distributions.likelihoods import (
+    LIKELIHOODS,
+    MIN_LOG_SCALE,
+    DiagonalGaussian,
+    Likelihood,
+    SharedGaussianLikelihood,
+)
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.cvae import CVAEModel
+from hyotan.models.losses import contractive_penalty
+from hyotan.models.nn import ACTIVATIONS, LabelEmbedding, LabelledDecoder, LabelledEncoder, Linear, TiedLinear
+from hyotan.models.objective import LatentModel
 from hyotan.models.vae import VAEModel, from_log_variance
-from hyotan.nn import ACTIVATIONS, LabelEmbedding, LabelledDecoder, LabelledEncoder, Linear, TiedLinear
-from hyotan.objective import LatentModel
 
 MODELS = (AutoencoderModel, VAEModel, CVAEModel)
 LAYERS = {

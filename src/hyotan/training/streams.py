@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hyotan.data.stored import StoredRows
-from hyotan.training.rows import Batches, Rows, Steps, as_tensor, batch_at, batch_count, epoch_order
+from hyotan.training.resident import Batches, Rows, Steps, as_tensor, batch_at, batch_count, epoch_order
 
 BLOCK_BYTES = 2**19
 """Rows that are read in one piece: as much as a disk gives at its full speed wherever it lies."""
@@ -39,7 +39,7 @@ class StreamedRows:
     device : where batches go.
     prepare : makes of a block what a buffer holds: uint8, or float32 in the model's range.
     dtype : of that.
-    offset, factor, binarise : as of :class:`~hyotan.training.rows.Rows`.
+    offset, factor, binarise : as of :class:`~hyotan.training.resident.Rows`.
     """
 
     source: StoredRows

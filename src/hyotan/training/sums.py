@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyotan.metrics import are_active
-from hyotan.objective import Terms
+from hyotan.models.objective import Terms
 
 Parts = dict[str, Tensor]
 """Sums over one batch by name: (), or (latent,)."""

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hyotan import draws
 from hyotan.errors import DivergenceError
-from hyotan.objective import Labels, Progress
+from hyotan.models import draws
+from hyotan.models.objective import Labels, Progress
 from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.checkpoint import CheckpointStore, Snapshot
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
-from hyotan.training.rows import Rows, batch_bounds, epoch_order
+from hyotan.training.resident import Rows, batch_bounds, epoch_order
 from hyotan.training.stack import Stack, kin
 from hyotan.training.sums import Parts, Sums, parts_of
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
-from hyotan.objective import Labels, LatentModel, Progress, Terms
+from hyotan.models.objective import Labels, LatentModel, Progress, Terms
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
     Arrays,
@@ -31,18 +31,12 @@ from hyotan.training.checkpoint import (
     restore_random,
     to_arrays,
 )
-from hyotan.training.compiling import (
-    compiled,
-    pays,
-    refuse_without_compiler,
-    warn_of_no_effect,
-    warn_unrecorded,
-)
+from hyotan.training.compiling import compiled, pays, refuse_without_compiler, warn_of_no_effect, warn_unrecorded
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
 from hyotan.training.optimizers import OptimizerMaker, Stepper
 from hyotan.training.products import fast_products, warn_of_slow_bf16
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
-from hyotan.training.rows import Rows, Steps, TrainingRows, as_tensor, batch_count
+from hyotan.training.resident import Rows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
 from hyotan.training.sums import Parts, Sums, parts_of
 

@@ -1,0 +1,1 @@
+"""What fitted models and their codes show: evaluation, diagnosis, clusters, neighbours, fidelity."""

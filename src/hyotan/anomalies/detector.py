@@ -1,0 +1,445 @@
+"""The detector of anomalies, around any of the estimators."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from numbers import Integral
+from numbers import Real as RealNumber
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-module-attribute]
+from sklearn.utils.validation import check_is_fitted
+
+from hyotan.anomalies import conformal
+from hyotan.anomalies.members import RECOLLECTION, Member, combined, scores_of, train
+from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
+from hyotan.anomalies.tails import Tails
+from hyotan.data.frames import Frame
+from hyotan.data.stored import Resident
+from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.estimators.autoencoder import Autoencoder
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.rows import in_memory
+from hyotan.files.container import write
+from hyotan.preprocessing.checks import check_count, check_rows, refuse_rare_features
+from hyotan.preprocessing.scaling import has_gaps
+from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
+
+METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")
+
+HELD_OUT_FROM, HELD_OUT, MOST_HELD_OUT = 1000, 0.2, 5000
+"""Rows from which a share is kept from all members, the share, and its greatest size. Fewer rows are all trained on."""
+
+MOST_ROWS = 4000
+"""Rows that a member is trained on at most."""
+
+LARGEST_CODE, NARROW_CODE = 16, 4
+"""Size of the default ensemble's codes, at most; and up to which size a table's is half as large as a row."""
+
+STEPS, LEARNING_RATE = 800, 4e-3
+"""Training steps of a member of the default ensemble, and its learning rate."""
+
+ROWS_AT_ONCE = 10_000
+"""Rows whose scores are computed at once."""
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):
+    """Finds odd rows, says how often a row as odd is met by chance, and which features make it odd.
+
+    An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction and by how far
+    its code lies from those of training rows, of all and of a few drawn at random; an image by how well the codes of
+    training rows near its own explain it. Each score becomes the probability
+    that a usual row scores as high; ``score_samples`` is the mean of their logarithms. Rows that members were not
+    trained on say how often usual rows score so high: p-values, and a threshold that is a rate of false alarms.
+
+    Parameters
+    ----------
+    estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
+        Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
+    method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
+        code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
+        from where most codes are; ``likelihood``, log p(x) by importance sampling, of a VAE; and ``recollection``, the
+        share of an image's contrast that its nearest training rows' codes leave unexplained.
+    contamination : ``auto``, or the share of the training rows to flag, above 0 and at most 0.5.
+    false_alarm_rate : with ``contamination="auto"``, the share of usual rows that may be flagged.
+    n_estimators : members of the ensemble.
+    held_out : share of the rows that no member sees, to measure false alarms with; 0: each row is measured by the
+        members that did not see it; ``auto``: 0.2, from 1,000 rows on.
+    random_state : seed; the same seed gives the same bits on the same machine.
+
+    Attributes
+    ----------
+    members_ : list of Member
+        The fitted models, and what is usual of their training rows.
+    calibration_scores_ : (m,)
+        Scores of rows by members that did not see them, as ``score_samples`` gives them.
+    offset_ : float
+        The score below which a row is flagged.
+    tails_ : Tails or None
+        Middle and spread of a table's columns, if their tails are drawn in before the members get them.
+    feature_shape_ : tuple of int
+        Shape of one sample.
+    scaling_ : TableScaling
+        What is known of the columns of a table of several kinds; there for such alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(200, 3)) @ np.ones((3, 6))
+    >>> detector = AnomalyDetector(random_state=0).fit(X)
+    >>> detector.predict(X[:1] + [[9, 0, 0, 0, 0, 0]])
+    array([-1])
+    >>> int(detector.explain(X[:1] + [[9, 0, 0, 0, 0, 0]])[0].argmax())
+    0
+    """
+
+    kind: ClassVar[str] = "anomaly-detector"
+    takes_tables: ClassVar[bool] = True
+    gaps_fix: ClassVar[str] = (
+        "Leave out such rows (--missing drop), or fit it on rows with gaps, or with Autoencoder(gaps='always')."
+    )
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    scaling_: TableScaling
+    tails_: Tails | None
+
+    def __init__(
+        self,
+        estimator: LatentEstimator | None = None,
+        *,
+        method: str = "combined",
+        contamination: float | str = "auto",
+        false_alarm_rate: float = 0.05,
+        n_estimators: int = 8,
+        held_out: float | str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.method = method
+        self.contamination = contamination
+        self.false_alarm_rate = false_alarm_rate
+        self.n_estimators = n_estimators
+        self.held_out = held_out
+        self.random_state = random_state
+
+    # -- fitting -----------------------------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train the members on X, and measure what is usual.
+
+        Parameters
+        ----------
+        X : (n, features), (n, height, width) or (n, channels, height, width), or a table with columns of several
+            kinds; anomalies among them are borne. NaN is a gap: not observed.
+        y : (n,), labels, for a model that uses them; the others make nothing of it.
+
+        Raises
+        ------
+        SettingsError, DataError : before the first step.
+        """
+        self._check_settings()
+        checked = in_memory(check_rows(self, X, reset=True), type(self).__name__)
+        random = check_random_state(self.random_state)
+        subsets = self._draw(len(checked), random)
+        self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
+        if self.method == RECOLLECTION and checked.ndim == 2:
+            raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
+        rows = (
+            self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._learn_tails(checked, subsets)
+        )
+        models = self._models(len(subsets.members[0]), random, rows)
+        train(models, rows, subsets.members, y)
+        self.members_ = [
+            Member.of(model, rows[own], np.random.RandomState(i))
+            for i, (model, own) in enumerate(zip(models, subsets.members, strict=True))
+        ]
+        self.calibration_scores_ = self._unseen_scores(rows, subsets)
+        self.offset_ = self._threshold(rows)
+        return self
+
+    def _check_settings(self) -> None:
+        model = self.estimator
+        if model is not None and not isinstance(model, LatentEstimator):
+            raise SettingsError(
+                f"estimator cannot be {model!r}: expected an Autoencoder, DenoisingAutoencoder, VAE or CVAE, or None.",
+                "Pass an instance: AnomalyDetector(Autoencoder(8)).",
+            )
+        if self.method not in METHODS:
+            expected = ", ".join(repr(name) for name in METHODS)
+            raise SettingsError(
+                f"method cannot be {self.method!r}: expected one of {expected}.",
+                did_you_mean(str(self.method), METHODS),
+            )
+        if self.method == "likelihood" and "likelihood" not in scores_of(model or Autoencoder()):
+            raise SettingsError(
+                f"method='likelihood' needs a model of p(x), which {type(model or Autoencoder()).__name__} is not.",
+                "Pass a VAE, or method='reconstruction'.",
+            )
+        check_count("n_estimators", self.n_estimators)
+        _check_share("contamination", self.contamination, 0.5, "auto")
+        _check_share("false_alarm_rate", self.false_alarm_rate, 0.5)
+        if self.held_out != 0:
+            _check_share("held_out", self.held_out, 0.9, "auto")
+
+    def _draw(self, n: int, random: np.random.RandomState) -> Subsets:
+        if n < LEAST_ROWS:
+            raise DataError(f"n_samples = {n}: expected at least {LEAST_ROWS} rows.", "Pass more rows.")
+        share = self.held_out
+        if share == "auto":
+            share = HELD_OUT if n >= HELD_OUT_FROM or self.n_estimators == 1 else 0.0
+        held_out = min(math.ceil(n * float(share)), MOST_HELD_OUT, n - 2)
+        if self.n_estimators == 1 and not held_out:
+            raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
+        return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
+
+    def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
+        """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
+        kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
+        self.tails_ = None  # an earlier fit's, of numbers
+        seen = np.unique(np.concatenate(subsets.members))
+        self.scaling_ = fit_table(X, X[seen], kinds)
+        return self.scaling_.encoded(X)
+
+    def _learn_tails(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
+        """Rows of numbers as the members get them: each member sees a value of each feature."""
+        vars(self).pop("scaling_", None)  # a table's, from an earlier fit
+        if has_gaps(X):
+            refuse_rare_features(self, X, subsets.members)
+        is_to_be_drawn_in = self.estimator is None and X.ndim == 2
+        self.tails_ = Tails.of(np.delete(X, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
+        return self._drawn_in(X)
+
+    def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
+        """The members, not fitted, each with a seed of its own; they do with gaps where any row of X has some."""
+        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
+        more: dict[str, Any] = {"gaps": "always"} if has_gaps(X) else {}
+        if self.estimator is None and isinstance(X, Frame):
+            more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
+        seeds = random.randint(2**31, size=self.n_estimators)
+        members = [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
+        for member in members:
+            member.redraws = False  # nobody samples from a member, and its trees would be most of its file
+        return members
+
+    def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
+        """Scores of rows by members that did not see them, (m,)."""
+        if len(subsets.held_out):
+            return self._scores(X[subsets.held_out]).mean(axis=0)
+        return subsets.out_of_bag(self._scores(X))
+
+    def _threshold(self, X: Resident) -> float:
+        if self.contamination != "auto":
+            ordered = np.sort(self._scores(X).mean(axis=0))
+            return float(ordered[min(round(float(self.contamination) * len(X)), len(X) - 1)])
+        rows, rate = len(self.calibration_scores_), self.false_alarm_rate
+        if not conformal.alarms_allowed(rows, rate):
+            least = 1 / (rows + 1)
+            warnings.warn(
+                f"A false-alarm rate of {rate:g} needs {math.ceil(1 / rate) - 1:,} rows to measure it with, there are "
+                f"{rows:,}: rows odder than all of them are flagged, at a rate of {least:.3g}.",
+                stacklevel=3,
+            )
+            rate = least
+        return -conformal.threshold(-self.calibration_scores_, rate)
+
+    # -- using -------------------------------------------------------------------------------------------------------
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """How usual each row is, (n,), float64, at most 0: in nats, the mean over members and scores of the logarithm
+        of the probability that a usual row's score is as high. Lower is odder.
+        """
+        return self._scores(self._checked(X)).mean(axis=0)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """:meth:`score_samples` less ``offset_``, (n,): negative where a row is flagged."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """-1 where a row is flagged, else 1: (n,)."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """How often a usual row is at least as odd, (n,), float64.
+
+        Where the training rows are usual ones, p is at most a for a share of at most a of new usual rows. Exactly so
+        where rows were held out from all members; nearly so where each was left out by some. Anomalies among the
+        training rows make it larger, never smaller.
+        """
+        return conformal.p_values(-self._calibration(), -self.score_samples(X))
+
+    def discoveries(self, X: ArrayLike, rate: float = 0.1) -> np.ndarray:
+        """The rows of a batch that are odd together, (n,), bool: at most a share ``rate`` of them is expected to be
+        usual.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        rate : of false discoveries, above 0 and at most 1.
+        """
+        return conformal.discoveries(self.p_values(X), _check_share("rate", rate, 1.0))
+
+    def explain(self, X: ArrayLike) -> np.ndarray:
+        """What each value adds to its row's reconstruction loss beyond a usual row's, (n, *features), in nats.
+
+        A row's values add up to what its -log p(x|code) lies above the training rows' mean; the mean over members. A
+        row that is odd by its code alone has no value that sticks out, and a gap adds nothing.
+
+        Of a table with several kinds of columns, (n, columns): what each column adds, a category as one, in the order
+        of ``feature_names_in_``; 0 for columns that the models leave out.
+        """
+        rows = self._checked(X)
+        found = np.mean([member.excess(rows) for member in self.members_], axis=0)
+        return self._in_table_order(found) if isinstance(rows, Frame) else found
+
+    def _in_table_order(self, by_column: np.ndarray) -> np.ndarray:
+        """Of the columns that the models know, (n, known), to all columns of the table, (n, columns)."""
+        place = {str(name): at for at, name in enumerate(self.feature_names_in_)}
+        whole = np.zeros((len(by_column), len(place)))
+        whole[:, [place[name] for name in self.scaling_.names]] = by_column
+        return whole
+
+    def residual_map(self, X: ArrayLike) -> np.ndarray:
+        """:meth:`explain` of images, summed over channels: (n, height, width), in nats.
+
+        Raises
+        ------
+        DataError
+            The rows are not images.
+        """
+        found = self.explain(X)
+        if found.ndim < 3:
+            raise DataError(f"Rows of shape {found.shape[1:]} are no images.", "Use explain(X): it goes by column.")
+        return found.sum(axis=1) if found.ndim == 4 else found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted detector, its models included, to one file; read it with :func:`hyotan.load`."""
+        check_is_fitted(self)
+        write(Path(path), kind=self.kind, settings=self.saved_settings(), tensors=self.saved_arrays())
+
+    def saved_settings(self) -> dict[str, Any]:
+        """What the file says of this detector, beside its tensors."""
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "estimator"}
+        if not isinstance(self.random_state, Integral):
+            parameters["random_state"] = None  # a generator's state is past: what it drew is in the members
+        return {
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
+            "has_default_model": self.estimator is None,
+            "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "offset": self.offset_,
+            "members": [
+                {"kind": member.model.kind, "best": member.best, "settings": member.model.saved_settings()}
+                for member in self.members_
+            ],
+        }
+
+    def saved_arrays(self) -> dict[str, np.ndarray]:
+        """What the file holds: each member's model and what is usual of its training rows, and the scores of rows by
+        members that did not see them.
+        """
+        arrays = {"calibration": self.calibration_scores_}
+        if self.tails_ is not None:
+            arrays |= {"tails/middle": self.tails_.middle, "tails/spread": self.tails_.spread}
+        for i, member in enumerate(self.members_):
+            own = {f"model/{name}": array for name, array in member.model.saved_arrays().items()} | member.arrays()
+            arrays |= {f"{i}/{name}": array for name, array in own.items()}
+        return arrays
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _calibration(self) -> np.ndarray:
+        check_is_fitted(self)
+        return self.calibration_scores_
+
+    @property
+    def _weights(self) -> Mapping[str, float]:
+        return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
+
+    def _scores(self, X: Resident) -> np.ndarray:
+        """Each member's score of each row, (members, n)."""
+        weights = self._weights
+        parts = [
+            np.stack([-member.surprise(X[start : start + ROWS_AT_ONCE], weights) for member in self.members_])
+            for start in range(0, len(X), ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    @property
+    def gaps(self) -> str:
+        """What the models make of gaps: see their parameter."""
+        return "auto" if self.estimator is None else getattr(self.estimator, "gaps", "auto")
+
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether its models can do with rows of which some values are missing."""
+        return self.estimator is None or getattr(self.estimator, "takes_gaps", True)
+
+    @property
+    def has_gaps_(self) -> bool:
+        """Whether its models have learned to do with gaps."""
+        return all(member.model.has_gaps_ for member in self.members_)
+
+    def _checked(self, X: ArrayLike) -> Resident:
+        check_is_fitted(self)
+        rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
+        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else self._drawn_in(rows)
+
+    def _drawn_in(self, X: np.ndarray) -> np.ndarray:
+        """Rows of numbers as the members get them."""
+        return X if self.tails_ is None else self.tails_.draw_in(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "offset_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.takes_gaps and self.gaps != "never"
+        tags.non_deterministic = False
+        return tags
+
+
+def default_model(feature_shape: tuple[int, ...], rows: int) -> Autoencoder:
+    """The autoencoder that suits samples of a shape, and so many rows to train on.
+
+    It is small, for it is one of several, and its code is a quarter as large as a row, up to 16 values. Of a narrow
+    table it is half as large: a quarter of six columns is one number, on which all rows lie in a line.
+    """
+    features, is_table = math.prod(feature_shape), len(feature_shape) == 1
+    batch = 128 if rows >= 1000 else 32
+    narrow = min(NARROW_CODE, -(-features // 2)) if is_table else 1
+    return Autoencoder(
+        min(LARGEST_CODE, max(features // 4, narrow)),
+        hidden_dims=(64,) if is_table else (256, 128),
+        likelihood="gaussian" if is_table else "auto",
+        scaling="standard" if is_table else "auto",
+        batch_size=batch,
+        max_epochs=-(-STEPS // max(1, rows // batch)),
+        learning_rate=LEARNING_RATE,
+        validation_fraction=0.0,
+    )
+
+
+def _check_share(name: str, value: Any, high: float, *words: str) -> Any:
+    """A share above 0, or a word beside it; SettingsError where it is neither."""
+    if isinstance(value, str) and value in words:
+        return value
+    is_number = isinstance(value, RealNumber) and not isinstance(value, bool)
+    if not is_number or not 0 < float(value) <= high:
+        beside = "".join(f" or {word!r}" for word in words)
+        raise SettingsError(
+            f"{name} cannot be {value!r}: expected a number above 0 and at most {high:g}{beside}.", "Change it."
+        )
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A parameter in Python's own types."""
+    return value.item() if isinstance(value, np.generic) else value

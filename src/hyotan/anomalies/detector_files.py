@@ -1,0 +1,174 @@
+"""A fitted detector of anomalies, read back from its file; and :func:`load`, which reads any file of a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from torch import nn
+
+from hyotan.anomalies.detector import AnomalyDetector
+from hyotan.anomalies.members import Member, check_array
+from hyotan.anomalies.tails import Tails
+from hyotan.errors import DataError, ModelFileError, SettingsError
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.model_files import ESTIMATORS, file_of, from_contents
+from hyotan.files.container import Contents, read
+from hyotan.preprocessing.tabular import TableScaling
+
+ReadModel = Callable[[Contents, str], LatentEstimator]
+"""Makes a fitted model of what a file holds, and the file's name for errors."""
+
+
+@dataclass(frozen=True)
+class SavedMember:
+    """A member's part of the settings."""
+
+    kind: str
+    best: float
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SavedDetector:
+    """The settings of a detector's file, as :meth:`AnomalyDetector.saved_settings` writes them."""
+
+    parameters: dict[str, Any]
+    has_default_model: bool
+    feature_names: list[str]
+    offset: float
+    members: list[SavedMember]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    device: str = "auto",
+) -> LatentEstimator | AnomalyDetector:
+    """Read a fitted estimator or detector from its file, checking every byte.
+
+    Parameters
+    ----------
+    path : the file; or a run folder, whose ``model.hyotan`` is read; or a detector's, whose ``detector.hyotan`` is.
+    encoder, decoder : your own modules, for a model that was fitted with such: the file holds their weights only.
+    device : where to compute.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged, foreign, newer than this version, or belongs to another network.
+    """
+    contents = read(file_of(path), kinds=[*ESTIMATORS, AnomalyDetector.kind])
+    if contents.kind == AnomalyDetector.kind:
+        own = {"encoder": encoder, "decoder": decoder, "device": device}
+        return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, **own))
+    return from_contents(contents, str(path), encoder, decoder, device)
+
+
+def load_detector(path: str | os.PathLike[str], device: str = "auto") -> AnomalyDetector:
+    """Like :func:`load`, but a model's file is refused."""
+    contents = read(file_of(path), kinds=[AnomalyDetector.kind])
+    return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, device=device))
+
+
+def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], read_model: ReadModel) -> AnomalyDetector:
+    """The fitted detector that a file's contents describe.
+
+    Parameters
+    ----------
+    contents : of the file.
+    source : its name, for errors.
+    kinds : of models that a member can be.
+    read_model : makes a member's model.
+
+    Raises
+    ------
+    ModelFileError
+        The contents are not a detector's.
+    """
+    try:
+        saved = msgspec.convert(contents.settings, SavedDetector, strict=True)
+        detector = AnomalyDetector(**saved.parameters)
+        detector._check_settings()
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ModelFileError(f"{source}: the settings are not those of a detector: {error}.", "") from error
+    except SettingsError as error:
+        raise ModelFileError(f"{source}: {error.message}", error.fix) from error
+    if not saved.members or any(member.kind not in kinds for member in saved.members):
+        raise ModelFileError(f"{source}: the members of the detector are of no kind that is known.", "")
+    try:
+        detector.members_ = [_member(contents, i, own, source, read_model) for i, own in enumerate(saved.members)]
+        detector.calibration_scores_ = _calibration(contents.tensors)
+        detector.tails_ = _tails(contents.tensors, detector.members_[0].model.feature_shape_)
+    except DataError as error:
+        raise ModelFileError(f"{source}: {error.message}", error.fix) from error
+    _refuse_strangers(contents.tensors, len(saved.members), source)
+    first = detector.members_[0].model
+    detector.estimator = None if saved.has_default_model else _not_fitted(first)
+    detector.feature_shape_, detector.n_features_in_ = first.feature_shape_, first.n_features_in_
+    if isinstance(first.scaling_, TableScaling):
+        _share_columns(detector, first.scaling_, saved.feature_names, source)
+    if saved.feature_names:
+        detector.feature_names_in_ = np.array(saved.feature_names, dtype=object)
+    detector.offset_ = saved.offset
+    return detector
+
+
+def _share_columns(detector: AnomalyDetector, scaling: TableScaling, names: Sequence[str], source: str) -> None:
+    """Let all members know the table's columns by one scaling, so that rows are encoded once."""
+    models = [member.model for member in detector.members_]
+    if any(model.scaling_ != scaling for model in models) or not set(scaling.names) <= set(names):
+        raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
+    for model in models:
+        model.scaling_ = scaling
+    detector.scaling_ = scaling
+    detector.n_features_in_, detector.feature_shape_ = len(names), (len(names),)
+
+
+def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:
+    own = _below(contents.tensors, f"{i}/")
+    place = f"{source}, member {i}"
+    part = replace(contents, kind=saved.kind, settings=saved.settings, tensors=_below(own, "model/"))
+    return Member.from_arrays(read_model(part, place), saved.best, own)
+
+
+def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    scores = arrays.get("calibration")
+    if scores is None or scores.ndim != 1 or len(scores) == 0 or scores.dtype != np.float64:
+        raise DataError("tensor 'calibration' is missing, or no list of float64 scores.", "Is it a detector's file?")
+    return scores
+
+
+def _tails(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Tails | None:
+    """What draws the columns' tails in; None where nothing does: other models than the default one, and old files."""
+    own = _below(arrays, "tails/")
+    if not own:
+        return None
+    for name in ("middle", "spread"):
+        check_array(f"tails/{name}", own.get(name), shape)
+    if not (own["spread"] > 0).all():
+        raise DataError("tensor 'tails/spread' holds a number that is not above 0.", "Is it a detector's file?")
+    return Tails(own["middle"], own["spread"])
+
+
+def _refuse_strangers(arrays: Mapping[str, np.ndarray], members: int, source: str) -> None:
+    parts = ("model/", "frame/", "neighbourhood", "outskirts", "gaussian/", "gauges", "loss", "usual", "memory")
+    known = tuple(f"{i}/{part}" for i in range(members) for part in parts)
+    for name in arrays:
+        if name not in ("calibration", "tails/middle", "tails/spread") and not name.startswith(known):
+            raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a detector's file?")
+
+
+def _not_fitted(model: LatentEstimator) -> LatentEstimator:
+    """An estimator of the same parameters; the seed was a member's own."""
+    return type(model)(**model.get_params(deep=False)).set_params(random_state=None)

@@ -1,0 +1,293 @@
+"""The members of an ensemble that looks for anomalies: fitted models, and how odd each finds a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from hyotan.anomalies.observed import is_partial, observed_parts, parts_of, total, value_errors
+from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.recollection import Memory, unexplained
+from hyotan.anomalies.surprise import Gauge
+from hyotan.data.stored import Array, Resident
+from hyotan.errors import DataError, DivergenceError
+from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.cvae import CVAE
+from hyotan.estimators.rows import ScaledRows
+from hyotan.estimators.vae import VAE
+from hyotan.metrics import observed_mean
+from hyotan.training.together import Together, together
+
+RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
+GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
+COMBINED = {RECONSTRUCTION: 1, NEIGHBOURS: 1, OUTSKIRTS: 2}
+"""The scores that are combined by default, and their weights: where one anomaly hides another, the outskirts tell."""
+
+COMBINED_OF_IMAGES = {RECOLLECTION: 2, NEIGHBOURS: 1}
+"""The same of images."""
+
+NEIGHBOUR, NEIGHBOURHOOD_ROWS = 1, 1000
+"""Which neighbour's distance counts, and among how many rows at most it is looked for."""
+
+GAUGED_ROWS = 2000
+"""Training rows, at most, that say what is usual."""
+
+
+def train(members: Sequence[LatentEstimator], X: Resident, subsets: Sequence[np.ndarray], y: Any = None) -> None:
+    """Train each member on its rows, those that can share a loop in one.
+
+    Parameters
+    ----------
+    members : not fitted yet.
+    X : (n, *features)
+    subsets : the rows of each member.
+    y : (n,), labels, for models that use them.
+    """
+    labels = [None if y is None else np.asarray(y)[rows] for rows in subsets]
+    parts = list(zip(members, subsets, labels, strict=True))
+    try:
+        with ExitStack() as trainings:
+            trainers = [trainings.enter_context(member.training(X[rows], own)) for member, rows, own in parts]
+            for group in together(trainers):
+                if len(group) > 1:
+                    Together(group).fit()
+                else:
+                    group[0].fit()
+    except DivergenceError:  # of one of them: alone, each says for itself what became of it
+        for member, rows, own in parts:
+            member.fit(X[rows], own)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A fitted model, and what is usual of its training rows.
+
+    Attributes
+    ----------
+    model : the fitted estimator.
+    frame, neighbourhood, outskirts, gaussian : where codes and errors of training rows lie.
+    gauges : what is usual of each score.
+    best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
+    loss : (*features), a training row's mean reconstruction loss in each feature, in nats; of a table (columns,).
+    usual : of the same shape, a training row's mean error in each, which a row with gaps is compared with; None for
+        whole rows of numbers.
+    memory : of images, codes of training rows; None for a table.
+    """
+
+    model: LatentEstimator
+    frame: Frame
+    neighbourhood: Neighbourhood
+    outskirts: Outskirts
+    gaussian: Gaussian
+    gauges: Mapping[str, Gauge]
+    best: float
+    loss: np.ndarray
+    usual: np.ndarray | None = None
+    memory: Memory | None = None
+
+    @classmethod
+    def of(cls, model: LatentEstimator, X: Resident, random: np.random.RandomState) -> Member:
+        """Take the measure of a fitted model's training rows, (n, *features)."""
+        rows = X[random.permutation(len(X))[:GAUGED_ROWS]]
+        usual = observed_mean(value_errors(model, rows)) if is_partial(model) else None
+        codes, errors = codes_and_errors(model, rows, usual)
+        frame = Frame.of(codes, errors)
+        places = frame.place(codes, errors)
+        neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
+        loss = usual_loss(model, rows)
+        best = float(negative_likelihood(model, rows, loss).min()) if isinstance(model, VAE) else 0.0
+        outskirts = Outskirts.of(places, random)
+        found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss, usual)
+        if is_of_images(model):
+            found = replace(found, memory=Memory(places[:, :-1], codes.astype(np.float64)))
+        raw = found.raw(rows, scores_of(model))
+        return replace(found, gauges={name: Gauge.of(scores) for name, scores in raw.items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is usual, as arrays by name: :meth:`from_arrays` reads them."""
+        return {
+            "frame/centre": self.frame.centre,
+            "frame/scale": self.frame.scale,
+            "neighbourhood": self.neighbourhood.rows,
+            "outskirts": self.outskirts.rows,
+            "gaussian/mean": self.gaussian.mean,
+            "gaussian/precision": self.gaussian.precision,
+            "gauges": np.array([[self.gauges[n].centre, self.gauges[n].spread] for n in scores_of(self.model)]),
+            "loss": self.loss,
+            **({} if self.usual is None else {"usual": self.usual}),
+            **({} if self.memory is None else {"memory": self.memory.codes}),
+        }
+
+    @classmethod
+    def from_arrays(cls, model: LatentEstimator, best: float, arrays: Mapping[str, np.ndarray]) -> Member:
+        """The member that :meth:`arrays` describe.
+
+        Raises
+        ------
+        DataError
+            An array is missing or of another shape than the model's.
+        """
+        places, names = model.model_code_size + 1, scores_of(model)
+        shapes = {
+            "frame/centre": (places,),
+            "frame/scale": (places,),
+            "neighbourhood": (-1, places),
+            "outskirts": (-1, -1, places),
+            "gaussian/mean": (places - 1,),
+            "gaussian/precision": (places - 1, places - 1),
+            "gauges": (len(names), 2),
+            "loss": parts_of(model),
+            **({"usual": parts_of(model)} if is_partial(model) else {}),
+            **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
+        }
+        for name, shape in shapes.items():
+            check_array(name, arrays.get(name), shape)
+        gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
+        frame, memory = Frame(arrays["frame/centre"], arrays["frame/scale"]), None
+        if is_of_images(model):
+            memory = Memory(frame.place_codes(arrays["memory"]), arrays["memory"])
+        return cls(
+            model,
+            frame,
+            Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
+            Outskirts(arrays["outskirts"]),
+            Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
+            gauges,
+            best,
+            arrays["loss"],
+            arrays.get("usual"),
+            memory,
+        )
+
+    def raw(self, X: Resident, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Scores of each row by name, (n,) each, in units of their own: higher is odder, and none is negative."""
+        codes, errors = codes_and_errors(self.model, X, self.usual)
+        places = self.frame.place(codes, errors)
+        give = {
+            RECONSTRUCTION: lambda: errors,
+            NEIGHBOURS: lambda: self.neighbourhood.distance(places),
+            OUTSKIRTS: lambda: self.outskirts.distance(places),
+            GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
+            LIKELIHOOD: lambda: np.maximum(negative_likelihood(self.model, X, self.loss) - self.best, 0.0),
+            RECOLLECTION: lambda: unexplained(self.model.in_range(X), self.recalled(X, places[:, :-1])),
+        }
+        return {name: give[name]() for name in names}
+
+    def recalled(self, X: Resident, places: np.ndarray) -> np.ndarray:
+        """Images, (n, *features), as they come back from codes near theirs, in the model's range.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        places : (n, latent), where their codes lie.
+        """
+        codes = self.memory.recall(places)  # pyrefly: ignore[missing-attribute]
+        if not isinstance(self.model, CVAE):
+            return self.model._batched(self.model._mean_at, codes)
+        model = self.model.model_
+        return self.model._batched(
+            lambda z, x: model.decode(z, model.label_of(x)).mean, codes, ScaledRows(X, self.model._to_model)
+        )
+
+    def surprise(self, X: Resident, weights: Mapping[str, float]) -> np.ndarray:
+        """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high.
+
+        Parameters
+        ----------
+        X : (n, *features)
+        weights : of the scores, by name.
+        """
+        raw = self.raw(X, [*weights])
+        each = [self.gauges[name].surprise(raw[name]) for name in weights]
+        return np.average(each, axis=0, weights=[*weights.values()])
+
+    def excess(self, X: Resident) -> np.ndarray:
+        """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats; 0 at gaps.
+
+        Of a table, of each column the model knows, (n, columns).
+        """
+        excess = loss_by_part(self.model, X) - self.loss
+        return excess if self.usual is None else np.where(np.isnan(excess), 0.0, excess)
+
+
+def scores_of(model: LatentEstimator) -> tuple[str, ...]:
+    """Names of the scores that a model can give; of images, once it is fitted."""
+    names = (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    return (*names, RECOLLECTION) if is_of_images(model) else names
+
+
+def combined(feature_shape: tuple[int, ...]) -> Mapping[str, float]:
+    """The scores that are combined for samples of a shape, and their weights."""
+    return COMBINED if len(feature_shape) == 1 else COMBINED_OF_IMAGES
+
+
+def is_of_images(model: LatentEstimator) -> bool:
+    """Whether a model was fitted on images."""
+    return len(getattr(model, "feature_shape_", ())) > 1
+
+
+def codes_and_errors(
+    model: LatentEstimator, X: Resident, usual: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes, (n, latent), and errors, (n,), of rows: squared in the model's range, or as ``value_errors`` has them.
+
+    Parameters
+    ----------
+    model, X : fitted, and (n, *features).
+    usual : (*parts), errors that rows with gaps are compared with; None for whole rows of numbers.
+    """
+    if usual is not None:
+        return model._encode(X), total(value_errors(model, X), usual)
+    scaled, mean = model.reconstruct_in_range(X)
+    errors = np.square(scaled.astype(np.float64) - mean).reshape(len(mean), -1).sum(axis=1)
+    return model._encode(X), errors
+
+
+def feature_loss(model: LatentEstimator, X: Array) -> np.ndarray:
+    """-log p(x|code of x) of each value, (n, *features), in nats."""
+
+    def loss(x: Tensor) -> Tensor:
+        return -model.model_.explanation(x).log_prob_per_feature(x)  # pyrefly: ignore[missing-attribute]
+
+    return model._batched(loss, ScaledRows(X, model._to_model))
+
+
+def loss_by_part(model: LatentEstimator, X: Array) -> np.ndarray:
+    """The same of each value, or of each column of a table, (n, *parts), in nats; NaN at gaps."""
+    loss = feature_loss(model, X)
+    return observed_parts(model, X, loss) if is_partial(model) else loss
+
+
+def usual_loss(model: LatentEstimator, X: Array) -> np.ndarray:
+    """The mean of :func:`loss_by_part` over rows, (*parts), float64; of those that have a value there."""
+    loss = loss_by_part(model, X)
+    return observed_mean(loss.astype(np.float64)) if is_partial(model) else loss.mean(axis=0, dtype=np.float64)
+
+
+def negative_likelihood(model: LatentEstimator, X: Resident, loss: np.ndarray) -> np.ndarray:
+    """-log p(x), (n,), in nats; what is not observed counts as much as the usual ``loss``, (*parts), of its value."""
+    found = -model.score_samples(X)
+    if not is_partial(model):
+        return found
+    gaps = np.isnan(observed_parts(model, X, feature_loss(model, X)))
+    return found + (gaps * loss).reshape(len(gaps), -1).sum(axis=1)
+
+
+def check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    """Compare an array with the shape that it must have; -1 stands for any length of at least 2."""
+    if array is None:
+        raise DataError(f"tensor '{name}' is missing.", "Is it a detector's file?")
+    fits = array.ndim == len(shape) and all(
+        have == want or (want == -1 and have > 1) for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits or array.dtype != np.float64:
+        expected = str(shape).replace("-1", "m")
+        raise DataError(
+            f"tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
+            "The file belongs to another model.",
+        )

@@ -1,0 +1,1 @@
+"""Rows in few bytes: codes on a grid, entropy-coded, and back."""

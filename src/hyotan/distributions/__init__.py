@@ -1,0 +1,1 @@
+"""Likelihoods p(x|z) and the prior: of arrays, and of tables with several kinds of columns."""

@@ -1,0 +1,54 @@
+"""Rows of a table as a heat map: each column on its own scale, its name beneath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from hyotan.errors import DataError
+from hyotan.figures.canvas import CONTINUOUS, Array, tidy
+
+MOST_NAMED = 40
+"""Up to so many columns each have their name and cell; past that a row is drawn as a profile."""
+
+
+def column_names(names: Sequence[object] | None, features: int) -> tuple[str, ...]:
+    """The columns' names, ``x0, x1, …`` where none are given; raises DataError where their number is wrong."""
+    if names is None:
+        return tuple(f"x{index}" for index in range(features))
+    if len(names) != features:
+        raise DataError(f"There are {features} columns but {len(names)} column names.", "Give one name a column.")
+    return tuple(str(name) for name in names)
+
+
+def column_scale(values: Array) -> tuple[Array, Array]:
+    """Lowest value and width, (features,) each, of every column; the width of a constant column is 1."""
+    low = values.min(axis=0)
+    width = values.max(axis=0) - low
+    return low, np.where(width > 0, width, 1.0)
+
+
+def draw_heat_map(ax: Axes, shares: Array, columns: Sequence[str], rows: Sequence[str] | None) -> AxesImage:
+    """Draw (rows, features) numbers in [0, 1] as cells; without ``rows`` the rows are numbered."""
+    image = ax.imshow(shares, aspect="auto", cmap=CONTINUOUS, vmin=0, vmax=1, interpolation="nearest")
+    angle = 0 if max(map(letters, columns)) * len(columns) < 40 else 90
+    ax.set_xticks(range(len(columns)), [tidy(name, 20) for name in columns], rotation=angle)
+    step = max(1, -(-len(shares) // 36))
+    marks = range(0, len(shares), step)
+    ax.set_yticks(marks, [tidy(rows[index], 16) if rows else str(index + 1) for index in marks])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def name_room(columns: Sequence[str]) -> float:
+    """Inches that the columns' names need beneath the map."""
+    return 0.35 + 0.085 * min(20, max(map(letters, columns)))
+
+
+def letters(text: str) -> int:
+    """Width of a text in Latin characters; a Japanese one is twice as wide."""
+    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)

@@ -1,0 +1,120 @@
+"""The walk from one sample to another, step by step."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from hyotan.errors import DataError, SettingsError
+from hyotan.figures.canvas import WIDTH, Array, AxesDisplay, frozen, write_atomically
+from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+
+PER_ROW = 12
+HOLD = 600  # milliseconds that both ends of a film stay longer, for the eye to rest
+
+
+@dataclass(frozen=True, eq=False)
+class InterpolationDisplay(AxesDisplay):
+    """A strip of images from one end of a walk to the other; saves as a picture or as a moving GIF.
+
+    Attributes
+    ----------
+    images : array of shape (steps, height, width) or (steps, 3, height, width)
+    value_range : (low, high)
+    """
+
+    formats: ClassVar[tuple[str, ...]] = ("png", "svg", "pdf", "gif")
+    images: Array
+    value_range: ValueRange
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike,
+        *,
+        value_range: Sequence[float] | None = None,
+        image_shape: Sequence[int] | None = None,
+    ) -> InterpolationDisplay:
+        """From the decoded steps of a walk, in order; raises DataError where they are no images."""
+        steps = as_samples(images, image_shape, "The steps")
+        if not are_images(steps):
+            raise DataError(
+                f"An interpolation is drawn from images; got a table of shape {steps.shape}.",
+                "Give image_shape for flattened images.",
+            )
+        return cls(frozen(steps), checked_range(value_range, steps))
+
+    def save_gif(self, path: str | os.PathLike[str], seconds: float = 2.0, *, there_and_back: bool = True) -> Path:
+        """Write the walk as a GIF that repeats; ``seconds`` is the time from one end to the other.
+
+        Raises
+        ------
+        SettingsError
+            ``seconds`` is not above 0.
+        """
+        return write_atomically(Path(path), self._gif(seconds, there_and_back))
+
+    def _encode(self, suffix: str) -> bytes:
+        return self._gif(2.0, True) if suffix == "gif" else super()._encode(suffix)
+
+    def _gif(self, seconds: float, there_and_back: bool) -> bytes:
+        if not seconds > 0:
+            raise SettingsError(f"seconds must be above 0; got {seconds:g}.")
+        frames = [_enlarged(picture) for picture in to_rgb(self.images, self.value_range)]
+        times = [1000 * seconds / max(1, len(frames) - 1)] * len(frames)
+        times[0] += HOLD
+        times[-1] += HOLD
+        if there_and_back:
+            frames, times = frames + frames[-2:0:-1], times + times[-2:0:-1]
+        return gif_bytes(frames, times)
+
+    def _size(self) -> tuple[float, float]:
+        height, width = self.images.shape[-2:]
+        across = min(PER_ROW, len(self.images))
+        rows = -(-len(self.images) // PER_ROW)
+        cell = min(0.9, (WIDTH - 0.2) / across / 1.07)
+        return max(2.4, across * cell * 1.07 + 0.15), rows * (cell * height / width * 1.07) + 0.42
+
+    def _draw(self, ax: Axes) -> None:
+        pictures = to_rgb(self.images, self.value_range)
+        count, _, width, _ = pictures.shape
+        gap, across = gap_of(pictures), min(PER_ROW, count)
+        sheet = mosaic(pictures, across, gap)
+        ax.imshow(sheet)
+        ax.set_yticks([])
+        ax.set_xticks([])
+        if count <= PER_ROW:
+            ax.set_xticks(centres(count, width, gap), [f"{share:.2f}" for share in np.linspace(0, 1, count)])
+        ax.set_xlabel("share of the way" if count <= PER_ROW else f"{count} even steps, row by row", fontsize=8)
+        ax.tick_params(length=0, labelsize=8)
+        ax.spines[:].set_visible(False)
+
+
+def _enlarged(picture: Array, least: int = 224) -> Image.Image:
+    """At least ``least`` pixels on the longer side, by whole factors, so that pixels stay square."""
+    factor = max(1, -(-least // max(picture.shape[:2])))
+    return Image.fromarray(np.ascontiguousarray(picture.repeat(factor, axis=0).repeat(factor, axis=1)))
+
+
+def gif_bytes(frames: Sequence[Image.Image], milliseconds: Sequence[float]) -> bytes:
+    """A GIF that repeats for ever; each frame stays its own time."""
+    grey = all(_is_grey(frame) for frame in frames)
+    palette = [frame.convert("L") if grey else frame.quantize(256) for frame in frames]
+    durations = [max(20, round(time)) for time in milliseconds]
+    buffer = io.BytesIO()
+    palette[0].save(buffer, "GIF", save_all=True, append_images=palette[1:], duration=durations, loop=0, disposal=1)
+    return buffer.getvalue()
+
+
+def _is_grey(frame: Image.Image) -> bool:
+    pixels = np.asarray(frame.convert("RGB"))
+    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())

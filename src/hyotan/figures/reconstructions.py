@@ -1,0 +1,242 @@
+"""Originals and what the model makes of them, with the error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
+
+from hyotan.errors import DataError
+from hyotan.figures.canvas import ERROR, QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
+from hyotan.figures.chosen import choose_rows, sample_tags
+from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
+from hyotan.figures.images import (
+    ValueRange,
+    are_images,
+    as_samples,
+    centres,
+    checked_range,
+    filled_up,
+    gap_of,
+    mosaic,
+    to_rgb,
+)
+
+PER_ROW = 10
+"""Images side by side; more begin a new block of rows."""
+
+
+class Reconstructs(Protocol):
+    """An estimator that can rebuild its input."""
+
+    def reconstruct(self, X: Any) -> Any:
+        """The input as the model sees it, in the shape of X."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReconstructionsDisplay(FigureDisplay):
+    """Originals above, reconstructions below, absolute error beneath.
+
+    Attributes
+    ----------
+    originals, reconstructions : arrays of equal shape
+        (n, height, width), (n, 3, height, width) or (n, features).
+    labels : tuple of str or None
+        One a sample.
+    value_range : (low, high)
+        What is drawn black and white.
+    columns : tuple of str
+        The columns' names of a table; empty for images.
+    """
+
+    originals: Array
+    reconstructions: Array
+    labels: tuple[str, ...] | None
+    value_range: ValueRange
+    columns: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        originals: ArrayLike,
+        reconstructions: ArrayLike,
+        labels: Sequence[object] | None = None,
+        *,
+        value_range: Sequence[float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        columns: Sequence[object] | None = None,
+    ) -> ReconstructionsDisplay:
+        """From arrays of equal shape; ``image_shape`` for images that come flattened, ``columns`` for a table.
+
+        Raises
+        ------
+        DataError
+            The shapes differ, are no images and no table, or the labels or names are of another number.
+        """
+        before = as_samples(originals, image_shape, "The originals")
+        after = as_samples(reconstructions, image_shape, "The reconstructions")
+        if before.shape != after.shape:
+            raise DataError(f"The originals have shape {before.shape}, the reconstructions {after.shape}.")
+        tags = sample_tags(labels, len(before))
+        names = () if are_images(before) else column_names(columns, before.shape[1])
+        return cls(frozen(before), frozen(after), tags, checked_range(value_range, before), names)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Reconstructs,
+        X: ArrayLike,
+        n: int = 10,
+        labels: Sequence[object] | None = None,
+        random_state: int = 0,
+        *,
+        value_range: Sequence[float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        columns: Sequence[object] | None = None,
+    ) -> ReconstructionsDisplay:
+        """From a fitted estimator and ``n`` rows of ``X`` drawn at random, from each label in turn where there are any.
+
+        Images of bytes are compared in [0, 1], the range in which models see them.
+        """
+        rows = np.asarray(X)
+        chosen = choose_rows(len(rows), n, labels, random_state)
+        after = estimator.reconstruct(rows[chosen])
+        before = rows[chosen] / 255 if rows.dtype == np.uint8 and rows.ndim > 2 else rows[chosen]
+        tags = None if labels is None else [labels[index] for index in chosen]
+        return cls.from_arrays(before, after, tags, value_range=value_range, image_shape=image_shape, columns=columns)
+
+    @property
+    def errors(self) -> Array:
+        """Absolute error; for colour images the mean over the channels, so (n, height, width)."""
+        error = np.abs(self.originals - self.reconstructions)
+        return error.mean(axis=1) if error.ndim == 4 else error
+
+    @property
+    def mse(self) -> Array:
+        """Mean squared error per feature of every sample, (n,)."""
+        squared = np.square(self.originals - self.reconstructions)
+        return squared.reshape(len(squared), -1).mean(axis=1)
+
+    @property
+    def _layout(self) -> Layout:
+        return "compressed" if are_images(self.originals) else "constrained"
+
+    def _size(self) -> tuple[float, float]:
+        if are_images(self.originals):
+            return self._size_of_images()
+        if self.originals.shape[1] > MOST_NAMED:
+            return WIDTH, 0.7 + 0.85 * -(-len(self.originals) // 2)
+        return WIDTH, 1.4 + min(6.5, max(1.2, 0.18 * len(self.originals))) + name_room(self.columns)
+
+    def _size_of_images(self) -> tuple[float, float]:
+        height, width = self.originals.shape[-2:]
+        across = min(PER_ROW, len(self.originals))
+        cell = min(0.62, 6.0 / across / 1.07) if across >= PER_ROW else min(0.9, 6.0 / across / 1.07)
+        tall = cell * min(height / width, 3.0)
+        room = 0.42 if self.labels is None else 0.65
+        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + self._blocks() * (3.25 * tall + room)
+
+    def _blocks(self) -> int:
+        return -(-len(self.originals) // PER_ROW)
+
+    def _draw(self, figure: Figure | SubFigure) -> None:
+        if are_images(self.originals):
+            self._draw_images(figure)
+        elif self.originals.shape[1] > MOST_NAMED:
+            self._draw_profiles(figure)
+        else:
+            self._draw_heat_maps(figure)
+
+    def _draw_images(self, figure: Figure | SubFigure) -> None:
+        errors = self.errors
+        scale = Normalize(0, float(errors.max()) or 1.0)
+        coloured = np.rint(colormaps[ERROR](scale(errors))[..., :3] * 255).astype(np.uint8)
+        rows = (to_rgb(self.originals, self.value_range), to_rgb(self.reconstructions, self.value_range), coloured)
+        axes = [figure.add_subplot(self._blocks(), 1, block + 1) for block in range(self._blocks())]
+        for block, ax in enumerate(axes):
+            self._draw_block(ax, rows, slice(block * PER_ROW, (block + 1) * PER_ROW))
+        axes[-1].set_xlabel("mean squared error per pixel", color=QUIET, fontsize=8, loc="left")
+        bar = figure.colorbar(
+            ScalarMappable(scale, ERROR),
+            ax=axes,
+            fraction=0.2 / min(PER_ROW, len(self.originals)),
+            pad=0.015,
+            aspect=18,
+            shrink=0.8,
+        )
+        bar.set_label("absolute error")
+        bar.outline.set_visible(False)
+
+    def _draw_block(self, ax: Axes, rows: Sequence[Array], part: slice) -> None:
+        pictures = [row[part] for row in rows]
+        count, height, width, _ = pictures[0].shape
+        gap = gap_of(pictures[0])
+        across = min(PER_ROW, len(self.originals))
+        padded = [filled_up(row, across) for row in pictures]
+        ax.imshow(mosaic(np.concatenate(padded), across, gap))
+        ax.set_yticks(centres(3, height, gap), ["original", "reconstruction", "absolute error"])
+        ax.set_xticks(centres(count, width, gap), _numbers(self.mse)[part])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        if self.labels is not None:
+            for middle, label in zip(centres(count, width, gap), self.labels[part], strict=True):
+                ax.text(middle, -gap - 0.5, tidy(label, 8), ha="center", va="bottom", fontsize=9)
+
+    def _draw_heat_maps(self, figure: Figure | SubFigure) -> None:
+        low, width = column_scale(self.originals)
+        maps = {
+            "Originals": (self.originals - low) / width,
+            "Reconstructions": (self.reconstructions - low) / width,
+            "Absolute error": self.errors / width,
+        }
+        axes = [figure.add_subplot(1, 3, index + 1) for index in range(3)]
+        for ax, (title, shares) in zip(axes, maps.items(), strict=True):
+            draw_heat_map(ax, shares, self.columns, self.labels)
+            ax.set_title(title)
+        for ax in axes[1:]:
+            ax.set_yticklabels([])
+        axes[2].images[0].set(cmap=ERROR, clim=(0, float(maps["Absolute error"].max()) or 1.0))
+        _bar(figure, axes[0].images[0], axes[:2], "place in the column's range of the originals")
+        _bar(figure, axes[2].images[0], axes[2:], "share of that range")
+
+    def _draw_profiles(self, figure: Figure | SubFigure) -> None:
+        count, features = self.originals.shape
+        rows = -(-count // 2)
+        positions = np.arange(features)
+        axes = [figure.add_subplot(rows, 2, index + 1) for index in range(count)]
+        for index, ax in enumerate(axes):
+            ax.plot(positions, self.originals[index], color=TRAINING, linewidth=1.2, label="original")
+            ax.plot(
+                positions,
+                self.reconstructions[index],
+                color=VALIDATION,
+                linewidth=1.0,
+                linestyle=(0, (3, 1)),
+                label="reconstruction",
+            )
+            name = f"row {index + 1}" if self.labels is None else tidy(self.labels[index], 20)
+            ax.set_title(f"{name}   MSE {self.mse[index]:.4g}", fontsize=8.5, pad=3)
+            ax.margins(x=0.01)
+        figure.supxlabel("feature", fontsize=9)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+
+
+def _numbers(values: Array) -> list[str]:
+    """Four decimals where they say something, else three figures."""
+    plain = values.max() < 100 and values.min() >= 0.001
+    return [f"{value:.4f}" if plain else f"{value:.3g}" for value in values]
+
+
+def _bar(figure: Figure | SubFigure, image: AxesImage, axes: Sequence[Axes], label: str) -> None:
+    bar = figure.colorbar(image, ax=axes, location="bottom", pad=0.02, shrink=0.9, aspect=20 * len(axes))
+    bar.set_label(label, fontsize=8)
+    bar.outline.set_visible(False)

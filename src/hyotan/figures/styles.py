@@ -1,0 +1,56 @@
+"""How each model looks: the same colour, marker, hatch and line in every figure, so that none rests on colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, tidy
+
+HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A model's name on paper and what tells it apart.
+
+    Attributes
+    ----------
+    name, color, marker, hatch : as Matplotlib takes them.
+    line : the dash pattern; baselines are dashed.
+    """
+
+    name: str
+    color: str
+    marker: str
+    hatch: str = ""
+    line: Literal["-"] | tuple[float, tuple[float, ...]] = "-"
+
+
+LOOKS = {
+    "ae": Look("AE", PALETTE[0], "o"),
+    "vae": Look("VAE", PALETTE[1], "s", "////"),
+    "cvae": Look("CVAE", PALETTE[2], "^", "...."),
+    "dae": Look("DAE", PALETTE[3], "v", "xxxx"),
+    "pca": Look("PCA", QUIET, "D", "", (0, (5, 2))),
+    "raw": Look("raw data", PALETTE[4], "x", "", (0, (1, 1.5))),
+    "mean": Look("mean of the data", PALETTE[4], "+", "", (0, (1, 3))),
+}
+"""Every model of a study, its baselines included."""
+
+
+def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Look]:
+    """A look for each model, those that are not in LOOKS from what is left of the colours and shapes."""
+    known, names = {model for model in models if model in LOOKS}, names or {}
+    taken = {LOOKS[model].color for model in known}, {LOOKS[model].marker for model in known}
+    colors = [color for color in PALETTE if color not in taken[0]] or list(PALETTE)
+    markers = [shape for shape in SHAPES if shape not in taken[1]] or list(SHAPES)
+    found, new = [], 0
+    for model in models:
+        look = LOOKS.get(model)
+        if look is None:
+            look = Look(model, colors[new % len(colors)], markers[new % len(markers)], HATCHES[-1 - new % len(HATCHES)])
+            new += 1
+        found.append(replace(look, name=tidy(names.get(model, look.name))))
+    return found

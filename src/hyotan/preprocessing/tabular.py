@@ -1,0 +1,354 @@
+"""A whole table to the model's numbers and back: what :class:`hyotan.preprocessing.scaling.Scaling` is to arrays.
+
+Columns of one family of distributions lie side by side, so that a likelihood takes each family at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from hyotan.data.frames import OWN, Frame, Places, as_frame
+from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.preprocessing.columns import (
+    KINDS,
+    Category,
+    Column,
+    Constant,
+    column_from,
+    fit_column,
+    kind_of,
+    refuse_other_type,
+)
+from hyotan.words.phrases import flag, listed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHOWN_CATEGORIES = 5
+
+
+class UnseenCategory(UserWarning):
+    """Rows hold categories that were not there when the model was fitted; they count as missing."""
+
+
+@dataclass(frozen=True)
+class TableScaling:
+    """From a table to the model's numbers, and back to a table with the same columns, types and categories.
+
+    Attributes
+    ----------
+    columns : in the table's order.
+    schema : names and types of the columns, as they came.
+    library : whose tables come back where none is given: ``pandas``, ``polars``, ``pyarrow``, or ``hyotan``.
+    """
+
+    columns: tuple[Column, ...]
+    schema: pa.Schema
+    library: str = OWN
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The columns' places, those of one family side by side."""
+        return sorted(range(len(self.columns)), key=lambda place: self.columns[place].family)
+
+    @cached_property
+    def slices(self) -> list[slice]:
+        """Where each column's numbers stand in the model's row, in the table's order."""
+        found: dict[int, slice] = {}
+        start = 0
+        for place in self.order:
+            found[place] = slice(start, start + self.columns[place].width)
+            start = found[place].stop
+        return [found[place] for place in range(len(self.columns))]
+
+    @property
+    def width(self) -> int:
+        """Numbers in the model's row."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return [column.name for column in self.columns]
+
+    @property
+    def slots(self) -> list[str]:
+        """A name for each number in the model's row."""
+        return [slot for place in self.order for slot in self.columns[place].slots]
+
+    # What arrays' scalings are asked for, too: one factor a number, none of which scales pixels.
+
+    @property
+    def factor(self) -> np.ndarray:
+        """Ones, (width,)."""
+        return np.ones(self.width)
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Zeros, (width,)."""
+        return np.zeros(self.width)
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def is_identity(self) -> bool:
+        """Never."""
+        return False
+
+    def to_model(self, X: Any) -> np.ndarray:
+        """Encode a table, (n, width), float32; gaps are NaN.
+
+        Parameters
+        ----------
+        X : a table with at least these columns, in any order.
+        """
+        if isinstance(X, EncodedFrame) and X.scaling is self:
+            return X.numbers
+        table = self.selected(X).table
+        rows = np.empty((table.num_rows, self.width), dtype=np.float32)
+        for column, place in zip(self.columns, self.slices, strict=True):
+            rows[:, place] = column.encoded(table[column.name])
+        return rows
+
+    def to_frame(self, rows: np.ndarray) -> Frame:
+        """Decode the model's numbers, (n, width), to a table: each to the nearest value of its column, NaN to a gap."""
+        import pyarrow as pa
+
+        arrays, is_gap = [], np.isnan(rows)
+        rows = np.where(is_gap, 0.0, rows) if is_gap.any() else rows
+        for column, place, field in zip(self.columns, self.slices, self.schema, strict=True):
+            values = column.decoded(rows[:, place])
+            arrays.append(_cast(_hollowed(values, np.asarray(is_gap[:, place].any(axis=1))), field.type))
+        return Frame(pa.Table.from_arrays(arrays, schema=self.schema), self.library)
+
+    def to_data(self, rows: np.ndarray) -> Any:
+        """Decode the model's numbers, (n, width), to a table of the library that the model was fitted with."""
+        return self.to_frame(rows).given_back()
+
+    def selected(self, X: Any) -> Frame:
+        """The columns that the model knows, checked, in its order.
+
+        Raises
+        ------
+        DataError
+            X is no table; a column is missing, or of another type.
+        """
+        frame = as_frame(X)
+        if frame is None:
+            raise DataError(
+                f"X is a {type(X).__name__}; the model was fitted on a table with the columns {listed(self.names)}.",
+                "Pass a table of pandas, polars or pyarrow with these columns.",
+            )
+        if missing := [name for name in self.names if name not in frame.names]:
+            raise DataError(
+                f"The table has no column {listed(missing)}, which the model needs.",
+                did_you_mean(missing[0], frame.names),
+            )
+        for column in self.columns:
+            refuse_other_type(column, frame.table[column.name])
+        return Frame(frame.table.select(self.names), frame.library)
+
+    def checked(self, X: Any) -> Frame:
+        """As :meth:`selected`, with a warning where categories were not there when the model was fitted."""
+        if isinstance(X, EncodedFrame) and X.scaling is self:
+            return X
+        frame = self.selected(X)
+        for column in self.columns:
+            if unseen := column.unseen(frame.table[column.name]):
+                warnings.warn(
+                    f"Column '{column.name}' holds {listed(unseen, SHOWN_CATEGORIES)}, never seen when the model was "
+                    "fitted: counted as missing.",
+                    UnseenCategory,
+                    stacklevel=2,
+                )
+        return frame
+
+    @property
+    def is_ordered(self) -> np.ndarray:
+        """Which numbers of the model's row are more or less of something, (width,), and no categories."""
+        return np.array([not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].slots])
+
+    @property
+    def column_of_slot(self) -> tuple[int, ...]:
+        """For each number in the model's row the place of its column among those that have numbers."""
+        widths = [self.columns[place].width for place in self.order if self.columns[place].width]
+        return tuple(number for number, width in enumerate(widths) for _ in range(width))
+
+    def by_column(self, values: np.ndarray) -> np.ndarray:
+        """What stands at each number of the model's row, (n, width), summed to (n, columns), in the table's order."""
+        return np.stack([values[:, place].sum(axis=1) for place in self.slices], axis=1)
+
+    def observed(self, rows: np.ndarray) -> np.ndarray:
+        """Which columns have a value, (n, columns), bool, in rows of the model's numbers, (n, width), NaN at gaps."""
+        return np.stack([~np.isnan(rows[:, place]).all(axis=1) for place in self.slices], axis=1)
+
+    def encoded(self, X: Any) -> EncodedFrame:
+        """The rows of a table with their numbers, for several models that know its columns by this scaling."""
+        frame = self.selected(X)
+        return EncodedFrame(frame.table, frame.library, self, self.to_model(frame))
+
+    @property
+    def is_category(self) -> list[bool]:
+        """Which of the columns that have numbers hold categories, in the table's order."""
+        return [isinstance(column, Category) for column in self.columns if column.width]
+
+    def condensed(self, rows: np.ndarray) -> np.ndarray:
+        """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; gaps are NaN.
+
+        A category becomes its place among those that the column has, the likeliest one where several have a share.
+        """
+        parts = [rows[:, place] for column, place in zip(self.columns, self.slices, strict=True) if column.width]
+        chosen = [part.argmax(axis=1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
+        gaps = [np.isnan(part).any(axis=1, keepdims=True) for part in parts]
+        return np.where(np.hstack(gaps), np.nan, np.hstack(chosen)).astype(np.float32)
+
+    def expanded(self, condensed: np.ndarray) -> np.ndarray:
+        """Undo :meth:`condensed`: the model's numbers, (n, width), float32."""
+        rows, numbers = np.empty((len(condensed), self.width), dtype=np.float32), iter(condensed.T)
+        for column, place in zip(self.columns, self.slices, strict=True):
+            if column.width == 1:
+                rows[:, place.start] = next(numbers)
+            elif column.width:
+                number = next(numbers)[:, None]
+                rows[:, place] = np.where(np.isnan(number), np.nan, number == np.arange(column.width))
+        return rows
+
+    def to_settings(self) -> dict[str, Any]:
+        """As JSON can hold it; the schema is kept beside it, in :meth:`schema_array`."""
+        return {"columns": [column.to_settings() for column in self.columns], "library": self.library}
+
+    def schema_array(self) -> np.ndarray:
+        """The schema as bytes, (m,), uint8."""
+        return np.frombuffer(self.schema.serialize().to_pybytes(), dtype=np.uint8)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], schema: np.ndarray) -> TableScaling:
+        """Undo :meth:`to_settings` and :meth:`schema_array`.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            They are no table's.
+        """
+        import pyarrow as pa
+
+        try:
+            read = pa.ipc.read_schema(pa.py_buffer(np.ascontiguousarray(schema, dtype=np.uint8).tobytes()))
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"not a table's schema: {error}") from error
+        columns = tuple(column_from(column) for column in settings["columns"])
+        if [column.name for column in columns] != read.names:
+            raise ValueError("the columns are not those of the schema")
+        return cls(columns, read, str(settings["library"]))
+
+
+class EncodedFrame(Frame):
+    """Rows of a table whose columns are known: nothing is learned of them, or encoded, anew.
+
+    Parameters
+    ----------
+    table, library : as of any :class:`~hyotan.data.frames.Frame`.
+    scaling : what is known of the columns.
+    numbers : (n, width), float32, the rows encoded; NaN at gaps.
+    """
+
+    def __init__(self, table: pa.Table, library: str, scaling: TableScaling, numbers: np.ndarray) -> None:
+        super().__init__(table, library)
+        self.scaling, self.numbers = scaling, numbers
+
+    def __getitem__(self, places: Places) -> Self:
+        """Some rows, as of any frame."""
+        some = Frame(self.table, self.library)[places].table
+        places = [int(places)] if isinstance(places, int | np.integer) else places
+        return type(self)(some, self.library, self.scaling, self.numbers[places])
+
+
+def fit_table(frame: Frame, train: Frame, kinds: Mapping[str, str] | None = None) -> TableScaling:
+    """Learn the columns of a table: categories from all rows, scales from those trained on.
+
+    Parameters
+    ----------
+    frame, train : all rows, and those trained on.
+    kinds : what a column is taken for, by name, where it shall not be guessed: an entry of
+        :data:`hyotan.preprocessing.columns.KINDS`, or ``ignore``.
+
+    Raises
+    ------
+    SettingsError
+        A kind for a column that is not there, or one that is not known.
+    DataError
+        A column without a value, or nothing to learn from at all.
+    """
+    kinds = dict(kinds or {})
+    _check_kinds(kinds, frame.names)
+    columns, left_out = [], []
+    for name in frame.names:
+        values = frame.table[name]
+        _refuse_hollow(name, values)
+        kind = kinds.get(name) or kind_of(values)
+        if kind is None:
+            left_out.append(name)
+        elif kind != "ignore":
+            learned_from = train.table[name] if _has_scale(kind) and _is_filled(train.table[name]) else values
+            columns.append(fit_column(name, learned_from, kind))
+    if left_out:
+        warnings.warn(
+            f"Left out, for hardly a value stands there twice: {listed(left_out)}.", UserWarning, stacklevel=2
+        )
+    if all(isinstance(column, Constant) for column in columns):
+        raise DataError(
+            f"None of the columns {listed(frame.names)} tells rows apart.", "Give at least one column that varies."
+        )
+    kept = frame.table.select([column.name for column in columns])
+    return TableScaling(tuple(columns), kept.schema.remove_metadata(), frame.library)
+
+
+def _has_scale(kind: str) -> bool:
+    return kind in ("number", "date", "count")
+
+
+def _is_filled(values: pa.ChunkedArray) -> bool:
+    return values.null_count < len(values)
+
+
+def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
+    for name, kind in kinds.items():
+        if name not in names:
+            raise SettingsError(f"No column is named '{name}'.", did_you_mean(name, names))
+        if kind not in (*KINDS, "ignore"):
+            raise SettingsError(
+                f"Column '{name}' cannot be taken for '{kind}'.", did_you_mean(kind, [*KINDS, "ignore"])
+            )
+
+
+def _refuse_hollow(name: str, values: pa.ChunkedArray) -> None:
+    if not _is_filled(values):
+        raise DataError(f"No value at all stands in '{name}'.", f"Leave it out with {flag('ignore', [name])}.")
+
+
+def _hollowed(values: pa.Array, is_gap: np.ndarray) -> pa.Array:
+    """Values with gaps, (n,), among them."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not is_gap.any():
+        return values
+    return compute.if_else(pa.array(~is_gap), values, pa.scalar(None, values.type))  # pyrefly: ignore[missing-attribute]
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values in the type that the column came in, categories of a data frame included."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return values.cast(kind.value_type).dictionary_encode().cast(kind)
+    return values.cast(kind, safe=False)

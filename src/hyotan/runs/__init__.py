@@ -1,0 +1,1 @@
+"""The folder of one training: made, locked, fitted, resumed, and its figures."""

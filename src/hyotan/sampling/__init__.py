@@ -1,0 +1,1 @@
+"""Where new codes and new rows are drawn from."""

@@ -82,7 +82,7 @@ soak: $(READY)
 
 quality: $(READY)
 	@for measure in dimensions stability labels clusters ordered findings compression embedding \
-	    anomalies alarms one_class odd_tables denoising imputation generation synthetic; do \
+	    anomalies alarms one_class table_anomalies denoising imputation generation synthetic; do \
 	  echo "$$measure"; $(BIN)/python -m quality $$measure || exit 1; done
 
 clean:

@@ -2,8 +2,8 @@
 
 Three tenths of the values are removed at random, each alone; tables are standardised before, pictures in [0, 1]. The
 six tables are the first by their numbers in ADBench; nothing was chosen by looking at them: ``--development`` measures
-others, on which the settings were chosen. Every imputer is fitted on the rows whose gaps it then fills, and on MNIST
-all of them get the same rows, drawn from the training images.
+others, on which the settings were chosen. Every imputer is fitted on the rows whose missing values it then fills, and
+on MNIST all of them get the same rows, drawn from the training images.
 
 Of intervals the share is printed that holds the removed value, at a nominal nine tenths.
 """

@@ -190,9 +190,9 @@ class TestRecollection:
     def test_compares_what_is_observed(self) -> None:
         images, recalled = RANDOM.random((5, 12, 12)), RANDOM.random((5, 12, 12))
         images[:, :6] = recalled[:, :6]
-        gaps = images.copy()
-        gaps[:, :6] = np.nan
-        np.testing.assert_allclose(unexplained(gaps, recalled), unexplained(images, recalled))
+        missing = images.copy()
+        missing[:, :6] = np.nan
+        np.testing.assert_allclose(unexplained(missing, recalled), unexplained(images, recalled))
 
     def test_finds_other_digits(self) -> None:
         digits = load_digits()

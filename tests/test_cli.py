@@ -96,7 +96,7 @@ class TestHelp:
         text = " ".join(done("fit", "--help").out.split())
         assert "Size of the code. [16; dae: 512]" in text and "Seed. [0]" in text
 
-    def test_knows_the_words_for_gaps_that_the_reader_knows(self):
+    def test_knows_the_words_for_missing_values_that_the_reader_knows(self):
         option = next(p for p in command("fit").params if p.name == "missing")
         assert option.type.domain.options == MISSING
 

@@ -19,7 +19,9 @@ FEW = ("--n-estimators", 2)
 
 
 def members(n: int, seed: int, odd: int = 0) -> str:
-    """A table with Japanese names, gaps and categories; the first rows spend what others of their shop never do."""
+    """A table with Japanese names, missing values and categories; the first rows spend what others of their shop never
+    do.
+    """
     random = np.random.default_rng(seed)
     lines = ["会員番号,店,品,金額,入会日"]
     for i in range(n):

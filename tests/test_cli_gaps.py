@@ -1,4 +1,4 @@
-"""Gaps on the command line: kept, learned from, filled."""
+"""Missing values on the command line: kept, learned from, filled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rows() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def trained(rows: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("gaps")
+    folder = tmp_path_factory.mktemp("missing")
     with pytest.MonkeyPatch.context() as patch:
         sketch(patch)
         table = write(folder / "t.csv", rows)
@@ -44,7 +44,7 @@ def test_filled_tables_keep_what_is_known(trained: tuple[Path, Path], rows: np.n
     filled = load(out)
     assert filled.feature_names == COLUMNS and np.isfinite(filled.X).all()
     np.testing.assert_array_equal(filled.X[~np.isnan(rows)], rows[~np.isnan(rows)])
-    assert record["gaps"] == int(np.isnan(rows).sum()) and record["rows"] == 60
+    assert record["missing"] == int(np.isnan(rows).sum()) and record["rows"] == 60
 
 
 def test_intervals_and_samples_stand_beside_it(trained: tuple[Path, Path], rows: np.ndarray) -> None:
@@ -73,21 +73,21 @@ def test_mistakes_are_answered(trained: tuple[Path, Path], tmp_path: Path) -> No
     run, table = trained
     whole = done("fit", "digits", *SMALL, "--limit", "40", "--quiet", cwd=tmp_path).out.splitlines()[-1]
     said = hyotan("impute", tmp_path / whole)
-    assert said.code == 2 and "has not learned to fill any" in said.err and "--gaps always" in said.err
+    assert said.code == 2 and "has not learned to fill any" in said.err and "--handle-missing always" in said.err
     said = hyotan("fit", table, "--missing", "error", cwd=tmp_path)
     assert said.code == 2 and "--missing keep" in said.err
     said = hyotan("impute", run, table, "--level", "2")
     assert said.code == 2 and "--level cannot be '2'" in said.err
 
 
-def test_arrays_can_have_gaps_too(tmp_path: Path, rows: np.ndarray) -> None:
+def test_arrays_can_have_missing_values_too(tmp_path: Path, rows: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", rows)
     np.savez(tmp_path / "x.npz", X=rows, X_test=rows[:5])
     for name in ("x.npy", "x.npz"):
         np.testing.assert_array_equal(load(tmp_path / name, missing="keep").X, rows)
         assert hyotan("info", tmp_path / name).code == 0
         said = hyotan("fit", tmp_path / name, "--missing", "mean", cwd=tmp_path)
-        assert said.code == 2 and "the gaps of an array can be kept" in said.err
+        assert said.code == 2 and "the missing values of an array can be kept" in said.err
 
 
 def test_its_report_counts_what_is_observed(trained: tuple[Path, Path]) -> None:

@@ -59,7 +59,7 @@ class TestFit:
         assert error == pytest.approx(np.mean(model(cvae).predict(test.X) != test.y))
         assert f"label error           {100 * error:.2f} %" in done("evaluate", cvae).out
 
-    def test_takes_labels_in_japanese_with_gaps(self, tmp_path: Path) -> None:
+    def test_takes_labels_in_japanese_with_missing_values(self, tmp_path: Path) -> None:
         random = np.random.default_rng(0)
         rows = [
             f"{a},{b},{kind}" for (a, b), kind in zip(random.normal(size=(60, 2)), ["猫", "犬", ""] * 20, strict=True)
@@ -129,7 +129,7 @@ class TestCluster:
         assert said.code == 2
         assert said.begins("fix:") == ["Say it: --clusters 5"]
 
-    def test_counts_no_gap_among_the_labels_as_one(self, tmp_path: Path) -> None:
+    def test_counts_no_missing_value_among_the_labels_as_one(self, tmp_path: Path) -> None:
         values = np.random.default_rng(0).normal(size=40) + 9 * (np.arange(40) % 2)
         rows = [f"{value},{value + 1},{['', '猫', '犬'][1 + i % 2 if i else 0]}" for i, value in enumerate(values)]
         source = table(tmp_path / "t.csv", rows)

@@ -169,14 +169,14 @@ class TestTables:
         assert "nothing to learn" in trip.told.err
         np.testing.assert_allclose(trip.reconstructed, np.tile([7.0, 1.0], (30, 1)), atol=1)
 
-    def test_with_gaps_that_are_dealt_with_in_the_fit_and_then_in_use(self, tmp_path):
+    def test_with_missing_values_that_are_dealt_with_in_the_fit_and_then_in_use(self, tmp_path):
         columns = self.columns()
         columns["b"][3] = np.nan
         table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
-        csv.write_csv(table, tmp_path / "gaps.csv")
-        run = fitted("gaps.csv", "--missing", "mean", cwd=tmp_path)
-        assert codes_of(run, tmp_path / "gaps.csv").shape == (40, 2)
-        assert codes_of(run, tmp_path / "gaps.csv", "--missing", "drop").shape == (39, 2)
+        csv.write_csv(table, tmp_path / "missing values.csv")
+        run = fitted("missing values.csv", "--missing", "mean", cwd=tmp_path)
+        assert codes_of(run, tmp_path / "missing values.csv").shape == (40, 2)
+        assert codes_of(run, tmp_path / "missing values.csv", "--missing", "drop").shape == (39, 2)
 
     def test_with_a_label_column_need_no_flag_when_they_are_read_again(self, tmp_path):
         write_table(tmp_path / "t.csv", {"id": list(range(40)), **self.columns(), "kind": ["x", "y"] * 20})

@@ -59,11 +59,11 @@ def test_what_was_seen_comes_back_as_it_was(values: list[object], kind: str) -> 
 
 
 @pytest.mark.parametrize(("values", "kind"), [pair for pair in KINDS_OF if None in pair[0] and pair[1] != "constant"])
-def test_a_gap_is_nan_in_all_of_its_numbers(values: list[object], kind: str) -> None:
+def test_a_missing_value_is_nan_in_all_of_its_numbers(values: list[object], kind: str) -> None:
     encoded = fit_column("x", column(values), kind).encoded(column(values))
-    is_gap = np.array([value is None for value in values])
-    assert np.isnan(encoded[is_gap]).all()
-    assert np.isfinite(encoded[~is_gap]).all()
+    is_missing = np.array([value is None for value in values])
+    assert np.isnan(encoded[is_missing]).all()
+    assert np.isfinite(encoded[~is_missing]).all()
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=5, max_size=60))
@@ -192,9 +192,9 @@ def test_columns_of_one_family_lie_side_by_side() -> None:
     scaling = fitted_table(some_table())
     families = [scaling.columns[place].family for place in scaling.order]
     assert families == sorted(families)
-    assert len(scaling.slots) == scaling.width == scaling.to_model(Frame(some_table())).shape[1]
+    assert len(scaling.encoded_names) == scaling.width == scaling.to_model(Frame(some_table())).shape[1]
     where = dict(zip(scaling.names, scaling.slices, strict=True))
-    assert scaling.slots[where["血液型"]] == ["血液型=A", "血液型=AB", "血液型=B", "血液型=O"]
+    assert scaling.encoded_names[where["血液型"]] == ["血液型=A", "血液型=AB", "血液型=B", "血液型=O"]
 
 
 def test_sums_by_column_leave_nothing_out() -> None:
@@ -236,7 +236,7 @@ def test_a_table_of_numbers_alone_is_no_mixed_one() -> None:
     assert mixed_frame(pa.table({"a": [1, 2], "b": ["x", "y"]})) is not None
 
 
-def test_an_unseen_category_is_a_gap_and_is_said() -> None:
+def test_an_unseen_category_is_a_missing_value_and_is_said() -> None:
     scaling = fitted_table(some_table())
     new = some_table(2).set_column(1, "血液型", pa.array(["C", "A"]))
     message = r"Column '血液型' holds 'C', never seen when the model was fitted: counted as missing\."
@@ -273,9 +273,9 @@ def test_nothing_to_learn_from_is_refused() -> None:
     table = pa.table({"a": ["x"] * 4})
     with pytest.raises(DataError, match=r"None of the columns 'a' tells rows apart\."):
         fit_table(Frame(table), Frame(table))
-    hollow = pa.table({"a": ["x", "y"], "b": pa.array([None, None], pa.string())})
+    empty_columns = pa.table({"a": ["x", "y"], "b": pa.array([None, None], pa.string())})
     with pytest.raises(DataError, match=r"No value at all stands in 'b'\. Leave it out with --ignore b\."):
-        fit_table(Frame(hollow), Frame(hollow))
+        fit_table(Frame(empty_columns), Frame(empty_columns))
 
 
 def test_a_column_of_two_kinds_and_two_of_one_name_are_refused() -> None:

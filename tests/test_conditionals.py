@@ -42,7 +42,7 @@ class TestDraws:
     def test_bring_back_what_hangs_together(self, trees: Conditionals) -> None:
         alone = np.column_stack([np.random.default_rng(seed).permutation(c) for seed, c in enumerate(drawn_rows().T)])
         assert abs(np.corrcoef(alone[:, :2].T)[0, 1]) < 0.1
-        rows, real = trees.redrawn(alone, random_state()), drawn_rows(seed=1)
+        rows, real = trees.refined(alone, random_state()), drawn_rows(seed=1)
         assert rows.dtype == np.float32
         np.testing.assert_allclose(np.corrcoef(rows[:, :2].T)[0, 1], np.corrcoef(real[:, :2].T)[0, 1], atol=0.05)
         high = rows[:, 1] > 0.5
@@ -50,40 +50,42 @@ class TestDraws:
         assert rows[high, 2].mean() == pytest.approx(expected, abs=0.05)
 
     def test_leave_the_distribution_of_real_rows_as_it_is(self, trees: Conditionals) -> None:
-        rows, real = trees.redrawn(drawn_rows(seed=1), random_state()), drawn_rows(seed=2)
+        rows, real = trees.refined(drawn_rows(seed=1), random_state()), drawn_rows(seed=2)
         assert stats.ks_2samp(rows[:, 0], real[:, 0]).statistic < 0.06
         assert stats.ks_2samp(rows[:, 1] - rows[:, 0], real[:, 1] - real[:, 0]).statistic < 0.08
 
     def test_hang_on_the_seed_alone(self, trees: Conditionals) -> None:
-        first, again, other = (trees.redrawn(drawn_rows(), random_state(seed)) for seed in (0, 0, 1))
+        first, again, other = (trees.refined(drawn_rows(), random_state(seed)) for seed in (0, 0, 1))
         assert np.array_equal(first, again)
         assert not np.array_equal(first, other)
         grown = Conditionals.fit(drawn_rows(), [False, False, True])
-        assert np.array_equal(grown.redrawn(drawn_rows(), random_state()), first)
+        assert np.array_equal(grown.refined(drawn_rows(), random_state()), first)
 
     def test_of_two_names_of_one_thing_agree(self) -> None:
         kinds = np.random.default_rng(0).integers(4, size=1000)
         trees = Conditionals.fit(np.column_stack([kinds, 3 - kinds]), [True, True])
-        rows = trees.redrawn(np.random.default_rng(1).integers(4, size=(500, 2)), random_state())
+        rows = trees.refined(np.random.default_rng(1).integers(4, size=(500, 2)), random_state())
         assert np.mean(rows.sum(axis=1) == 3) > 0.99
 
-    def test_have_gaps_where_rows_had(self) -> None:
+    def test_have_missing_values_where_rows_had(self) -> None:
         random = np.random.default_rng(0)
         kind = random.integers(2, size=N)
-        is_gap = random.random(N) < np.where(kind == 1, 0.6, 0.0)
-        number, category = (np.where(is_gap, np.nan, v) for v in (random.normal(size=N), random.integers(3, size=N)))
+        is_missing = random.random(N) < np.where(kind == 1, 0.6, 0.0)
+        number, category = (
+            np.where(is_missing, np.nan, v) for v in (random.normal(size=N), random.integers(3, size=N))
+        )
         trees = Conditionals.fit(np.column_stack([kind, number, category]), [True, False, True])
-        rows = trees.redrawn(np.nan_to_num(np.column_stack([kind, number, category])), random_state())
-        gaps = np.isnan(rows)
-        assert not gaps[:, 0].any()
-        assert np.mean(gaps[:, 1] == gaps[:, 2]) > 0.99  # they hung together
-        assert gaps[rows[:, 0] == 0, 1].mean() < 0.01
-        assert gaps[rows[:, 0] == 1, 1].mean() == pytest.approx(0.6, abs=0.08)
+        rows = trees.refined(np.nan_to_num(np.column_stack([kind, number, category])), random_state())
+        missing = np.isnan(rows)
+        assert not missing[:, 0].any()
+        assert np.mean(missing[:, 1] == missing[:, 2]) > 0.99  # they hung together
+        assert missing[rows[:, 0] == 0, 1].mean() < 0.01
+        assert missing[rows[:, 0] == 1, 1].mean() == pytest.approx(0.6, abs=0.08)
 
     def test_repeat_numbers_that_many_rows_have_and_no_others(self) -> None:
         random = np.random.default_rng(0)
         own, common = random.normal(size=N), random.integers(10, size=N)
-        rows = Conditionals.fit(np.column_stack([own, common]), [False, False]).redrawn(
+        rows = Conditionals.fit(np.column_stack([own, common]), [False, False]).refined(
             np.column_stack([own, common]), random_state()
         )
         assert np.isin(rows[:, 0], own.astype(np.float32)).mean() < 0.01
@@ -124,13 +126,13 @@ class TestTrees:
             (np.full((50, 2), np.nan), [True, False]),
             (np.repeat(np.arange(30.0), 2).reshape(-1, 2) * 1e6, [False, True]),
         ],
-        ids=["one-row", "one-number", "one-category", "gaps-alone", "huge"],
+        ids=["one-row", "one-number", "one-category", "missing values-alone", "huge"],
     )
     def test_grow_on_any_rows(self, rows: np.ndarray, is_category: list[bool]) -> None:
-        redrawn = Conditionals.fit(rows, is_category).redrawn(rows, random_state())
-        assert redrawn.shape == rows.shape
-        assert np.array_equal(np.isnan(redrawn), np.isnan(rows))
-        assert np.nanmax(redrawn, initial=0) <= np.nanmax(rows, initial=0)
+        refined = Conditionals.fit(rows, is_category).refined(rows, random_state())
+        assert refined.shape == rows.shape
+        assert np.array_equal(np.isnan(refined), np.isnan(rows))
+        assert np.nanmax(refined, initial=0) <= np.nanmax(rows, initial=0)
 
     def test_are_few_where_columns_tell_nothing_of_each_other(self) -> None:
         random = np.random.default_rng(0)
@@ -147,14 +149,14 @@ class TestItsArrays:
     def test_come_back_as_they_were(self, trees: Conditionals) -> None:
         again = Conditionals.from_arrays(trees.to_arrays(), [False, False, True])
         assert all(np.array_equal(again.to_arrays()[name], array) for name, array in trees.to_arrays().items())
-        assert np.array_equal(again.redrawn(drawn_rows(), random_state()), trees.redrawn(drawn_rows(), random_state()))
+        assert np.array_equal(again.refined(drawn_rows(), random_state()), trees.refined(drawn_rows(), random_state()))
 
     @pytest.mark.parametrize(
         ("name", "change", "match"),
         [
             ("order", lambda a: a[:2], r"'order' is none of 3 columns\."),
-            ("patterns", lambda a: a[:, :2], r"'patterns' and 'shares' are not the gaps of 3 columns\."),
-            ("shares", lambda a: a * 2, r"'patterns' and 'shares' are not the gaps of 3 columns\."),
+            ("patterns", lambda a: a[:, :2], r"'patterns' and 'shares' are not the missing values of 3 columns\."),
+            ("shares", lambda a: a * 2, r"'patterns' and 'shares' are not the missing values of 3 columns\."),
             ("order", lambda a: None, r"'order' is missing\."),
             ("0/kinds", lambda a: np.ones(1), r"'0/kinds' is not expected\."),
             ("0/values", lambda a: a.astype(np.float64), r"'0/values' is float64; expected float32\."),

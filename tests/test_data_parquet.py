@@ -30,10 +30,10 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "some columns": (NUMBERS, {"columns": ["b", "a"]}),
     "labels of text": ({**NUMBERS, "kind": TEXT}, {"label": "kind"}),
     "labels that are numbers": (NUMBERS, {"label": "b", "ignore": ["c"]}),
-    "labels with gaps": ({**NUMBERS, "kind": holed(TEXT, 3, 200)}, {"label": "kind"}),
-    "numbered labels with gaps": ({**NUMBERS, "b": holed(NUMBERS["b"], 3, 200)}, {"label": "b"}),
-    "gaps to fill": ({**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400)}, {"missing": "mean"}),
-    "gaps to leave out": (
+    "labels with missing values": ({**NUMBERS, "kind": holed(TEXT, 3, 200)}, {"label": "kind"}),
+    "numbered labels with missing values": ({**NUMBERS, "b": holed(NUMBERS["b"], 3, 200)}, {"label": "b"}),
+    "missing values to fill": ({**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400)}, {"missing": "mean"}),
+    "missing values to leave out": (
         {**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400), "kind": holed(TEXT, 9)},
         {"missing": "drop", "label": "kind"},
     ),
@@ -44,9 +44,12 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "categories": ({**NUMBERS, "e": pa.array(NUMBERS["b"]).dictionary_encode()}, {}),
 }
 MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "gaps": ({**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400), "a": holed(NUMBERS["a"], 7)}, {"missing": "error"}),
-    "nothing but gaps": ({**NUMBERS, "d": pa.array([None] * ROWS, pa.float64())}, {}),
-    "no row without a gap": (
+    "missing": (
+        {**NUMBERS, "b": holed(NUMBERS["b"], 0, 7, 400), "a": holed(NUMBERS["a"], 7)},
+        {"missing": "error"},
+    ),
+    "nothing but missing values": ({**NUMBERS, "d": pa.array([None] * ROWS, pa.float64())}, {}),
+    "no row without a missing value": (
         {"a": holed(NUMBERS["a"], *range(250)), "b": holed(NUMBERS["b"], *range(250, ROWS))},
         {"missing": "error"},
     ),

@@ -1,4 +1,4 @@
-"""Tables: what becomes a feature, a label, a gap, and how the text around the numbers is read."""
+"""Tables: what becomes a feature, a label, a missing value, and how the text around the numbers is read."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_infinite_values_are_refused_by_column(write: Writer) -> None:
 # --- text columns and labels
 
 
-def test_text_and_gaps_stay_a_table(write: Writer) -> None:
+def test_text_and_missing_values_stay_a_table(write: Writer) -> None:
     dataset = load(write(BIRDS))
     assert isinstance(dataset.X, Frame)
     assert dataset.X.names == list(dataset.feature_names or ()) == ["species", "island", "length", "mass", "sex"]
@@ -124,7 +124,7 @@ def test_text_and_gaps_stay_a_table(write: Writer) -> None:
     assert dataset.fingerprint() != load(write(BIRDS), ignore="sex").fingerprint()
 
 
-def test_rows_with_gaps_are_left_out_of_a_table(write: Writer) -> None:
+def test_rows_with_missing_values_are_left_out_of_a_table(write: Writer) -> None:
     whole = load(write(BIRDS), missing="drop")
     assert isinstance(whole.X, Frame)
     assert all(column.null_count == 0 for column in whole.X.table.columns)
@@ -215,10 +215,10 @@ def test_no_column_left_is_refused(write: Writer) -> None:
         load(write("a,b\n1,2\n"), label="a", ignore=["b"])
 
 
-# --- gaps
+# --- missing values
 
 
-def test_gaps_are_counted_by_column_with_the_ways_out(write: Writer) -> None:
+def test_missing_values_are_counted_by_column_with_the_ways_out(write: Writer) -> None:
     with pytest.raises(DataError, match=r"2 values missing in 2 of 4 rows: 'length' \(1\), 'mass' \(1\)\.") as caught:
         load(write(BIRDS), label="species", ignore=["island", "sex"], missing="error")
     assert "--missing keep" in caught.value.fix
@@ -239,7 +239,7 @@ def test_filling_takes_the_mean_of_what_is_there(write: Writer) -> None:
     assert dataset.notes == ("The column's mean was filled in for 2 missing values in 'a', 'b' (--missing mean).",)
 
 
-def test_gaps_can_be_kept(write: Writer) -> None:
+def test_missing_values_can_be_kept(write: Writer) -> None:
     dataset = load(write("a,b\n1,2\nNA,4\n5,nan\n"), missing="keep")
     np.testing.assert_array_equal(dataset.X, np.array([[1, 2], [np.nan, 4], [5, np.nan]], dtype=np.float32))
     told = "2 missing values in 'a', 'b'; the model learns from those that are there (--missing keep)."
@@ -247,7 +247,7 @@ def test_gaps_can_be_kept(write: Writer) -> None:
 
 
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "null", "n/a", "None", "?", '""'])
-def test_words_for_a_gap(write: Writer, word: str) -> None:
+def test_words_for_a_missing_value(write: Writer, word: str) -> None:
     with pytest.raises(DataError, match=r"1 value missing in 1 of 2 rows: 'a' \(1\)"):
         load(write(f"a,b\n1,2\n{word},4\n"), missing="error")
     kept = load(write(f"a,b\n1,2\n{word},4\n"))
@@ -255,14 +255,14 @@ def test_words_for_a_gap(write: Writer, word: str) -> None:
     assert kept.notes == ("1 missing value in 'a'; the model learns from those that are there (--missing keep).",)
 
 
-def test_nan_in_parquet_is_a_gap_like_null(tmp_path: Path) -> None:
+def test_nan_in_parquet_is_a_missing_value_like_null(tmp_path: Path) -> None:
     path = save_parquet(tmp_path / "t.parquet", a=[1.0, float("nan"), 3.0], b=pa.array([1, None, 3]))
     with pytest.raises(DataError, match=r"2 values missing in 1 of 3 rows: 'a' \(1\), 'b' \(1\)"):
         load(path, missing="error")
     assert load(path, missing="mean").X.tolist() == [[1, 1], [2, 2], [3, 3]]
 
 
-def test_no_gaps_no_note(write: Writer) -> None:
+def test_no_missing_values_no_note(write: Writer) -> None:
     assert load(write("a\n1\n2\n"), missing="drop").notes == ()
 
 
@@ -277,7 +277,7 @@ def test_a_column_without_any_value_is_refused(write: Writer, missing: str) -> N
         load(write("a,b\n1,\n2,\n"), missing=missing)
 
 
-def test_a_row_without_a_label_is_dropped_where_gaps_are(write: Writer) -> None:
+def test_a_row_without_a_label_is_dropped_where_missing_values_are(write: Writer) -> None:
     path = write("k,x\n3,1\n,2\n4,3\n")
     dataset = load(path, label="k", missing="drop")
     assert dataset.y.tolist() == [3, 4]

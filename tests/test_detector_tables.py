@@ -1,4 +1,6 @@
-"""The detector of anomalies on tables of several kinds of columns, and on rows with gaps, whose truth is planted."""
+"""The detector of anomalies on tables of several kinds of columns, and on rows with missing values, whose truth is
+planted.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ def spoilt(table: pa.Table) -> tuple[pa.Table, list[str]]:
     return pa.table([pa.array(columns[f.name], f.type) for f in table.schema], schema=table.schema), names
 
 
-def with_gaps(table: pa.Table, share: float, seed: int = 1) -> pa.Table:
+def with_missing(table: pa.Table, share: float, seed: int = 1) -> pa.Table:
     random = np.random.default_rng(seed)
     columns = [pa.array([None if random.random() < share else v for v in c.to_pylist()], c.type) for c in table.columns]
     return pa.Table.from_arrays(columns, schema=table.schema)
@@ -81,7 +83,7 @@ def fitted() -> AnomalyDetector:
 
 @pytest.fixture(scope="module")
 def with_holes() -> AnomalyDetector:
-    return small().fit(with_gaps(customers(600, 1).drop_columns("番号"), 0.3))
+    return small().fit(with_missing(customers(600, 1).drop_columns("番号"), 0.3))
 
 
 class TestTables:
@@ -169,11 +171,13 @@ class TestAnswers:
             fitted.predict(np.zeros((5, 7)))
         assert np.isfinite(fitted.score_samples(rows.drop_columns("番号"))).all()
 
-    def test_to_gaps_that_a_model_does_not_take(self) -> None:
-        holed = with_gaps(customers(60, 1).drop_columns("番号"), 0.2)
-        with pytest.raises(DataError, match="The table has gaps, which gaps='never' refuses"):
-            small(estimator=Autoencoder(2, gaps="never", **SMALL)).fit(holed)
-        with pytest.raises(DataError, match="The table has gaps; a AnomalyDetector cannot do with gaps"):
+    def test_to_missing_values_that_a_model_does_not_take(self) -> None:
+        holed = with_missing(customers(60, 1).drop_columns("番号"), 0.2)
+        with pytest.raises(DataError, match="The table has missing values, which handle_missing='never' refuses"):
+            small(estimator=Autoencoder(2, handle_missing="never", **SMALL)).fit(holed)
+        with pytest.raises(
+            DataError, match="The table has missing values; a AnomalyDetector cannot handle missing values"
+        ):
             small(estimator=CVAE(2, **SMALL)).fit(holed, np.arange(60) % 2)
 
     def test_to_an_array_after_a_table(self) -> None:
@@ -184,20 +188,20 @@ class TestAnswers:
         assert np.array_equal(detector.fit(X).score_samples(X), again)
 
 
-class TestGaps:
+class TestMissingValues:
     def test_hide_no_odd_rows(self, with_holes: AnomalyDetector) -> None:
         usual, odd = customers(300, 2), spoilt(customers(300, 3))[0]
-        both = with_gaps(pa.concat_tables([usual, odd]).drop_columns("番号"), 0.3)
+        both = with_missing(pa.concat_tables([usual, odd]).drop_columns("番号"), 0.3)
         assert roc_auc_score(np.repeat([0, 1], 300), -with_holes.score_samples(both)) > 0.75
 
     def test_add_nothing(self, with_holes: AnomalyDetector) -> None:
-        rows = with_gaps(customers(100, 4).drop_columns("番号"), 0.3)
+        rows = with_missing(customers(100, 4).drop_columns("番号"), 0.3)
         missing = np.stack([column.is_null().to_numpy() for column in rows.columns], axis=1)
         explained = with_holes.explain(rows)
         assert not explained[missing].any() and explained[~missing].all()
 
     def test_are_neither_odd_nor_usual_by_their_number(self, with_holes: AnomalyDetector) -> None:
-        rows = with_gaps(customers(2000, 5).drop_columns("番号"), 0.3)
+        rows = with_missing(customers(2000, 5).drop_columns("番号"), 0.3)
         missing = sum(column.is_null().to_numpy().astype(int) for column in rows.columns)
         p = with_holes.p_values(rows)
         few, many = p[missing <= 1], p[missing >= 3]
@@ -227,7 +231,7 @@ class TestGaps:
 
     def test_that_a_model_can_bear_change_no_score_of_whole_rows(self) -> None:
         X = np.random.default_rng(2).normal(size=(60, 2)) @ AXES
-        detector = small(estimator=Autoencoder(2, gaps="always", **SMALL)).fit(X)
+        detector = small(estimator=Autoencoder(2, handle_missing="always", **SMALL)).fit(X)
         for member in detector.members_:
             scaled, mean = member.model.reconstruct_in_range(X)
             expected = np.square(scaled.astype(np.float64) - mean).sum(axis=1)
@@ -238,10 +242,14 @@ class TestGaps:
         detector = small(estimator=Autoencoder(2, **{**SMALL, "max_epochs": 2})).fit(X)
         X[3, 2] = np.nan
         with pytest.raises(
-            DataError, match=r"1 gaps \(NaN\), the first in row 3, column 2; this AnomalyDetector was fitted on rows wi"
+            DataError,
+            match=r"1 missing values \(NaN\), the first in row 3, column 2; this AnomalyDetector was "
+            "fitted on rows wi",
         ) as refused:
             detector.score_samples(X)
-        assert refused.value.fix.startswith("Leave out such rows (--missing drop), or fit it on rows with gaps")
+        assert refused.value.fix.startswith(
+            "Leave out such rows (--missing drop), or fit it on rows with missing values"
+        )
 
     def test_must_leave_every_member_something(self) -> None:
         X = np.random.default_rng(2).normal(size=(40, 3))
@@ -254,7 +262,7 @@ class TestGaps:
 
 class TestFiles:
     def test_bring_back_the_same_bits(self, fitted: AnomalyDetector, tmp_path: Path) -> None:
-        rows = with_gaps(customers(50, 8), 0.1)
+        rows = with_missing(customers(50, 8), 0.1)
         fitted.save(tmp_path / "odd.hyotan")
         again = load(tmp_path / "odd.hyotan")
         for method in ("score_samples", "predict", "p_values", "explain"):
@@ -271,7 +279,7 @@ class TestFiles:
         with pytest.raises(ModelFileError, match="the members of the detector know different columns"):
             load(path)
 
-    def test_without_what_stands_for_gaps_are_refused(self, fitted: AnomalyDetector, tmp_path: Path) -> None:
+    def test_without_what_stands_for_missing_values_are_refused(self, fitted: AnomalyDetector, tmp_path: Path) -> None:
         path = tmp_path / "odd.hyotan"
         fitted.save(path)
         contents = read(path)

@@ -52,7 +52,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "-inf": (with_value(-np.inf), r"first is -inf in row 4, column 3"),
     "half-inf": (with_value(np.inf).astype(np.float16), r"first is inf in row 4, column 3"),
-    "inf-among-gaps": (
+    "inf-among-missing values": (
         with_value(np.inf, with_value(np.nan, TABLE, (0, 0))),
         r"X holds 1 values .*first is inf in row 4, column 3",
     ),

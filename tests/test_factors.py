@@ -33,7 +33,7 @@ def error(filled: np.ndarray) -> float:
     return float(np.mean((filled - ROWS)[MISSING] ** 2))
 
 
-def test_gaps_get_the_conditional_expectation() -> None:
+def test_missing_values_get_the_conditional_expectation() -> None:
     covariance = LOADINGS @ LOADINGS.T + np.diag(NOISE)
     filled = known_truth().expected(HOLED[:100])
     for row, answer in zip(HOLED, filled, strict=False):
@@ -43,7 +43,7 @@ def test_gaps_get_the_conditional_expectation() -> None:
         np.testing.assert_allclose(answer[~known], expected[~known], atol=2e-3)
 
 
-def test_fitted_to_gaps_it_fills_nearly_as_well_as_the_truth() -> None:
+def test_fitted_to_missing_values_it_fills_nearly_as_well_as_the_truth() -> None:
     best, mean = error(known_truth().expected(HOLED)), error(SimpleImputer().fit_transform(HOLED))
     assert best < error(FactorGaussian.of(HOLED).expected(HOLED)) < best + 0.05 * (mean - best)
 

@@ -137,7 +137,7 @@ class TestFidelity:
         )
         assert found["kind"].distance < 0.05 < 0.2 < found["size"].distance
 
-    def test_counts_categories_and_gaps(self) -> None:
+    def test_counts_categories_and_missing_values(self) -> None:
         real = {"x": ["a", "a", "b", None], "n": [1.0, 2.0, None, None]}
         made = {"x": ["a", "c", "c", "c"], "n": [1.0, 2.0, 1.0, 2.0]}
         n, x = compare_tables(real, made).columns
@@ -146,8 +146,8 @@ class TestFidelity:
             pytest.approx(0.75),
             None,
         )  # half of 5/12 + 1/3 + 3/4
-        assert (x.real_gaps, x.synthetic_gaps) == (0.25, 0)
-        assert (n.distance, n.real_gaps) == (0, 0.5)
+        assert (x.real_missing, x.synthetic_missing) == (0.25, 0)
+        assert (n.distance, n.real_missing) == (0, 0.5)
 
     def test_sees_columns_that_no_longer_go_together(self, real: Table) -> None:
         loose = compare_tables(real, drawn(800, 3, tie=0.0))
@@ -197,7 +197,7 @@ class TestUsefulness:
         one = {**real, "kind": np.full(800, "a")}
         assert compare_training(real, one, drawn(500, 9), "kind").synthetic == pytest.approx(1 / 3)
 
-    def test_takes_numbers_as_classes_and_leaves_gaps_out(self) -> None:
+    def test_takes_numbers_as_classes_and_leaves_missing_values_out(self) -> None:
         x = np.random.default_rng(0).normal(size=400)
         table = {"x": x, "y": np.where(np.arange(400) % 10 == 0, np.nan, x > 0)}
         assert compare_training(table, table, table, "y").synthetic > 0.98

@@ -1,4 +1,4 @@
-"""Rows with gaps: what is not observed counts for nothing, and is filled as well as can be known."""
+"""Rows with missing values: what is not observed counts for nothing, and is filled as well as can be known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import vae as vae_module
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.metrics import mean_image_errors, mse, pca_errors, row_errors
-from hyotan.models.noise import Hiding
+from hyotan.models.noise import RandomMask
 from hyotan.preprocessing.scaling import SCALINGS
 
 FAMILIES: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "dae": DenoisingAutoencoder, "vae": VAE}
@@ -84,7 +84,7 @@ class TestLogLikelihood:
         torch.testing.assert_close(whole.log_prob_per_feature(value).sum((1, 2)), whole.log_prob(value))
         torch.testing.assert_close(Observed(whole).log_prob(value), whole.log_prob(value))
 
-    def test_a_gap_passes_no_gradient_and_no_nan(self, name: str) -> None:
+    def test_a_missing_value_passes_no_gradient_and_no_nan(self, name: str) -> None:
         likelihood = LIKELIHOODS[name]((3,))
         raw = torch.randn(2, *likelihood.parameter_shape, requires_grad=True)
         Observed(likelihood(raw)).log_prob(torch.tensor([[0.5, torch.nan, 1.0], [torch.nan] * 3])).sum().backward()
@@ -105,7 +105,7 @@ class Posterior(nn.Module):
 
 
 class TestLinearModel:
-    """A linear decoder makes x Gaussian: everything that is asked of gaps has a closed form."""
+    """A linear decoder makes x Gaussian: everything that is asked of missing values has a closed form."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -113,7 +113,7 @@ class TestLinearModel:
         rows = np.random.default_rng(3).normal(size=(90, 4))
         own = {"encoder": Posterior(2), "decoder": nn.Linear(2, 4), "likelihood": "gaussian"}
         with_scale: dict[str, Any] = {"likelihood_scale": 0.8, "scaling": "none"}
-        vae = VAE(2, gaps="always", max_epochs=1, random_state=0, **own, **with_scale).fit(rows)
+        vae = VAE(2, handle_missing="always", max_epochs=1, random_state=0, **own, **with_scale).fit(rows)
         weight, bias = (part.detach().numpy().astype(np.float64) for part in vae.model_.decoder.parameters())
         return vae, bias, weight @ weight.T + 0.64 * np.eye(4)
 
@@ -130,7 +130,7 @@ class TestLinearModel:
         vae, _, _ = model
         assert vae.log_likelihood(np.full((1, 4), np.nan), n_samples=20_000)[0] == pytest.approx(0, abs=0.03)
 
-    def test_gaps_get_the_conditional_expectation_and_its_deviation(
+    def test_missing_values_get_the_conditional_expectation_and_its_deviation(
         self, model: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         vae, mean, covariance = model
@@ -199,7 +199,7 @@ class TestFilling:
 @EVERY
 class TestEveryFamily:
     @pytest.mark.parametrize("data", DATA)
-    def test_fills_gaps_and_leaves_the_rest(self, family: type[LatentEstimator], data: str) -> None:
+    def test_fills_missing_values_and_leaves_the_rest(self, family: type[LatentEstimator], data: str) -> None:
         X = DATA[data][0]
         gone = np.isnan(X)
         filled = fitted(family, data).impute(X)
@@ -229,44 +229,53 @@ class TestEveryFamily:
         whole = fitted(family).impute(TABLE)
         np.testing.assert_allclose(fitted(family).impute(TABLE[7:9]), whole[7:9], rtol=1e-6)
 
-    def test_without_gaps_nothing_is_as_it_was_not(self, family: type[LatentEstimator]) -> None:
+    def test_without_missing_values_nothing_is_as_it_was_not(self, family: type[LatentEstimator]) -> None:
         whole = np.nan_to_num(TABLE)
-        plain, told = family(**SMALL).fit(whole), family(**SMALL, gaps="never").fit(whole)  # pyrefly: ignore
-        assert not plain.has_gaps_ and plain.model_.hiding is None
+        plain, told = family(**SMALL).fit(whole), family(**SMALL, handle_missing="never").fit(whole)  # pyrefly: ignore
+        assert not plain.handles_missing_ and plain.model_.input_mask is None
         np.testing.assert_array_equal(plain.transform(whole), told.transform(whole))
 
     def test_can_learn_to_fill_from_whole_rows(self, family: type[LatentEstimator]) -> None:
-        estimator: Any = family(**SMALL, gaps="always").fit(np.nan_to_num(TABLE))  # pyrefly: ignore
+        estimator: Any = family(**SMALL, handle_missing="always").fit(np.nan_to_num(TABLE))  # pyrefly: ignore
         assert np.isfinite(estimator.impute(TABLE)).all()
 
     def test_pixels_become_numbers_where_some_are_missing(self, family: type[LatentEstimator]) -> None:
         pixels = (DIGITS.images[:60] / 16 * 255).astype(np.uint8)
-        estimator: Any = family(**SMALL, gaps="always").fit(pixels)  # pyrefly: ignore
+        estimator: Any = family(**SMALL, handle_missing="always").fit(pixels)  # pyrefly: ignore
         np.testing.assert_array_equal(estimator.impute(pixels), pixels)
         filled = estimator.impute(holed(pixels))
         assert filled.min() >= 0 and 100 < filled.max() <= 255
 
-    def test_refuses_gaps_where_it_has_not_learned_of_any(self, family: type[LatentEstimator]) -> None:
+    def test_refuses_missing_values_where_it_has_not_learned_of_any(self, family: type[LatentEstimator]) -> None:
         estimator: Any = family(**SMALL).fit(np.nan_to_num(TABLE))
         count = int(np.isnan(TABLE).sum())
         told = (
-            rf"X holds {count} gaps \(NaN\), the first in row 0, column \d+; this \w+ was fitted on rows without gaps"
+            rf"X holds {count} missing values \(NaN\), the first in row 0, column \d+; this \w+ was fitted on rows "
+            f"without missing values"
         )
-        with pytest.raises(DataError, match=told + r"\. Fit it with gaps='always' \(--gaps always\), or fill"):
+        with pytest.raises(
+            DataError,
+            match=told + r"\. Fit it with handle_missing='always' \(--handle-missing "
+            r"always\), or fill",
+        ):
             estimator.transform(TABLE)
-        with pytest.raises(SettingsError, match=r"was fitted on rows without gaps and has not learned to fill any"):
+        with pytest.raises(
+            SettingsError,
+            match=r"was fitted on rows without missing values and has not learned to "
+            "fill any",
+        ):
             estimator.impute(np.nan_to_num(TABLE))
 
     def test_refuses_what_nothing_can_be_learned_of(self, family: type[LatentEstimator]) -> None:
-        hollow = TABLE.copy()
-        hollow[:, [2, 5]] = np.nan
+        empty_columns = TABLE.copy()
+        empty_columns[:, [2, 5]] = np.nan
         with pytest.raises(DataError, match=r"2 of 13 columns of X are never observed: 2, 5\. Leave them out"):
-            family(**SMALL).fit(hollow)
-        with pytest.raises(DataError, match=r"X holds no value: all are gaps"):
+            family(**SMALL).fit(empty_columns)
+        with pytest.raises(DataError, match=r"X holds no value: all are missing values"):
             family(**SMALL).fit(np.full_like(IMAGES, np.nan))
-        with pytest.raises(DataError, match=r"X holds .* gaps \(NaN\).*which gaps='never' refuses"):
-            family(**SMALL, gaps="never").fit(TABLE)  # pyrefly: ignore
-        with pytest.raises(DataError, match=r"binarise draws every value anew, and X has gaps"):
+        with pytest.raises(DataError, match=r"X holds .* missing values \(NaN\).*which handle_missing='never' refuses"):
+            family(**SMALL, handle_missing="never").fit(TABLE)  # pyrefly: ignore
+        with pytest.raises(DataError, match=r"binarise draws every value anew, and X has missing values"):
             family(**SMALL, binarise="static").fit(IMAGES)  # pyrefly: ignore
 
     def test_refuses_a_level_that_is_none(self, family: type[LatentEstimator]) -> None:
@@ -281,20 +290,24 @@ def test_a_hollow_column_is_called_by_its_name() -> None:
         VAE(**SMALL).fit(frame)
 
 
-def test_tied_weights_and_labels_do_not_go_with_gaps() -> None:
+def test_tied_weights_and_labels_do_not_go_with_missing_values() -> None:
     with pytest.raises(SettingsError, match=r"tied=True shares the weights of an encoder that reads the rows alone"):
         Autoencoder(**SMALL, tied=True).fit(TABLE)
-    with pytest.raises(DataError, match=r"gaps \(NaN\).*; a CVAE cannot do with gaps\. Fill them first: VAEImputer"):
+    with pytest.raises(
+        DataError,
+        match=r"missing values \(NaN\).*; a CVAE cannot handle missing values\. Fill them "
+        "first: VAEImputer",
+    ):
         CVAE(**SMALL).fit(TABLE, np.arange(120) % 2)
 
 
-def test_a_network_of_the_users_own_sees_zero_at_gaps() -> None:
+def test_a_network_of_the_users_own_sees_zero_at_missing_values() -> None:
     own = nn.Linear(13, 3)
     estimator = Autoencoder(**{**SMALL, "encoder": own}).fit(TABLE)
     assert np.isfinite(estimator.impute(TABLE)).all()
 
 
-def test_an_ordered_code_can_have_gaps() -> None:
+def test_an_ordered_code_can_have_missing_values() -> None:
     estimator = VAE(**SMALL, ordered=True).fit(TABLE)
     assert np.isfinite(estimator.impute(TABLE)).all() and np.isfinite(estimator.reconstruct(TABLE, size=1)).all()
 
@@ -302,7 +315,7 @@ def test_an_ordered_code_can_have_gaps() -> None:
 def test_hiding_hides_another_share_of_each_row() -> None:
     torch.manual_seed(0)
     x = torch.zeros(400, 5, 100)
-    share = Hiding(0.5)(x).isnan().float().mean((1, 2))
+    share = RandomMask(0.5)(x).isnan().float().mean((1, 2))
     assert not x.isnan().any() and share.min() < 0.05 and 0.45 < share.max() < 0.6
     assert share.mean().item() == pytest.approx(0.25, abs=0.03)
 
@@ -323,7 +336,7 @@ class TestMeasures:
         assert row_errors(a, b).tolist() == [4.0, 0.5, 0.0]
         assert mse(a, b) == pytest.approx(5 / 3)
 
-    def test_baselines_fill_gaps_with_the_mean(self) -> None:
+    def test_baselines_fill_missing_values_with_the_mean(self) -> None:
         train, test = np.array([[1.0, np.nan], [3.0, 5.0], [np.nan, 7.0]]), np.array([[4.0, np.nan]])
         assert mean_image_errors(train, test).tolist() == [4.0]
         assert np.isfinite(pca_errors(train, test, 1)).all()
@@ -337,5 +350,5 @@ class TestMeasures:
         assert record.mse_pca is not None and np.isfinite([record.mse_pca, record.loss, record.mse_mean_image]).all()
 
 
-def test_a_clone_knows_nothing_of_gaps() -> None:
-    assert not hasattr(clone(fitted(VAE)), "has_gaps_")
+def test_a_clone_knows_nothing_of_missing_values() -> None:
+    assert not hasattr(clone(fitted(VAE)), "handles_missing_")

@@ -1,4 +1,6 @@
-"""The Gaussian of rows with gaps, against SciPy's density, the textbook's formula, and what is known of the data."""
+"""The Gaussian of rows with missing values, against SciPy's density, the textbook's formula, and what is known of the
+data.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def test_of_whole_rows_it_has_their_mean_and_covariance() -> None:
     np.testing.assert_allclose(found.covariance, np.cov(ROWS.T, bias=True), atol=1e-9)
 
 
-def test_of_rows_with_gaps_it_comes_near_the_one_they_were_drawn_from() -> None:
+def test_of_rows_with_missing_values_it_comes_near_the_one_they_were_drawn_from() -> None:
     found = Gaussian.of(HOLED)
     np.testing.assert_allclose(found.mean, MEAN, atol=0.2)
     np.testing.assert_allclose(found.covariance, COVARIANCE, atol=0.4)
@@ -47,7 +49,7 @@ def test_it_explains_what_is_observed_better_than_the_means_alone_and_as_well_as
     assert log_likelihood(found, rows) >= log_likelihood(Gaussian(MEAN, COVARIANCE), rows) - 1
 
 
-def test_gaps_get_the_conditional_expectation() -> None:
+def test_missing_values_get_the_conditional_expectation() -> None:
     rows = HOLED[:40]
     filled = Gaussian(MEAN, COVARIANCE).expected(rows)
     for row, answer in zip(rows, filled, strict=True):

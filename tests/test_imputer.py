@@ -29,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A default that takes a moment."""
     monkeypatch.setattr(
         "hyotan.estimators.imputer.default_vae",
-        lambda columns, seed: VAE(2, max_epochs=1, random_state=seed, gaps="always", hidden_dims=(8,)),
+        lambda columns, seed: VAE(2, max_epochs=1, random_state=seed, handle_missing="always", hidden_dims=(8,)),
     )
 
 
@@ -39,7 +39,7 @@ def test_keeps_scikit_learns_contract() -> None:
     check_estimator(VAEImputer(add_indicator=True))
 
 
-def test_fills_gaps_better_than_the_mean_and_leaves_the_rest() -> None:
+def test_fills_missing_values_better_than_the_mean_and_leaves_the_rest() -> None:
     filled = small().fit_transform(X)
     np.testing.assert_array_equal(filled[~GONE], X[~GONE])
     by_mean = np.where(GONE, np.nanmean(X, axis=0), X)
@@ -60,7 +60,7 @@ def test_a_number_can_stand_for_a_missing_value() -> None:
     np.testing.assert_array_equal(small(missing_values=-99).fit_transform(marked), small().fit_transform(X))
 
 
-def test_an_indicator_says_where_the_gaps_were() -> None:
+def test_an_indicator_says_where_the_missing_values_were() -> None:
     imputer = small(add_indicator=True).fit(X)
     both = imputer.transform(X)
     np.testing.assert_array_equal(both[:, 5:], MissingIndicator().fit_transform(X))
@@ -85,13 +85,13 @@ def test_stands_at_the_head_of_a_pipeline() -> None:
 def test_takes_an_autoencoder_and_leaves_what_it_was_given_as_it_was() -> None:
     given = Autoencoder(2, hidden_dims=(8,), max_epochs=1, random_state=0)
     assert np.isfinite(VAEImputer(given).fit_transform(X)).all()
-    assert given.gaps == "auto" and not hasattr(given, "model_")
+    assert given.handle_missing == "auto" and not hasattr(given, "model_")
 
 
-def test_refuses_what_cannot_fill_gaps_and_columns_without_values() -> None:
+def test_refuses_what_cannot_fill_missing_values_and_columns_without_values() -> None:
     with pytest.raises(SettingsError, match=r"estimator cannot be CVAE\(.*expected a VAE, an autoencoder, or None"):
         VAEImputer(CVAE()).fit(X)  # pyrefly: ignore
-    hollow = X.copy()
-    hollow[:, 1] = np.nan
+    empty_columns = X.copy()
+    empty_columns[:, 1] = np.nan
     with pytest.raises(DataError, match=r"1 of 5 columns of X are never observed: 1"):
-        small().fit(hollow)
+        small().fit(empty_columns)

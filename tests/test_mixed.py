@@ -96,7 +96,9 @@ def test_a_row_is_the_sum_of_its_columns(scaling: TableScaling, likelihood: Mixe
     assert torch.allclose(several.log_prob(rows)[0], distribution.log_prob(rows))
 
 
-def test_a_gap_counts_nothing_and_passes_no_gradient(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_a_missing_value_counts_nothing_and_passes_no_gradient(
+    scaling: TableScaling, likelihood: MixedLikelihood
+) -> None:
     raw, rows = raw_and_rows(scaling)
     whole = likelihood(raw).log_prob_per_feature(rows)
     holed = rows.clone()

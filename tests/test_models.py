@@ -418,8 +418,8 @@ class TestALinearGaussianVAE:
         A, c, v = self.TRUE.posterior()
         _, off, wide = self.rough_posterior()
         kl = 0.5 * ((wide + (off - c) ** 2) / v - 1 - np.log(wide / v)).sum()
-        gap = self.TRUE.log_evidence(self.X) - self.TRUE.elbo(self.X, A, off, wide)
-        np.testing.assert_allclose(gap, kl, atol=1e-5)
+        missing_value = self.TRUE.log_evidence(self.X) - self.TRUE.elbo(self.X, A, off, wide)
+        np.testing.assert_allclose(missing_value, kl, atol=1e-5)
         vae = self.rough(variance)
         vae.model_.n_samples = 20_000
         measured = vae.loss_samples(self.X)["loss"] + vae.log_likelihood(self.X, 4000)

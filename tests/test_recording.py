@@ -32,8 +32,8 @@ RECORDED = {
     "clipped gradients": (VAE, {"grad_clip": 0.1}),
     "dynamic binarisation": (VAE, {"binarise": "dynamic"}),
     "momentum": (Autoencoder, {"optimizer": "sgd", "learning_rate": 0.01}),
-    "gaps": (VAE, {"gaps": "always", "n_samples": 2, "objective": "iwae"}),
-    "gaps, autoencoder": (Autoencoder, {"gaps": "always"}),
+    "handle_missing": (VAE, {"handle_missing": "always", "n_samples": 2, "objective": "iwae"}),
+    "missing values, autoencoder": (Autoencoder, {"handle_missing": "always"}),
     "bfloat16": (VAE, {"precision": "bf16"}),
 }
 

@@ -403,7 +403,7 @@ class TestCharts:
         lines = [e.get("d") for e in svg.iter("path") if e.get("class") == "ln"]
         points = [[tuple(map(float, p.split(","))) for p in d[1:].split("L")] for d in lines]
         (a, b) = points
-        assert len(a) == 3 and len(b) == 2  # NaN leaves a gap
+        assert len(a) == 3 and len(b) == 2  # NaN leaves a missing value
         assert (a[0][1] - a[1][1]) == pytest.approx(a[1][1] - a[2][1], abs=0.2)  # equal steps
         assert a[1][0] - a[0][0] == pytest.approx((a[2][0] - a[1][0]) / 2, abs=0.2)
 

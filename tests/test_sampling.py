@@ -58,7 +58,7 @@ class TestTheDensity:
         near = [frechet_distance(estimator.sample_codes(5000, 0, sampler=s), codes) for s in ("density", "prior")]
         assert near[0] < near[1] + 0.01 * codes.var()
 
-    def test_leaves_the_gaps_between_clusters_empty(self, of_table: Autoencoder) -> None:
+    def test_leaves_the_missing_values_between_clusters_empty(self, of_table: Autoencoder) -> None:
         empty = {}
         for sampler in ("density", "prior"):
             rows = of_table.sample(2000, random_state=0, sampler=sampler)

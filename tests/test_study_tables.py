@@ -18,7 +18,7 @@ from hyotan.errors import DataError
 from hyotan.study import engine, measures
 from hyotan.study.measures import baselines, parts_of
 from hyotan.study.prediction import leverages, predicted
-from test_table_models import customers, with_gaps
+from test_table_models import customers, with_missing
 
 QUICK = ("--sizes", "2,1", "--repeats", 1, "--epochs", 2, "--hidden-dims", 8, "--jobs", 1)
 
@@ -38,16 +38,16 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     csv.write_csv(
-        with_gaps(customers(200).drop_columns(["店"]), 0.1).append_column("店", customers(200)["店"]),
+        with_missing(customers(200).drop_columns(["店"]), 0.1).append_column("店", customers(200)["店"]),
         tmp_path / "顧客.csv",
     )
     return tmp_path
 
 
-def test_a_csv_with_kinds_and_gaps_gets_its_verdict_and_report(place: Path) -> None:
+def test_a_csv_with_kinds_and_missing_values_gets_its_verdict_and_report(place: Path) -> None:
     said = done("study", "顧客.csv", "--label", "店", "--out", "比較", *QUICK, "--json", cwd=place)
     cells = {(cell["model"], cell["latent_dim"]): cell for cell in said.record["cells"]}
-    assert {model for model, _ in cells} == {"ae", "vae", "mean", "pca", "raw"}  # labels do not go with gaps
+    assert {model for model, _ in cells} == {"ae", "vae", "mean", "pca", "raw"}  # labels do not go with missing values
     for cell in cells.values():
         assert cell["test"]["mse"] is None or np.isfinite(cell["test"]["mse"])
         assert 0 <= (cell["test"]["knn_accuracy"] or 0) <= 1
@@ -75,7 +75,7 @@ def test_a_model_of_labels_is_compared_where_nothing_is_missing(tmp_path: Path) 
 
 def test_and_refused_where_something_is(place: Path) -> None:
     said = hyotan("study", "顧客.csv", "--label", "店", "--models", "cvae", *QUICK, cwd=place)
-    assert said.code == 2 and "The table has gaps; a CVAE cannot do with gaps." in said.err
+    assert said.code == 2 and "The table has missing values; a CVAE cannot handle missing values." in said.err
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -92,7 +92,7 @@ def test_a_frame_in_python_is_kept_with_the_study(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_numbers_with_gaps_in_python(tmp_path: Path) -> None:
+def test_numbers_with_missing_values_in_python(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(80, 2)) @ np.ones((2, 5)) + np.random.default_rng(1).normal(
         size=(80, 5)
     )
@@ -104,7 +104,7 @@ def test_numbers_with_gaps_in_python(tmp_path: Path) -> None:
 
 
 def test_errors_of_baselines_are_means_over_what_is_observed() -> None:
-    frame = Frame(with_gaps(customers(200), 0.1))
+    frame = Frame(with_missing(customers(200), 0.1))
     data = Dataset("table", frame, feature_names=tuple(frame.names))
     train, test = data.split(0.2)
     model = VAE(2, hidden_dims=(8,), max_epochs=1, random_state=0).fit(train.X)

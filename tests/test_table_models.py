@@ -39,7 +39,7 @@ def customers(n: int = 300, seed: int = 0) -> pa.Table:
     )
 
 
-def with_gaps(table: pa.Table, share: float, seed: int = 1) -> pa.Table:
+def with_missing(table: pa.Table, share: float, seed: int = 1) -> pa.Table:
     random = np.random.default_rng(seed)
     columns = [
         pa.array(
@@ -52,12 +52,12 @@ def with_gaps(table: pa.Table, share: float, seed: int = 1) -> pa.Table:
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.kind)
 def fitted(request: pytest.FixtureRequest) -> Autoencoder:
-    return request.param(**{**FAST, "max_epochs": 300}).fit(with_gaps(customers(), 0.1))
+    return request.param(**{**FAST, "max_epochs": 300}).fit(with_missing(customers(), 0.1))
 
 
 @pytest.fixture(scope="module")
 def vae() -> VAE:
-    return VAE(**{**FAST, "max_epochs": 300}).fit(with_gaps(customers(), 0.1))
+    return VAE(**{**FAST, "max_epochs": 300}).fit(with_missing(customers(), 0.1))
 
 
 def test_results_are_tables_with_the_same_columns_and_types(fitted: Autoencoder) -> None:
@@ -95,11 +95,11 @@ def test_samples_hold_together(vae: VAE) -> None:
     assert not vae.sample(5, random_state=1).equals(vae.sample(5, random_state=2))
 
 
-def test_samples_have_gaps_where_rows_had_and_whole_ones_have_none(fitted: Autoencoder) -> None:
+def test_samples_have_missing_values_where_rows_had_and_whole_ones_have_none(fitted: Autoencoder) -> None:
     drawn = fitted.sample(500, random_state=0)
     shares = [column.null_count / 500 for column in drawn.columns]
     np.testing.assert_allclose(shares, 0.1, atol=0.06)
-    assert sum(column.null_count for column in fitted.sample(500, random_state=0, redrawn=False).columns) == 0
+    assert sum(column.null_count for column in fitted.sample(500, random_state=0, refined=False).columns) == 0
     whole = Autoencoder(**FAST).fit(customers())
     assert sum(column.null_count for column in whole.sample(500, random_state=0).columns) == 0
 
@@ -107,7 +107,7 @@ def test_samples_have_gaps_where_rows_had_and_whole_ones_have_none(fitted: Autoe
 def test_columns_that_are_drawn_again_hang_together_as_those_of_rows_do() -> None:
     table, test = customers(600), customers(600, seed=1)
     model = Autoencoder(**{**FAST, "latent_dim": 1, "max_epochs": 5}).fit(table)  # one that has learned little
-    alone, again = (model.sample(600, random_state=0, redrawn=redrawn) for redrawn in (False, True))
+    alone, again = (model.sample(600, random_state=0, refined=refined) for refined in (False, True))
     assert again.equals(model.sample(600, random_state=0))
     shops = {"本": "渋谷", "紙": "渋谷", "茶": "梅田", "菓子": "梅田"}
     right = [np.mean([shops[item] == s for item, s in zip(t["品"].to_pylist(), t["店"].to_pylist())])
@@ -121,11 +121,11 @@ def test_columns_that_are_drawn_again_hang_together_as_those_of_rows_do() -> Non
 def test_only_tables_of_several_kinds_are_drawn_again() -> None:
     model = Autoencoder(**FAST).fit(np.random.default_rng(0).normal(size=(200, 4)))
     assert model.conditionals_ is None
-    with pytest.raises(SettingsError, match="redrawn=True: this Autoencoder has no trees that give a column by the"):
-        model.sample(3, redrawn=True)
+    with pytest.raises(SettingsError, match="refined=True: this Autoencoder has no trees that give a column by the"):
+        model.sample(3, refined=True)
 
 
-def test_gaps_are_filled_with_what_fits_and_the_rest_stays(fitted: Autoencoder) -> None:
+def test_missing_values_are_filled_with_what_fits_and_the_rest_stays(fitted: Autoencoder) -> None:
     whole = customers(200, seed=4)
     holed = whole.set_column(0, "店", pa.array([None] * 200, pa.string()))
     filled = fitted.impute(holed)
@@ -159,12 +159,12 @@ def test_the_order_of_columns_and_further_columns_do_not_matter(vae: VAE) -> Non
     np.testing.assert_array_equal(vae.transform(table), vae.transform(other))
 
 
-def test_a_gap_and_a_category_never_seen_are_the_same(vae: VAE) -> None:
+def test_a_missing_value_and_a_category_never_seen_are_the_same(vae: VAE) -> None:
     table = customers(5, seed=8)
-    gap = table.set_column(0, "店", pa.array([None] * 5, pa.string()))
+    missing_value = table.set_column(0, "店", pa.array([None] * 5, pa.string()))
     new = table.set_column(0, "店", pa.array(["札幌"] * 5))
     with pytest.warns(UnseenCategory, match="Column '店' holds '札幌'"):
-        np.testing.assert_array_equal(vae.transform(gap), vae.transform(new))
+        np.testing.assert_array_equal(vae.transform(missing_value), vae.transform(new))
     with pytest.warns(UnseenCategory):
         assert vae.impute(new)["店"].to_pylist() == ["札幌"] * 5
 
@@ -197,14 +197,16 @@ def test_settings_that_are_for_numbers_are_refused(settings: dict[str, object], 
     assert said in str(caught.value)
 
 
-def test_gaps_can_be_refused() -> None:
-    with pytest.raises(DataError, match=r"The table has gaps, which gaps='never' refuses\."):
-        VAE(gaps="never", **FAST).fit(with_gaps(customers(40), 0.2))
-    strict = VAE(gaps="never", **{**FAST, "max_epochs": 1}).fit(customers(40))
-    with pytest.raises(DataError, match="The table has gaps, or categories never seen; this VAE was fitted without"):
-        strict.transform(with_gaps(customers(20), 0.3))
-    with pytest.raises(DataError, match=r"The table has gaps; a CVAE cannot do with gaps\."):
-        CVAE(**FAST).fit(with_gaps(customers(40), 0.2), [0, 1] * 20)
+def test_missing_values_can_be_refused() -> None:
+    with pytest.raises(DataError, match=r"The table has missing values, which handle_missing='never' refuses\."):
+        VAE(handle_missing="never", **FAST).fit(with_missing(customers(40), 0.2))
+    strict = VAE(handle_missing="never", **{**FAST, "max_epochs": 1}).fit(customers(40))
+    with pytest.raises(
+        DataError, match="The table has missing values, or categories never seen; this VAE was fitted without"
+    ):
+        strict.transform(with_missing(customers(20), 0.3))
+    with pytest.raises(DataError, match=r"The table has missing values; a CVAE cannot handle missing values\."):
+        CVAE(**FAST).fit(with_missing(customers(40), 0.2), [0, 1] * 20)
 
 
 def test_a_conditional_model_of_a_table() -> None:
@@ -218,7 +220,7 @@ def test_a_conditional_model_of_a_table() -> None:
 
 def test_the_file_alone_knows_the_table(fitted: Autoencoder, tmp_path: Path) -> None:
     fitted.save(tmp_path / "m.hyotan")
-    again, table = load(tmp_path / "m.hyotan"), with_gaps(customers(30, seed=9), 0.2)
+    again, table = load(tmp_path / "m.hyotan"), with_missing(customers(30, seed=9), 0.2)
     np.testing.assert_array_equal(fitted.score_samples(table), again.score_samples(table))
     assert again.reconstruct(table).equals(fitted.reconstruct(table))
     assert again.impute(table).equals(fitted.impute(table))
@@ -230,7 +232,7 @@ def test_files_from_before_rows_were_drawn_again_sample_as_they_did(fitted: Auto
     container.write(tmp_path / "old.hyotan", kind=fitted.kind, settings=fitted.saved_settings(), tensors=arrays)
     old = load(tmp_path / "old.hyotan")
     assert old.conditionals_ is None
-    assert old.sample(40, random_state=0).equals(fitted.sample(40, random_state=0, redrawn=False))
+    assert old.sample(40, random_state=0).equals(fitted.sample(40, random_state=0, refined=False))
 
 
 def test_trees_of_another_table_are_refused(fitted: Autoencoder, tmp_path: Path) -> None:
@@ -270,7 +272,7 @@ def test_pandas_comes_back_as_pandas() -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("表")
-    csv.write_csv(with_gaps(customers(), 0.1), folder / "顧客.csv")
+    csv.write_csv(with_missing(customers(), 0.1), folder / "顧客.csv")
     done(
         "fit",
         "顧客.csv",
@@ -313,7 +315,7 @@ def test_a_csv_goes_through_every_command_and_comes_back(place: Path) -> None:
     assert re.search(r'<b>[^<]+</b><span class="more">モデル：', text)
 
 
-def test_a_file_of_gaps_alone_in_a_column_is_scored(place: Path) -> None:
+def test_a_file_of_missing_values_alone_in_a_column_is_scored(place: Path) -> None:
     table = customers(6).set_column(1, "品", pa.array([None] * 6, pa.string())).drop_columns(["店"])
     csv.write_csv(table.add_column(0, "店", pa.array(["札幌"] * 6)), place / "空.csv")
     with pytest.warns(UnseenCategory, match="'札幌', never seen when the model was fitted: counted as missing"):

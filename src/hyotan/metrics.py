@@ -32,7 +32,7 @@ TRIMMED = 0.1
 
 
 def mse(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> float:
-    """Mean squared error a feature, over the values that are observed: NaN is a gap."""
+    """Mean squared error a feature, over the values that are observed: NaN is a missing value."""
     squares = np.square(a - b, dtype=np.float32)
     error = float(np.mean(squares, dtype=np.float64))
     return error if not math.isnan(error) else float(np.nanmean(squares, dtype=np.float64))
@@ -64,7 +64,9 @@ def active_units(codes: Float[Array, "n latent"], threshold: float = ACTIVE_VARI
 
 
 def row_errors(a: Float[Array, "n *features"], b: Float[Array, "n *features"]) -> Float[Array, " n"]:
-    """Mean squared error a feature of each row, over its observed values: NaN is a gap, and a row without values 0."""
+    """Mean squared error a feature of each row, over its observed values: NaN is a missing value, and a row without
+    values 0.
+    """
     squares = np.square(a - b).reshape(len(a), -1)
     errors = squares.mean(axis=1, dtype=np.float64)
     if not np.isnan(errors).any():
@@ -153,7 +155,7 @@ def observed_mean(rows: Float[Array, "n *features"]) -> Float[Array, " *features
 
 
 def mean_filled(rows: Float[Array, "n *features"], mean: Float[Array, " *features"]) -> Float[Array, "n *features"]:
-    """Rows whose gaps, NaN, hold the mean; rows without gaps as they are."""
+    """Rows whose missing values, NaN, hold the mean; rows without missing values as they are."""
     return np.where(np.isnan(rows), mean, rows) if np.isnan(rows.min()) else rows
 
 
@@ -166,7 +168,9 @@ def fit_pca(rows: Float[Array, "n features"], size: int, random_state: int = 0) 
 
 
 def pca_errors(train: Float[Array, "n *features"], test: Float[Array, "m *features"], size: int) -> Float[Array, " m"]:
-    """Errors on test rows of PCA with ``size`` components, fitted on the training rows; gaps get the mean before."""
+    """Errors on test rows of PCA with ``size`` components, fitted on the training rows; missing values get the mean
+    before.
+    """
     flat, flat_test = train.reshape(len(train), -1), test.reshape(len(test), -1)
     mean = observed_mean(flat)
     pca = fit_pca(mean_filled(flat, mean), size)

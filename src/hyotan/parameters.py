@@ -488,10 +488,10 @@ TABLE: tuple[Parameter, ...] = (
         words=("auto",),
     ),
     Parameter(
-        "gaps",
+        "handle_missing",
         "auto",
         Choice(("always", "never")),
-        "Learn to do with missing values; auto: where there are any.",
+        "Learn to handle missing values; auto: where there are any.",
         _DATA,
         kinds=WITHOUT_LABELS,
         words=("auto",),
@@ -563,6 +563,15 @@ PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter i
 
 DEFAULTS_BY_KIND: Mapping[str, Mapping[str, Any]] = {DENOISING: {"latent_dim": 512, "noise": "gaussian"}}
 """Where a kind's default differs from the table's."""
+
+
+EARLIER_NAMES: Mapping[str, str] = {"gaps": "handle_missing", "has_gaps": "handles_missing", "were_gaps": "had_missing"}
+"""What settings were called in files of earlier versions, and what they are called now."""
+
+
+def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a file has them, by the names that they have now."""
+    return {EARLIER_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 def parameters_of(kind: str) -> list[Parameter]:

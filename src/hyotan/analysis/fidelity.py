@@ -10,7 +10,8 @@
 >>> pair.measure, pair.difference < 0.05, compare_training(real, synthetic, test, "kind").share > 0.95
 ('correlation ratio', True, True)
 
-A table is a pyarrow table, a frame or a mapping from names to columns; numbers and text, with gaps (NaN, None).
+A table is a pyarrow table, a frame or a mapping from names to columns; numbers and text, with missing values (NaN,
+None).
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Columns:
 
     Attributes
     ----------
-    numbers : name to (rows,) float64, gaps NaN.
-    categories : name to (rows,) object, text, gaps None.
+    numbers : name to (rows,) float64, missing values NaN.
+    categories : name to (rows,) object, text, missing values None.
     rows : how many.
     """
 
@@ -120,7 +121,8 @@ def _names(table: Any) -> list[Any]:
 
 def _flat(column: Any) -> Array:
     if type(getattr(column, "type", None)).__name__ == "DictionaryType":
-        column = column.cast(column.type.value_type)  # Arrow's own way to NumPy loses the gaps of such columns
+        # Arrow's own way to NumPy loses the missing values of such columns
+        column = column.cast(column.type.value_type)
     values = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
     if values.ndim != 1:
         raise DataError(f"A column must have one dimension; got shape {values.shape}.")
@@ -135,22 +137,24 @@ def _as_numbers(column: Array) -> Array | None:
         return np.where(np.isnat(column), np.nan, column.astype(np.int64).astype(np.float64))
     if column.dtype.kind != "O":
         return None
-    present = [value for value in column.tolist() if not _is_gap(value)]
+    present = [value for value in column.tolist() if not _is_missing(value)]
     if not present or any(isinstance(value, bool | np.bool_ | str) or not _is_real(value) for value in present):
         return None
-    return np.array([np.nan if _is_gap(value) else float(value) for value in column.tolist()])
+    return np.array([np.nan if _is_missing(value) else float(value) for value in column.tolist()])
 
 
 def _is_real(value: Any) -> bool:
     return hasattr(value, "__float__")
 
 
-def _is_gap(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value is None or value != value
 
 
 def _as_text(column: Array) -> Array:
-    return np.array([None if _is_gap(value) else str(value) for value in column.tolist()] + [None], dtype=object)[:-1]
+    return np.array([None if _is_missing(value) else str(value) for value in column.tolist()] + [None], dtype=object)[
+        :-1
+    ]
 
 
 # -- how like each other two tables are --------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ def _as_text(column: Array) -> Array:
 
 @dataclass(frozen=True)
 class ColumnFidelity:
-    """One column of both tables; gaps count apart.
+    """One column of both tables; missing values count apart.
 
     Attributes
     ----------
@@ -166,15 +170,15 @@ class ColumnFidelity:
     distance : in [0, 1], 0 for the same distribution: the Kolmogorov-Smirnov statistic of numbers, the total variation
         distance of categories.
     wasserstein : of numbers, the Wasserstein distance in standard deviations of the real column; None of categories.
-    real_gaps, synthetic_gaps : share of the rows without a value.
+    real_missing, synthetic_missing : share of the rows without a value.
     """
 
     name: str
     kind: str
     distance: float
     wasserstein: float | None
-    real_gaps: float
-    synthetic_gaps: float
+    real_missing: float
+    synthetic_missing: float
 
 
 @dataclass(frozen=True)
@@ -258,7 +262,7 @@ def compare_tables(real: Any, synthetic: Any, categories: Collection[str] = (), 
 def _compare_numbers(name: str, real: Array, synthetic: Array) -> ColumnFidelity:
     from scipy.stats import ks_2samp, wasserstein_distance
 
-    shares, (ours, theirs) = _gap_shares(real, synthetic), (part[~np.isnan(part)] for part in (real, synthetic))
+    shares, (ours, theirs) = _missing_shares(real, synthetic), (part[~np.isnan(part)] for part in (real, synthetic))
     if not len(ours) or not len(theirs):
         return ColumnFidelity(name, NUMBER, float(len(ours) != len(theirs)), None, *shares)
     distance = float(ks_2samp(ours, theirs, method="asymp").statistic)
@@ -266,7 +270,7 @@ def _compare_numbers(name: str, real: Array, synthetic: Array) -> ColumnFidelity
 
 
 def _compare_categories(name: str, real: Array, synthetic: Array) -> ColumnFidelity:
-    shares = _gap_shares(real, synthetic)
+    shares = _missing_shares(real, synthetic)
     values = [[value for value in part.tolist() if value is not None] for part in (real, synthetic)]
     if not all(values):
         return ColumnFidelity(name, CATEGORY, float(bool(values[0]) != bool(values[1])), None, *shares)
@@ -276,11 +280,11 @@ def _compare_categories(name: str, real: Array, synthetic: Array) -> ColumnFidel
     return ColumnFidelity(name, CATEGORY, 0.5 * float(np.abs(of_kinds[0] - of_kinds[1]).sum()), None, *shares)
 
 
-def _gap_shares(*columns: Array) -> list[float]:
-    return [float(_gaps(column).mean()) for column in columns]
+def _missing_shares(*columns: Array) -> list[float]:
+    return [float(_missing(column).mean()) for column in columns]
 
 
-def _gaps(column: Array) -> Array:
+def _missing(column: Array) -> Array:
     if column.dtype.kind == "f":
         return np.isnan(column)
     return np.array([value is None for value in column.tolist()])
@@ -306,7 +310,7 @@ def _compare_pair(a: str, b: str, real: Columns, synthetic: Columns) -> PairFide
 
 def _both(a: Array, b: Array, measure: Callable[[Array, Array], float]) -> float:
     """A measure of the rows that have both values; 0 where one of these does not vary."""
-    present = ~(_gaps(a) | _gaps(b))
+    present = ~(_missing(a) | _missing(b))
     codes = [part[present] if part.dtype.kind == "f" else np.unique(part[present].tolist(), return_inverse=True)[1]
              for part in (a, b)]  # fmt: skip
     return 0.0 if any(len(part) == 0 or np.ptp(part) == 0 for part in codes) else float(measure(*codes))
@@ -347,7 +351,7 @@ def _detection(real: Columns, synthetic: Columns, random_state: int) -> float:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Tables as matrices for a classifier of trees: numbers as they are, categories numbered, gaps NaN.
+    """Tables as matrices for a classifier of trees: numbers as they are, categories numbered, missing values NaN.
 
     Attributes
     ----------
@@ -430,7 +434,7 @@ def compare_training(
         raise DataError(f"The real table has no column '{target}'.", did_you_mean(target, own.names))
     tables = [own, own.like(synthetic, "synthetic"), own.like(test, "test")]
     labels = [_labels(table, target, what) for table, what in zip(tables, ("real", "synthetic", "test"), strict=True)]
-    known = [table.without(target).take(~_gaps(table.categories[target])) for table in tables]
+    known = [table.without(target).take(~_missing(table.categories[target])) for table in tables]
     encoder = Encoder.of(*known)
     X = [encoder.encode(table) for table in known]
     scores = [_score(encoder.classifier(random_state), X[i], labels[i], X[2], labels[2]) for i in (0, 1)]

@@ -120,8 +120,8 @@ def closest_distances(train: Columns, rows: Columns) -> Array:
     """Each row's distance to its closest training row, (rows,).
 
     The root of the sum over the columns of squared differences: of numbers, in standard deviations of the training
-    rows; 1 for two categories that differ, and for a gap beside a value (HEOM, Wilson & Martinez 1997, equation 9, with
-    deviations for ranges, which one odd row can stretch).
+    rows; 1 for two categories that differ, and for a missing value beside a value (HEOM, Wilson & Martinez 1997,
+    equation 9, with deviations for ranges, which one odd row can stretch).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def _scaled(table: Columns, deviations: list[float]) -> Array:
 
 
 def _squares(a: Array, b: Array) -> Array:
-    """Squared distances, (n, m), between rows of numbers, (n, columns) and (m, columns), some of them gaps."""
+    """Squared distances, (n, m), between rows of numbers, (n, columns) and (m, columns); some may be missing."""
     from scipy.spatial.distance import cdist
 
     whole = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))

@@ -29,7 +29,7 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import in_memory
 from hyotan.files.container import write
 from hyotan.preprocessing.checks import check_count, check_rows, refuse_rare_features
-from hyotan.preprocessing.scaling import has_gaps
+from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
 
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")
@@ -102,8 +102,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     kind: ClassVar[str] = "anomaly-detector"
     takes_tables: ClassVar[bool] = True
-    gaps_fix: ClassVar[str] = (
-        "Leave out such rows (--missing drop), or fit it on rows with gaps, or with Autoencoder(gaps='always')."
+    missing_fix: ClassVar[str] = (
+        "Leave out such rows (--missing drop), or fit it on rows with missing values, or with "
+        "Autoencoder(handle_missing='always')."
     )
 
     n_features_in_: int
@@ -138,7 +139,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : (n, features), (n, height, width) or (n, channels, height, width), or a table with columns of several
-            kinds; anomalies among them are borne. NaN is a gap: not observed.
+            kinds; anomalies among them are borne. NaN is a missing value: not observed.
         y : (n,), labels, for a model that uses them; the others make nothing of it.
 
         Raises
@@ -211,22 +212,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _learn_tails(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
         """Rows of numbers as the members get them: each member sees a value of each feature."""
         vars(self).pop("scaling_", None)  # a table's, from an earlier fit
-        if has_gaps(X):
+        if has_missing(X):
             refuse_rare_features(self, X, subsets.members)
         is_to_be_drawn_in = self.estimator is None and X.ndim == 2
         self.tails_ = Tails.of(np.delete(X, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
         return self._drawn_in(X)
 
     def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
-        """The members, not fitted, each with a seed of its own; they do with gaps where any row of X has some."""
+        """The members, not fitted, each with a seed of its own; they handle missing values where any row of X has
+        some.
+        """
         model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
-        more: dict[str, Any] = {"gaps": "always"} if has_gaps(X) else {}
+        more: dict[str, Any] = {"handle_missing": "always"} if has_missing(X) else {}
         if self.estimator is None and isinstance(X, Frame):
             more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
         seeds = random.randint(2**31, size=self.n_estimators)
         members = [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
         for member in members:
-            member.redraws = False  # nobody samples from a member, and its trees would be most of its file
+            member.refines = False  # nobody samples from a member, and its trees would be most of its file
         return members
 
     def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
@@ -290,7 +293,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """What each value adds to its row's reconstruction loss beyond a usual row's, (n, *features), in nats.
 
         A row's values add up to what its -log p(x|code) lies above the training rows' mean; the mean over members. A
-        row that is odd by its code alone has no value that sticks out, and a gap adds nothing.
+        row that is odd by its code alone has no value that sticks out, and a missing value adds nothing.
 
         Of a table with several kinds of columns, (n, columns): what each column adds, a category as one, in the order
         of ``feature_names_in_``; 0 for columns that the models leave out.
@@ -372,19 +375,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return np.concatenate(parts, axis=1)
 
     @property
-    def gaps(self) -> str:
-        """What the models make of gaps: see their parameter."""
-        return "auto" if self.estimator is None else getattr(self.estimator, "gaps", "auto")
+    def handle_missing(self) -> str:
+        """What the models make of missing values: see their parameter."""
+        return "auto" if self.estimator is None else getattr(self.estimator, "handle_missing", "auto")
 
     @property
-    def takes_gaps(self) -> bool:
+    def supports_missing(self) -> bool:
         """Whether its models can do with rows of which some values are missing."""
-        return self.estimator is None or getattr(self.estimator, "takes_gaps", True)
+        return self.estimator is None or getattr(self.estimator, "supports_missing", True)
 
     @property
-    def has_gaps_(self) -> bool:
-        """Whether its models have learned to do with gaps."""
-        return all(member.model.has_gaps_ for member in self.members_)
+    def handles_missing_(self) -> bool:
+        """Whether its models have learned to handle missing values."""
+        return all(member.model.handles_missing_ for member in self.members_)
 
     def _checked(self, X: ArrayLike) -> Resident:
         check_is_fitted(self)
@@ -401,7 +404,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = self.takes_gaps and self.gaps != "never"
+        tags.input_tags.allow_nan = self.supports_missing and self.handle_missing != "never"
         tags.non_deterministic = False
         return tags
 

@@ -74,8 +74,8 @@ class Member:
     gauges : what is usual of each score.
     best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats; of a table (columns,).
-    usual : of the same shape, a training row's mean error in each, which a row with gaps is compared with; None for
-        whole rows of numbers.
+    usual : of the same shape, a training row's mean error in each, which a row with missing values is compared with;
+        None for whole rows of numbers.
     memory : of images, codes of training rows; None for a table.
     """
 
@@ -207,7 +207,7 @@ class Member:
         return np.average(each, axis=0, weights=[*weights.values()])
 
     def excess(self, X: Resident) -> np.ndarray:
-        """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats; 0 at gaps.
+        """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats; 0 at missing values.
 
         Of a table, of each column the model knows, (n, columns).
         """
@@ -239,7 +239,7 @@ def codes_and_errors(
     Parameters
     ----------
     model, X : fitted, and (n, *features).
-    usual : (*parts), errors that rows with gaps are compared with; None for whole rows of numbers.
+    usual : (*parts), errors that rows with missing values are compared with; None for whole rows of numbers.
     """
     if usual is not None:
         return model._encode(X), total(value_errors(model, X), usual)
@@ -258,7 +258,7 @@ def feature_loss(model: LatentEstimator, X: Array) -> np.ndarray:
 
 
 def loss_by_part(model: LatentEstimator, X: Array) -> np.ndarray:
-    """The same of each value, or of each column of a table, (n, *parts), in nats; NaN at gaps."""
+    """The same of each value, or of each column of a table, (n, *parts), in nats; NaN at missing values."""
     loss = feature_loss(model, X)
     return observed_parts(model, X, loss) if is_partial(model) else loss
 
@@ -274,8 +274,8 @@ def negative_likelihood(model: LatentEstimator, X: Resident, loss: np.ndarray) -
     found = -model.score_samples(X)
     if not is_partial(model):
         return found
-    gaps = np.isnan(observed_parts(model, X, feature_loss(model, X)))
-    return found + (gaps * loss).reshape(len(gaps), -1).sum(axis=1)
+    missing = np.isnan(observed_parts(model, X, feature_loss(model, X)))
+    return found + (missing * loss).reshape(len(missing), -1).sum(axis=1)
 
 
 def check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:

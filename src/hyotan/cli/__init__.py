@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("Use", "Turn rows into codes."),
     "decode": ("Use", "Turn codes into rows."),
     "reconstruct": ("Use", "Send rows through the code and back."),
-    "impute": ("Use", "Fill the gaps of rows."),
+    "impute": ("Use", "Fill the missing values of rows."),
     "denoise": ("Use", "Take the noise out of rows (dae)."),
     "classify": ("Use", "Name the label of each row (cvae)."),
     "cluster": ("Use", "Group rows by their codes."),

@@ -79,7 +79,7 @@ def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -
     """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
     from hyotan.analysis.embedding import beside_pca
     from hyotan.data.stored import evenly
-    from hyotan.runs.folder import without_gaps
+    from hyotan.runs.folder import without_missing
     from hyotan.study.classes import Classes
 
     if len(test.X) < FEWEST_ROWS:
@@ -87,8 +87,8 @@ def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -
     classes = Classes.of(test.y)
     numbers = None if classes is None or test.y is None else classes.numbers(test.y)
     labels = None if numbers is None or (numbers < 0).any() else numbers
-    some = without_gaps(estimator, train.X[evenly(len(train.X), PCA_ROWS)])
-    ours, pca = beside_pca(estimator, without_gaps(estimator, test.X), some, labels)
+    some = without_missing(estimator, train.X[evenly(len(train.X), PCA_ROWS)])
+    ours, pca = beside_pca(estimator, without_missing(estimator, test.X), some, labels)
     return {"ours": ours.to_dict(), "pca": pca.to_dict()}
 
 

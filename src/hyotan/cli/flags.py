@@ -134,7 +134,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="WHAT",
             type=Checked(Choice(("keep", "drop", "mean", "error"))),
             default=None,
-            help="Gaps in a table: keep them, drop the row, fill in the column's mean, or error.  [keep]",
+            help="Missing values in a table: keep them, drop the row, fill in the column's mean, or error.  [keep]",
         ),
         click.option("--id", metavar="COLUMN", help="Column that names the rows; no feature."),
         click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),

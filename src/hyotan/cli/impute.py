@@ -1,4 +1,4 @@
-"""``hyotan impute``: rows with their gaps filled."""
+"""``hyotan impute``: rows with their missing values filled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def impute(
     debug: bool,
     **options: Any,
 ) -> None:
-    """Fill the gaps of SOURCE (by default the run's own test rows) with what the model expects there."""
+    """Fill the missing values of SOURCE (by default the run's own test rows) with what the model expects there."""
     import numpy as np
 
     from hyotan.cli.uses import Used, feature_names, write_rows
@@ -68,8 +68,8 @@ def impute(
         drawn = used.estimator.impute_samples(X, samples, random_state)
         written |= {f"-{number}": rows for number, rows in enumerate(drawn, start=1)}
     files = [write_rows(path.with_stem(path.stem + ending), rows, names) for ending, rows in written.items()]
-    gaps = X.count_gaps() if isinstance(X, Frame) else int(np.isnan(X).sum()) if X.dtype.kind == "f" else 0
+    missing = X.count_missing() if isinstance(X, Frame) else int(np.isnan(X).sum()) if X.dtype.kind == "f" else 0
     printer = Printer(as_json, quiet)
-    printer.notice(f"{len(X):,} rows, {gaps:,} gaps filled")
-    record = {"file": files[0], "files": files, "rows": len(X), "gaps": gaps}
+    printer.notice(f"{len(X):,} rows, {missing:,} missing values filled")
+    record = {"file": files[0], "files": files, "rows": len(X), "missing": missing}
     printer.result(record, [str(file) for file in files])

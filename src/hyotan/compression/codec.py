@@ -22,7 +22,7 @@ from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.files.container import Contents, parse, read, serialise
-from hyotan.preprocessing.scaling import has_gaps
+from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import TableScaling
 
 KIND = "compressed"
@@ -244,10 +244,10 @@ class Compressor:
 
     def __init__(self, estimator: LatentEstimator, X: ArrayLike) -> None:
         self.estimator = estimator
-        if isinstance(estimator.scaling_, TableScaling) or (isinstance(X, np.ndarray) and has_gaps(X)):
+        if isinstance(estimator.scaling_, TableScaling) or (isinstance(X, np.ndarray) and has_missing(X)):
             raise DataError(
-                "Tables with several kinds of columns, and rows with gaps, cannot be compressed.",
-                "Keep the columns that are numbers, and fill the gaps first.",
+                "Tables with several kinds of columns, and rows with missing values, cannot be compressed.",
+                "Keep the columns that are numbers, and fill the missing values first.",
             )
         self.codes = np.asarray(estimator.transform(X), dtype=np.float64)
         self.rows = _as_rows(X)

@@ -26,15 +26,15 @@ AXES = {2: ("row", "column"), 3: ("image", "row", "column"), 4: ("image", "chann
 LABEL_TYPES = (str, int, float, bool, type(None), np.generic)
 
 
-def checked_features(X: ArrayLike | StoredRows, what: str = "X", gaps: bool = False) -> Numbers:
+def checked_features(X: ArrayLike | StoredRows, what: str = "X", missing_allowed: bool = False) -> Numbers:
     """`X` as an array of finite numbers with 2, 3 or 4 axes; booleans become 0 and 1 in float32.
 
-    With `gaps`, NaN says that a value is missing, and may stand in an array that is in memory. A large memory map stays
-    in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
+    With `missing_allowed`, NaN says that a value is missing, and may stand in an array that is in memory. A large
+    memory map stays in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
     """
     X = stored(X) or _numbers(_as_array(X, what), what)
     _check_axes(X, what)
-    _check_finite(X, what, gaps and not isinstance(X, StoredRows))
+    _check_finite(X, what, missing_allowed and not isinstance(X, StoredRows))
     return X
 
 
@@ -155,10 +155,10 @@ def _check_axes(X: Numbers, what: str) -> None:
         )
 
 
-def _check_finite(X: Numbers, what: str, gaps: bool) -> None:
+def _check_finite(X: Numbers, what: str, missing_allowed: bool) -> None:
     if X.dtype.kind != "f" or _is_finite(X):
         return
-    if gaps and not any(np.isinf(block).any() for block in blocks(X)):
+    if missing_allowed and not any(np.isinf(block).any() for block in blocks(X)):
         return
     nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
     infinite = sum(int(np.isinf(block).sum()) for block in blocks(X))

@@ -69,12 +69,12 @@ class Dataset:
         y_test: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
         notes: Sequence[str] = (),
-        gaps: bool = False,
+        missing_allowed: bool = False,
     ) -> Dataset:
         """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept, and where some of
         its columns are no numbers, all of it.
 
-        With ``gaps``, NaN in X says that a value is missing.
+        With ``missing_allowed``, NaN in X says that a value is missing.
 
         Raises
         ------
@@ -84,12 +84,12 @@ class Dataset:
         """
         if y_test is not None and X_test is None:
             raise DataError("y_test came without X_test.", "Give both, or neither.")
-        rows, labels = _checked_pair(X, y, "X", "y", gaps)
+        rows, labels = _checked_pair(X, y, "X", "y", missing_allowed)
         own_names = rows.names if isinstance(rows, Frame) else getattr(X, "columns", None)
         names = feature_names if feature_names is not None else own_names
         test_rows, test_labels = None, None
         if X_test is not None:
-            test_rows, test_labels = _checked_pair(X_test, y_test, "X_test", "y_test", gaps)
+            test_rows, test_labels = _checked_pair(X_test, y_test, "X_test", "y_test", missing_allowed)
         if test_rows is not None and test_rows.shape[1:] != rows.shape[1:]:
             raise DataError(
                 f"X has rows of shape {rows.shape[1:]}, X_test of shape {test_rows.shape[1:]}.",
@@ -217,10 +217,10 @@ def _labels_at(y: np.ndarray, rows: Runs) -> np.ndarray:
 
 
 def _checked_pair(
-    X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str, gaps: bool
+    X: ArrayLike | StoredRows, y: ArrayLike | None, features: str, labels: str, missing_allowed: bool
 ) -> tuple[Array, np.ndarray | None]:
     frame = mixed_frame(X)
-    rows = checked_features(X, features, gaps) if frame is None else frame
+    rows = checked_features(X, features, missing_allowed) if frame is None else frame
     return rows, None if y is None else checked_labels(y, len(rows), labels, features)
 
 

@@ -20,7 +20,7 @@ OWN, LIBRARIES = "hyotan", ("pandas", "polars", "pyarrow")
 
 
 class Frame:
-    """The rows of a table, columns by name; numbers, text, dates and gaps as they are.
+    """The rows of a table, columns by name; numbers, text, dates and missing values as they are.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class Frame:
         return self.table.nbytes
 
     @property
-    def has_gaps(self) -> bool:
+    def has_missing(self) -> bool:
         """Whether a value is missing."""
-        return self.count_gaps() > 0
+        return self.count_missing() > 0
 
-    def count_gaps(self) -> int:
+    def count_missing(self) -> int:
         """How many values are missing; NaN among numbers is one."""
         return sum(int(column.is_null(nan_is_null=True).to_numpy().sum()) for column in self.table.columns)
 
@@ -93,7 +93,7 @@ class Frame:
         return f"Frame({len(self):,} rows: {', '.join(self.names)})"
 
     def describe(self) -> str:
-        """How many columns hold numbers, and how many gaps there are."""
+        """How many columns hold numbers, and how many missing values there are."""
         from pyarrow import types
 
         schema = self.table.schema
@@ -102,8 +102,8 @@ class Frame:
             "of dates": sum(types.is_temporal(kind) for kind in schema.types),
         }
         counts["of categories or text"] = len(schema) - sum(counts.values())
-        gaps = self.count_gaps()
-        words = [f"{n} {what}" for what, n in counts.items() if n] + ([f"{counted(gaps, 'gap')}"] if gaps else [])
+        missing = self.count_missing()
+        words = [f"{n} {what}" for what, n in counts.items() if n] + ([f"{counted(missing, 'gap')}"] if missing else [])
         return ", ".join(words)
 
     def joined(self, other: Frame | None) -> Self:

@@ -36,7 +36,7 @@ def read_npy(path: Path, request: Request) -> Dataset:
         _check_header(stream, path.stat().st_size)
     X = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)
     X, notes = _as_rows(X)
-    return Dataset.from_arrays(X, notes=notes, gaps=_keeps_gaps(request))
+    return Dataset.from_arrays(X, notes=notes, missing_allowed=_keeps_missing(request))
 
 
 def read_npz(path: Path, request: Request) -> Dataset:
@@ -63,13 +63,14 @@ def _read_archive(archive: zipfile.ZipFile, request: Request) -> Dataset:
     if spare := [key for key in members if key not in used]:
         notes = [*notes, f"Left out of the archive: {listed(spare)}."]
     test = {"X_test": found.get("X_test"), "y_test": found.get("y_test")}
-    return Dataset.from_arrays(X, found.get("y"), **test, notes=notes, gaps=_keeps_gaps(request))
+    return Dataset.from_arrays(X, found.get("y"), **test, notes=notes, missing_allowed=_keeps_missing(request))
 
 
-def _keeps_gaps(request: Request) -> bool:
+def _keeps_missing(request: Request) -> bool:
     if request.missing not in ("error", "keep"):
         raise SettingsError(
-            f"--missing {request.missing} is for tables; the gaps of an array can be kept.", "Type: --missing keep"
+            f"--missing {request.missing} is for tables; the missing values of an array can be kept.",
+            "Type: --missing keep",
         )
     return request.missing == "keep"
 

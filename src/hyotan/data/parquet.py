@@ -40,12 +40,12 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
     source = Columns(file, request)
     place = Decoded(key_of(path, [path], names=source.names, label=request.label, missing=request.missing))
     y = None if request.label is None else tables.label_column(source.table([request.label])[request.label])
-    gaps = tables.label_gaps(y, file.metadata.num_rows)
+    unlabelled = tables.label_missing(y, file.metadata.num_rows)
     if not place.exists():
         tables.refuse_text(source.first(), request)
-        survey = source.survey(gaps)
-        tables.refuse_hollow(survey.hollow(), request)
-        notes = [*source.renamed, *tables.row_id_notes(survey.counting()), *survey.gap_notes(request)]
+        survey = source.survey(unlabelled)
+        tables.refuse_empty(survey.empty_columns(), request)
+        notes = [*source.renamed, *tables.row_id_notes(survey.counting()), *survey.missing_notes(request)]
         survey.refuse_infinite()
         wide, rounded = survey.wide()
         notes += tables.wide_notes(source.names, wide, rounded) if wide.any() else []
@@ -53,18 +53,20 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
         kept, means = survey.kept(), survey.means()
         rows = file.metadata.num_rows if kept is None else int(kept.sum())
         place.write((rows, len(source.names)), dtype, source.filled(kept, means), kept, notes)
-    y, more = _labelled(y, gaps, place.kept())
+    y, more = _labelled(y, unlabelled, place.kept())
     ids = tables.row_ids(source.table([] if request.id is None else [request.id]), request, place.kept())
     dataset = Dataset.from_arrays(place.rows(), y, feature_names=source.names, notes=[*place.notes(), *more])
     return replace(dataset, ids=ids, id_name=request.id or "row")
 
 
-def _labelled(y: np.ndarray | None, gaps: np.ndarray, kept: np.ndarray | None) -> tuple[np.ndarray | None, list[str]]:
+def _labelled(
+    y: np.ndarray | None, unlabelled: np.ndarray, kept: np.ndarray | None
+) -> tuple[np.ndarray | None, list[str]]:
     if y is None or kept is not None:
         return None if y is None else tables.settled(y[kept]), []
-    if not gaps.any():
+    if not unlabelled.any():
         return y, []
-    y, note = tables.marked(y, gaps)
+    y, note = tables.marked(y, unlabelled)
     return y, [note]
 
 
@@ -96,20 +98,22 @@ class Columns:
 
         return pa.concat_tables(self._tables(names)) if names else pa.table({})
 
-    def survey(self, gaps: np.ndarray) -> Survey:
+    def survey(self, unlabelled: np.ndarray) -> Survey:
         """One look at all rows.
 
         Parameters
         ----------
-        gaps : (rows,), which of them have no label.
+        unlabelled : (rows,), which of them have no label.
         """
-        survey = Survey(self.names, tables.whole_columns(self._schema), len(gaps), self._request.missing == "drop")
+        survey = Survey(
+            self.names, tables.whole_columns(self._schema), len(unlabelled), self._request.missing == "drop"
+        )
         for table in self._tables(self.names):
-            survey.add(tables.matrix(table), gaps[survey.rows : survey.rows + table.num_rows])
+            survey.add(tables.matrix(table), unlabelled[survey.rows : survey.rows + table.num_rows])
         return survey
 
     def filled(self, kept: np.ndarray | None, means: np.ndarray) -> Iterator[np.ndarray]:
-        """All rows as numbers, some at a time: those that are kept, the column's mean in place of a gap."""
+        """All rows as numbers, some at a time: those that are kept, the column's mean in place of a missing value."""
         seen = 0
         for table in self._tables(self.names):
             rows = tables.matrix(table)
@@ -134,7 +138,7 @@ class Survey:
     ----------
     names, whole : the columns, and which of them hold whole numbers.
     total : rows.
-    drops : whether rows with a gap are left out.
+    drops : whether rows with a missing value are left out.
     """
 
     def __init__(self, names: list[str], whole: np.ndarray, total: int, drops: bool) -> None:
@@ -142,49 +146,51 @@ class Survey:
         n = len(names)
         self.rows = self._holed = self._infinite = self._left = 0
         self._first_infinite = 0, 0
-        self._gaps, self._sums = np.zeros(n, np.int64), np.zeros(n)
+        self._missing, self._sums = np.zeros(n, np.int64), np.zeros(n)
         self._low, self._high = np.full(n, np.inf), np.full(n, -np.inf)
         self._counting = whole & np.array([tables.may_count_rows(name) for name in names]) & (total > 1)
         self._first = np.zeros(n)
         self._keeps: list[np.ndarray] = []
 
-    def add(self, X: np.ndarray, gaps: np.ndarray) -> None:
-        """Look at the rows that follow, (rows, columns) float64, NaN for a gap; ``gaps`` says which have no label."""
+    def add(self, X: np.ndarray, unlabelled: np.ndarray) -> None:
+        """Look at the rows that follow, (rows, columns) float64, NaN for a missing value; ``unlabelled`` says
+        which have no label.
+        """
         empty = np.isnan(X)
         self._look_for_counts(X)
-        self._gaps += empty.sum(axis=0)
+        self._missing += empty.sum(axis=0)
         self._holed += int(empty.any(axis=1).sum())
         self.rows += len(X)
         if self.drops:
-            kept = ~(empty.any(axis=1) | gaps)
+            kept = ~(empty.any(axis=1) | unlabelled)
             self._keeps.append(kept)
             X, empty = X[kept], empty[kept]
         if len(X):
             self._measure(X, empty)
         self._left += len(X)
 
-    def hollow(self) -> list[str]:
+    def empty_columns(self) -> list[str]:
         """Columns without any value."""
-        return [name for name, gaps in zip(self.names, self._gaps, strict=True) if gaps == self.total]
+        return [name for name, missing in zip(self.names, self._missing, strict=True) if missing == self.total]
 
     def counting(self) -> list[str]:
         """Columns that only count the rows."""
         return [name for name, counts in zip(self.names, self._counting, strict=True) if counts]
 
-    def gap_notes(self, request: Request) -> list[str]:
-        """What was done about gaps; refuses them where that was asked for."""
+    def missing_notes(self, request: Request) -> list[str]:
+        """What was done about missing values; refuses them where that was asked for."""
         if self.drops:
             return [tables.dropped_note(self._left, self.total)] if self._left < self.total else []
-        if not self._gaps.any():
+        if not self._missing.any():
             return []
         if request.missing == "keep":
             raise DataError(
-                "The rows stay on disk, and such rows cannot have gaps (--missing keep).",
+                "The rows stay on disk, and such rows cannot have missing values (--missing keep).",
                 "Take some of them with --limit, or fill in the column's mean with --missing mean.",
             )
         if request.missing == "error":
-            tables.refuse_gaps(self._gaps.tolist(), self._holed, self.total, self.names)
-        return [tables.filled_note(self._gaps.tolist(), self.names)]
+            tables.refuse_missing(self._missing.tolist(), self._holed, self.total, self.names)
+        return [tables.filled_note(self._missing.tolist(), self.names)]
 
     def refuse_infinite(self) -> None:
         """Refuse infinite values."""
@@ -207,7 +213,7 @@ class Survey:
 
     def means(self) -> np.ndarray:
         """The mean of each column, (columns,)."""
-        return self._sums / np.maximum(1, self.total - self._gaps)
+        return self._sums / np.maximum(1, self.total - self._missing)
 
     def _measure(self, X: np.ndarray, empty: np.ndarray) -> None:
         places = np.argwhere(np.isinf(X))

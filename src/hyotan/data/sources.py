@@ -73,8 +73,8 @@ def load(
     ignore, columns : sequence of str
         Table columns to leave out; table columns to keep, in this order.
     missing : {"error", "drop", "mean", "keep"}
-        What a table's gaps mean: refuse, leave the rows out, fill in the column's mean, or keep them as NaN, for models
-        that learn from what is there. Of arrays, gaps are kept or refused.
+        What a table's missing values mean: refuse, leave the rows out, fill in the column's mean, or keep them as NaN,
+        for models that learn from what is there. Of arrays, missing values are kept or refused.
     size : (height, width), optional
         Bring images to this size, in pixels.
     limit : int, optional

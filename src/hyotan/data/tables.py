@@ -1,4 +1,4 @@
-"""Tables: pick the columns, take the label, see that numbers are numbers, deal with gaps."""
+"""Tables: pick the columns, take the label, see that numbers are numbers, deal with missing values."""
 
 from __future__ import annotations
 
@@ -78,18 +78,19 @@ def as_dataset(table: pa.Table, request: Request, notes: Sequence[str]) -> Datas
     _refuse_spoilt(features, request)
     if request.as_table or not all(is_number(kind) for kind in features.schema.types):
         return _of_several_kinds(table, features, y, request, [*notes, *renamed])
-    refuse_hollow([name for name in features.column_names if features[name].null_count == features.num_rows], request)
+    refuse_empty([name for name in features.column_names if features[name].null_count == features.num_rows], request)
     numbers = matrix(features)
     ids = row_ids(table, request, _whole_rows(numbers, y, request))
-    X, y, gaps = _without_gaps(numbers, y, features.column_names, request)
+    X, y, of_missing = _without_missing(numbers, y, features.column_names, request)
     _refuse_infinite(X, features.column_names)
     X, precision = _narrowed(X, features)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
-    all_notes = [*notes, *renamed, *row_id_notes(counting), *gaps, *precision]
+    all_notes = [*notes, *renamed, *row_id_notes(counting), *of_missing, *precision]
     kept = request.missing == "keep"
     named_rows = {"ids": ids, "id_name": request.id or "row"}
     return replace(
-        Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes, gaps=kept), **named_rows
+        Dataset.from_arrays(X, y, feature_names=features.column_names, notes=all_notes, missing_allowed=kept),
+        **named_rows,
     )
 
 
@@ -100,19 +101,19 @@ def _of_several_kinds(
     if request.missing == "mean":
         raise DataError(
             "Columns that are no numbers have no mean to fill in (--missing mean).",
-            "Leave it out: gaps are kept, and the model learns from what is there. Or type: --missing drop",
+            "Leave it out: missing values are kept, and the model learns from what is there. Or type: --missing drop",
         )
-    gaps = label_gaps(y, features.num_rows)
+    is_missing = label_missing(y, features.num_rows)
     said, kept = [], None
     if request.missing == "drop":
-        whole = ~gaps
+        whole = ~is_missing
         for column in features.columns:
             whole &= ~column.is_null(nan_is_null=True).to_numpy()
         if not whole.all():
             said.append(dropped_note(int(whole.sum()), features.num_rows))
             features, y, kept = features.filter(whole), None if y is None else settled(y[whole]), whole
-    elif y is not None and gaps.any():
-        y, unlabelled = marked(y, gaps)
+    elif y is not None and is_missing.any():
+        y, unlabelled = marked(y, is_missing)
         said.append(unlabelled)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
     labels = None if y is None else arrays.checked_labels(y, features.num_rows)
@@ -274,7 +275,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def refuse_hollow(names: Sequence[str], request: Request) -> None:
+def refuse_empty(names: Sequence[str], request: Request) -> None:
     """Refuse columns without any value."""
     if names:
         every = [*request.ignore, *names]
@@ -285,7 +286,7 @@ def refuse_hollow(names: Sequence[str], request: Request) -> None:
 
 
 def matrix(features: pa.Table) -> np.ndarray:
-    """(rows, columns) float64; a gap is NaN."""
+    """(rows, columns) float64; a missing value is NaN."""
     import pyarrow as pa
 
     X = np.empty((features.num_rows, features.num_columns))
@@ -296,7 +297,7 @@ def matrix(features: pa.Table) -> np.ndarray:
 
 
 def label_column(column: pa.ChunkedArray) -> np.ndarray:
-    """The label column, shape (rows,): numbers as they are, all else as text, gaps as NaN or ``None``."""
+    """The label column, shape (rows,): numbers as they are, all else as text, missing values as NaN or ``None``."""
     import pyarrow as pa
 
     column = _decoded(column)
@@ -305,7 +306,7 @@ def label_column(column: pa.ChunkedArray) -> np.ndarray:
     return np.array([value if value is None else str(value) for value in column.to_pylist()], dtype=object)
 
 
-def label_gaps(y: np.ndarray | None, rows: int) -> np.ndarray:
+def label_missing(y: np.ndarray | None, rows: int) -> np.ndarray:
     """Which labels are missing, (rows,)."""
     if y is None:
         return np.zeros(rows, dtype=bool)
@@ -314,11 +315,13 @@ def label_gaps(y: np.ndarray | None, rows: int) -> np.ndarray:
     return np.isnan(y) if y.dtype.kind == "f" else np.zeros(rows, dtype=bool)
 
 
-def _without_gaps(
+def _without_missing(
     X: np.ndarray, y: np.ndarray | None, names: Sequence[str], request: Request
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """Gaps dealt with as asked for. A row without a label can still be learned from: only ``drop`` leaves it out."""
-    empty, unlabelled = np.isnan(X), label_gaps(y, len(X))
+    """Missing values dealt with as asked for. A row without a label can still be learned from: only ``drop`` leaves it
+    out.
+    """
+    empty, unlabelled = np.isnan(X), label_missing(y, len(X))
     if request.missing == "drop" and (empty.any() or unlabelled.any()):
         return _dropped(X, y, empty, unlabelled)
     notes = []
@@ -328,20 +331,20 @@ def _without_gaps(
     if empty.any():
         counts = empty.sum(axis=0).tolist()
         if request.missing == "error":
-            refuse_gaps(counts, int(empty.any(axis=1).sum()), len(X), names)
+            refuse_missing(counts, int(empty.any(axis=1).sum()), len(X), names)
         if request.missing == "keep":
             return X, y, [kept_note(counts, names), *notes]
         X, notes = np.where(empty, np.nanmean(X, axis=0), X), [filled_note(counts, names), *notes]
     return X, y, notes
 
 
-def marked(y: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, str]:
-    """Labels with their gaps marked, and a sentence on them."""
-    y = _unlabelled(y, gaps)
-    return y, f"{counted(int(gaps.sum()), 'row')} without a label, now {y[gaps][0]}."
+def marked(y: np.ndarray, is_missing: np.ndarray) -> tuple[np.ndarray, str]:
+    """Labels with their missing values marked, and a sentence on them."""
+    y = _unlabelled(y, is_missing)
+    return y, f"{counted(int(is_missing.sum()), 'row')} without a label, now {y[is_missing][0]}."
 
 
-def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequence[str]) -> None:
+def refuse_missing(counts: Sequence[int], holed_rows: int, rows: int, names: Sequence[str]) -> None:
     """Refuse missing values, of which so many stand in each column."""
     holed = [f"'{name}' ({count:,})" for name, count in zip(names, counts, strict=True) if count]
     shown = ", ".join(holed[:8]) + (f" and {len(holed) - 8} more" if len(holed) > 8 else "")
@@ -353,10 +356,10 @@ def refuse_gaps(counts: Sequence[int], holed_rows: int, rows: int, names: Sequen
 
 
 def _whole_rows(X: np.ndarray, y: np.ndarray | None, request: Request) -> np.ndarray | None:
-    """Which rows stay where those with gaps are left out, (rows,); None where all do."""
+    """Which rows stay where those with missing values are left out, (rows,); None where all do."""
     if request.missing != "drop":
         return None
-    whole = ~(np.isnan(X).any(axis=1) | label_gaps(y, len(X)))
+    whole = ~(np.isnan(X).any(axis=1) | label_missing(y, len(X)))
     return None if whole.all() else whole
 
 
@@ -390,22 +393,22 @@ def kept_note(counts: Sequence[int], names: Sequence[str]) -> str:
 
 
 def settled(y: np.ndarray) -> np.ndarray:
-    """Whole numbers that stood in for a gap as floats, whole again; so also true and false."""
+    """Whole numbers that stood in for a missing value as floats, whole again; so also true and false."""
     if y.dtype.kind == "f" and np.all(y == np.round(y)):
         return y.astype(np.int64)
     return y
 
 
-def _unlabelled(y: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    """Gaps as scikit-learn marks them: -1 among whole numbers, ``None`` among text."""
+def _unlabelled(y: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
+    """Missing values as scikit-learn marks them: -1 among whole numbers, ``None`` among text."""
     if y.dtype.kind == "O":
         return y
     if np.any(y == UNLABELLED):
         raise DataError(
-            f"The label has gaps, and the value {UNLABELLED}, which would mark them, is taken.",
+            f"The label has missing values, and the value {UNLABELLED}, which would mark them, is taken.",
             "Leave those rows out with --missing drop.",
         )
-    return settled(np.where(gaps, UNLABELLED, y))
+    return settled(np.where(is_missing, UNLABELLED, y))
 
 
 def _refuse_infinite(X: np.ndarray, names: Sequence[str]) -> None:

@@ -201,8 +201,8 @@ class CountFamily(Family):
         self.register_buffer("factor", torch.tensor([factor for _, factor in scales]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
-    def _log1p(self, slots: Tensor) -> Tensor:
-        return slots / self.get_buffer("factor") + self.get_buffer("offset")
+    def _log1p(self, encoded_names: Tensor) -> Tensor:
+        return encoded_names / self.get_buffer("factor") + self.get_buffer("offset")
 
     def _mean_count(self, raw: Tensor) -> Tensor:
         return torch.expm1(self._log1p(raw).clamp(1e-6, MAX_LOG_MEAN))

@@ -71,7 +71,8 @@ class Autoencoder(LatentEstimator):
     column_kinds : of a table with other columns than numbers, what a column is taken for where a guess would be wrong:
         ``number``, ``date``, ``count``, ``category``, ``yes-no``, ``constant``, or ``ignore`` to leave it out.
     scaling : ``none``, ``unit``, ``symmetric``, ``standard`` or ``auto``.
-    gaps : whether to learn to do with missing values, NaN: ``auto`` where X has any, ``always``, or ``never``: refuse.
+    handle_missing : whether to learn to handle missing values, NaN: ``auto`` where X has any, ``always``, or
+        ``never``: refuse.
     binarise : ``static`` or ``dynamic``: draw black-and-white images from grey ones.
     validation_fraction, validation_rows : the share held out, and which rows.
     max_epochs, batch_size, optimizer, learning_rate, weight_decay, schedule, grad_clip, shuffle, early_stopping :
@@ -117,7 +118,7 @@ class Autoencoder(LatentEstimator):
         likelihood_scale: float = 1.0,
         column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
-        gaps: str = "auto",
+        handle_missing: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
         validation_rows: str = "random",
@@ -157,7 +158,7 @@ class Autoencoder(LatentEstimator):
         self.likelihood_scale = likelihood_scale
         self.column_kinds = column_kinds
         self.scaling = scaling
-        self.gaps = gaps
+        self.handle_missing = handle_missing
         self.binarise = binarise
         self.validation_fraction = validation_fraction
         self.validation_rows = validation_rows

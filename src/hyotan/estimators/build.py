@@ -17,11 +17,11 @@ from hyotan.models.nn import (
     INITIALISATIONS,
     ConvDecoder,
     ConvEncoder,
-    GapEncoder,
     LabelEmbedding,
     LabelledDecoder,
     LabelledEncoder,
     Linear,
+    MaskedEncoder,
     OrderedDecoder,
     ReadinDecoder,
     ReadoutEncoder,
@@ -125,7 +125,7 @@ def build_networks(
     feature_shape: tuple[int, ...],
     code_outputs: int,
     likelihood: Likelihood,
-    has_gaps: bool = False,
+    has_missing: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder, the user's own ones where they were given.
 
@@ -135,7 +135,7 @@ def build_networks(
     feature_shape : shape of one sample.
     code_outputs : numbers that the encoder puts out for each latent dimension: 1, or 2 for mean and variance.
     likelihood : says how many numbers a feature the decoder puts out.
-    has_gaps : whether the encoder is to do with missing values: one of the user's own then gets 0 for them.
+    has_missing : whether the encoder is to handle missing values: one of the user's own then gets 0 for them.
     """
     for name in ("encoder", "decoder"):
         _refuse_other_than_modules(name, settings[name])
@@ -143,10 +143,10 @@ def build_networks(
     # The user's own modules are copied: fitting must leave the estimator's parameters as they were.
     encoder, decoder = copy.deepcopy(settings["encoder"]), copy.deepcopy(settings["decoder"])
     if settings.get("tied"):
-        _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood, has_gaps)
+        _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood, has_missing)
     is_own = encoder is not None
     if encoder is None:
-        seen_shape = shape_with_mask(feature_shape) if has_gaps else feature_shape
+        seen_shape = shape_with_mask(feature_shape) if has_missing else feature_shape
         encoder = _encoder(settings, seen_shape, hidden, latent * code_outputs)
     if decoder is None and settings.get("tied"):
         decoder = tied_decoder(encoder, likelihood.parameter_shape, ACTIVATIONS[settings["activation"]])
@@ -161,7 +161,7 @@ def build_networks(
         # Tied to the encoder, or the user's own: it has no place for a mask.
         decoder = OrderedDecoder(decoder, latent, is_told=False)
     encoder = append_activation(encoder, _activation(settings.get("latent_activation")))
-    return GapEncoder(encoder, is_told=not is_own) if has_gaps else encoder, decoder
+    return MaskedEncoder(encoder, is_told=not is_own) if has_missing else encoder, decoder
 
 
 def build_labelled_networks(
@@ -265,11 +265,12 @@ def refuse_lone_rows(model: nn.Module, n: int, batch_size: int) -> None:
         )
 
 
-def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood, has_gaps: bool) -> None:
-    if has_gaps:
+def _refuse_untieable(settings: Settings, architecture: str, likelihood: Likelihood, has_missing: bool) -> None:
+    if has_missing:
         raise SettingsError(
-            "tied=True shares the weights of an encoder that reads the rows alone; with gaps it reads a mask too.",
-            "Leave out tied=True, or fill the gaps first.",
+            "tied=True shares the weights of an encoder that reads the rows alone; with missing values it reads a "
+            "mask too.",
+            "Leave out tied=True, or fill the missing values first.",
         )
     if architecture != "mlp" or settings["encoder"] or settings["decoder"] or likelihood.outputs > 1:
         raise SettingsError(

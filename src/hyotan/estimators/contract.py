@@ -29,17 +29,17 @@ from hyotan.estimators.build import (
     training_settings,
 )
 from hyotan.estimators.fitted import FittedModel
-from hyotan.estimators.imputing import FEW_HIDDEN, MOST_HIDDEN
+from hyotan.estimators.imputing import MAX_MASKED, MAX_MASKED_COMPLETE
 from hyotan.estimators.ranges import resolve
 from hyotan.estimators.rows import Split, chunk_rows, in_memory, resident, rows_of, split_of
 from hyotan.files.container import write
 from hyotan.metrics import some_rows
 from hyotan.models.nn import Summary, summarise
-from hyotan.models.noise import Hiding
+from hyotan.models.noise import RandomMask
 from hyotan.models.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
 from hyotan.preprocessing.checks import check_rows
-from hyotan.preprocessing.scaling import has_gaps
+from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.conditionals import fitted_rows
 from hyotan.sampling.densities import FITTED_ROWS
@@ -59,8 +59,8 @@ class LatentEstimator(FittedModel):
 
         Parameters
         ----------
-        X : (n, features), (n, height, width) or (n, channels, height, width); NaN is a gap: not observed. A memory map
-            above 128 MiB is not copied, but read as training goes.
+        X : (n, features), (n, height, width) or (n, channels, height, width); NaN is a missing value: not observed. A
+            memory map above 128 MiB is not copied, but read as training goes.
         y : (n,), labels, for models that use them; the others make nothing of it.
 
         Raises
@@ -128,7 +128,7 @@ class LatentEstimator(FittedModel):
             self._learned(trainer)
             if trainer.best_state:  # stopped or diverged after an epoch, it is still a model that can be used
                 self._fit_codes(X, split)
-                if self.has_gaps_:
+                if self.handles_missing_:
                     self._fit_filling(X, split)
 
     def settings(self) -> dict[str, Any]:
@@ -159,9 +159,9 @@ class LatentEstimator(FittedModel):
 
     def _resolve(self, X: Array, split: Split, settings: dict[str, Any]) -> None:
         """Find out what the data are: shape, likelihood, scaling; refuse what does not fit together."""
-        self.were_gaps_ = settings.get("gaps") == "always" or has_gaps(X)
-        # A table's rows to come may have categories that none of these has: to a model they are gaps.
-        self.has_gaps_ = self.were_gaps_ or (isinstance(X, Frame) and settings.get("gaps") == "auto")
+        self.had_missing_ = settings.get("handle_missing") == "always" or has_missing(X)
+        # A table's rows to come may have categories that none of these has: to a model they are missing values.
+        self.handles_missing_ = self.had_missing_ or (isinstance(X, Frame) and settings.get("handle_missing") == "auto")
         found = resolve(X, split.trained(X), settings, self.gaussian_default)
         shape = (found.scaling.width,) if isinstance(found.scaling, TableScaling) else X.shape[1:]
         self.feature_shape_ = tuple(int(size) for size in shape)
@@ -182,20 +182,20 @@ class LatentEstimator(FittedModel):
 
     def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
         """The model with new networks, for samples of a shape."""
-        with_gaps = getattr(self, "has_gaps_", settings.get("gaps") == "always")
-        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood, with_gaps)
+        with_missing = getattr(self, "handles_missing_", settings.get("handle_missing") == "always")
+        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood, with_missing)
         if settings["encoder"] is not None or settings["decoder"] is not None:
             check_networks(encoder, decoder, shape, settings["latent_dim"], self.code_outputs, likelihood.outputs)
         model = self._make_model(encoder, decoder, likelihood, settings)
-        model.hiding = self._hiding() if with_gaps else None
+        model.input_mask = self._input_mask() if with_missing else None
         return model
 
-    def _hiding(self) -> Hiding:
-        """What training hides of each row, so that the model learns to do with gaps."""
+    def _input_mask(self) -> RandomMask:
+        """What training hides of each row, so that the model learns to handle missing values."""
         scaling = getattr(self, "scaling_", None)
         if not isinstance(scaling, TableScaling):
-            return Hiding(MOST_HIDDEN)
-        return Hiding(MOST_HIDDEN if self.were_gaps_ else FEW_HIDDEN, scaling.column_of_slot)
+            return RandomMask(MAX_MASKED)
+        return RandomMask(MAX_MASKED if self.had_missing_ else MAX_MASKED_COMPLETE, scaling.column_of_feature)
 
     def _make_model(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
@@ -236,7 +236,7 @@ class LatentEstimator(FittedModel):
 
     def _rows_of_trees(self, X: Array) -> np.ndarray | None:
         """Of a table the rows that trees are grown on, one number a column; held-out ones too: nothing is chosen."""
-        if not isinstance(self.scaling_, TableScaling) or not self.redraws:
+        if not isinstance(self.scaling_, TableScaling) or not self.refines:
             return None
         places = some_rows(len(X), fitted_rows(len(self.scaling_.is_category)))
         return self._of_places(lambda rows: self.scaling_.condensed(self._to_model(rows)), X, places)
@@ -286,8 +286,8 @@ class LatentEstimator(FittedModel):
             "n_iter": self.n_iter_,
             "best_epoch": self.best_epoch_,
             "train_seconds": self.train_seconds_,
-            "has_gaps": self.has_gaps_,
-            "were_gaps": self.were_gaps_,
+            "has_missing": self.handles_missing_,
+            "had_missing": self.had_missing_,
         }
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
@@ -300,7 +300,7 @@ class LatentEstimator(FittedModel):
             "codes/covariance": self.code_covariance_,
             "history": json_array(self.history_),
             **({"table/schema": self.scaling_.schema_array()} if isinstance(self.scaling_, TableScaling) else {}),
-            **(self.filling_.arrays() if self.has_gaps_ else {}),
+            **(self.filling_.arrays() if self.handles_missing_ else {}),
             **{f"density/{name}": array for name, array in self.density_.to_arrays().items()},
             **({f"trees/{name}": array for name, array in trees.to_arrays().items()} if trees else {}),
         }

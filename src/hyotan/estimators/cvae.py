@@ -80,9 +80,9 @@ class CVAE(VAE):
 
     kind = KIND
     reads_ahead = False
-    takes_gaps = False
-    redraws = False  # the label of a row decides, and is none of its columns
-    gaps = "never"
+    supports_missing = False
+    refines = False  # the label of a row decides, and is none of its columns
+    handle_missing = "never"
     model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
     unlabelled: int | str
 

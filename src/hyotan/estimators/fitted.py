@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators.imputing import ImputesGaps
+from hyotan.estimators.imputing import ImputesMissing
 from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import CHUNK, ScaledRows, chunk_rows, padded_chunks
 from hyotan.estimators.sampling import SamplingMixin
@@ -31,7 +31,7 @@ from hyotan.training.callbacks import Callback
 from hyotan.training.resident import as_tensor
 
 
-class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class FittedModel(ImputesMissing, SamplingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A model with a code that has learned: the part of the estimators that uses it.
 
     Attributes
@@ -52,8 +52,8 @@ class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, T
         Lowest and highest value of the data in the model's range.
     train_seconds_ : float
         Time of the training loop alone.
-    has_gaps_ : bool
-        Whether it has learned to do with missing values, NaN: :meth:`impute` then fills them.
+    handles_missing_ : bool
+        Whether it has learned to handle missing values, NaN: :meth:`impute` then fills them.
     """
 
     kind: ClassVar[str]
@@ -61,7 +61,7 @@ class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, T
     gaussian_default: ClassVar[str] = "gaussian"
     reads_ahead: ClassVar[bool] = True
     """Whether it can train on rows that stay in their file."""
-    takes_gaps: ClassVar[bool] = True
+    supports_missing: ClassVar[bool] = True
     """Whether it can do with rows of which some values are missing."""
     takes_tables: ClassVar[bool] = True
     """Whether it can do with tables that have several kinds of columns."""
@@ -334,7 +334,7 @@ class FittedModel(ImputesGaps, SamplingMixin, ClassNamePrefixFeaturesOutMixin, T
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = self.takes_gaps and getattr(self, "gaps", "auto") != "never"
+        tags.input_tags.allow_nan = self.supports_missing and getattr(self, "handle_missing", "auto") != "never"
         tags.non_deterministic = False
         return tags
 

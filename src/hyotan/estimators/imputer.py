@@ -28,7 +28,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     ----------
     estimator : a VAE or an autoencoder, which stays as it is; None for a VAE whose code suits the table.
     missing_values : what stands for a missing value: NaN, or a number. None is read as NaN.
-    add_indicator : append a column of zeros and ones for each column that had gaps in ``fit``.
+    add_indicator : append a column of zeros and ones for each column that had missing values in ``fit``.
     random_state : seed of the default estimator; one that is given has its own.
 
     Attributes
@@ -78,7 +78,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """X with its gaps filled, (n, features); with ``add_indicator`` columns that say where they were follow."""
+        """X with its missing values filled, (n, features); with ``add_indicator`` columns that say where they were
+        follow.
+        """
         check_is_fitted(self)
         rows = self._read(X, reset=False)
         filled = self.estimator_.impute(rows)
@@ -101,15 +103,15 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         return np.concatenate([names, self.indicator_.get_feature_names_out(names)])
 
     def _chosen(self, columns: int) -> LatentEstimator:
-        """An unfitted estimator that learns to do with gaps."""
+        """An unfitted estimator that learns to handle missing values."""
         if self.estimator is None:
             return default_vae(columns, self.random_state)
-        if not isinstance(self.estimator, LatentEstimator) or not self.estimator.takes_gaps:
+        if not isinstance(self.estimator, LatentEstimator) or not self.estimator.supports_missing:
             raise SettingsError(
                 f"estimator cannot be {self.estimator!r}: expected a VAE, an autoencoder, or None.",
                 "Leave it out: the default suits tables.",
             )
-        return clone(self.estimator).set_params(gaps="always")
+        return clone(self.estimator).set_params(handle_missing="always")
 
     def _read(self, X: ArrayLike, reset: bool) -> np.ndarray:
         """X as float32 or float64, NaN where a value is missing."""
@@ -125,5 +127,5 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
 
 def default_vae(columns: int, random_state: Any = None) -> VAE:
-    """The VAE that fills the gaps of a table of so many columns."""
-    return VAE(latent_dim=min(MOST_LATENT, max(2, columns)), gaps="always", random_state=random_state)
+    """The VAE that fills the missing values of a table of so many columns."""
+    return VAE(latent_dim=min(MOST_LATENT, max(2, columns)), handle_missing="always", random_state=random_state)

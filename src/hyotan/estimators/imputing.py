@@ -1,4 +1,4 @@
-"""What a model that has learned to do with gaps can say of the values that are missing."""
+"""What a model that has learned to handle missing values can say of the values that are missing."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import Split, padded_chunks
 from hyotan.imputation.filling import Filling, Linear, best_shrinkage, guessed, linear_of
 from hyotan.parameters import Real
-from hyotan.preprocessing.scaling import Scaling, has_gaps
+from hyotan.preprocessing.scaling import Scaling, has_missing
 from hyotan.preprocessing.tabular import TableScaling
 
-FEW_HIDDEN = 0.2
-"""The same of a table that has no gaps: its rows to come may have categories that it has not."""
+MAX_MASKED_COMPLETE = 0.2
+"""The same of a table that has no missing values: its rows to come may have categories that it has not."""
 
-MOST_HIDDEN = 0.5
+MAX_MASKED = 0.5
 """In training, from none to so large a share of each row's observed values is hidden from the encoder."""
 
 CALIBRATION_ROWS = 1000
 """Held-out rows, at most, whose known values are hidden to see how far imputations are off."""
 
 FOLDS, FOLDS_OF_WHOLE_ROWS = 10, 3
-"""Each known value is hidden once: a tenth of them at a time where rows have gaps of their own, else a third."""
+"""Each known value is hidden once: a tenth of them at a time where rows have missing values of their own, else a third.
+"""
 
 LINEAR_ROWS, LINEAR_IMAGES = 5000, 2000
 """Training rows, at most, from which the linear guess is learned: of a table, of pictures."""
 
 
-class ImputesGaps:
+class ImputesMissing:
     """Missing values filled by a fitted model: the part of the estimators that does this.
 
     Attributes
     ----------
     filling_ : Filling
-        How a missing value is filled, and how far it may be off; of a model that has learned to do with gaps.
+        How a missing value is filled, and how far it may be off; of a model that has learned to handle missing values.
     """
 
-    has_gaps_: bool
+    handles_missing_: bool
     likelihood_: str
     filling_: Filling
     scaling_: Scaling | TableScaling
@@ -52,20 +53,20 @@ class ImputesGaps:
     device_: Any
 
     def impute(self, X: ArrayLike) -> np.ndarray:
-        """X with its gaps filled by the values expected there, (n, *features), in the data's own units.
+        """X with its missing values filled by the values expected there, (n, *features), in the data's own units.
 
         What is observed comes back as it was, in the dtype in which it came.
 
         Parameters
         ----------
-        X : (n, *features); NaN is a gap.
+        X : (n, *features); NaN is a missing value.
 
         Raises
         ------
         SettingsError
-            The model was fitted on rows without gaps.
+            The model was fitted on rows without missing values.
         """
-        rows = self._with_gaps(X)
+        rows = self._with_missing(X)
         scaled = self._to_model(rows)
         return self._filled(rows, scaled, self.filling_.mean(scaled, self._expected(scaled)[0]))
 
@@ -78,15 +79,15 @@ class ImputesGaps:
 
         Parameters
         ----------
-        X : (n, *features); NaN is a gap.
+        X : (n, *features); NaN is a missing value.
         level : above 0 and below 1.
 
         Raises
         ------
         SettingsError
-            The model was fitted on rows without gaps, or the level is none.
+            The model was fitted on rows without missing values, or the level is none.
         """
-        rows, tail = self._with_gaps(X), (1 - _checked_level(level)) / 2
+        rows, tail = self._with_missing(X), (1 - _checked_level(level)) / 2
         scaled = self._to_model(rows)
         network, deviation = self._expected(scaled)
         mean = self.filling_.mean(scaled, network)
@@ -108,16 +109,20 @@ class ImputesGaps:
         """Mean and deviation of every value of x given those that are observed, (batch, *features) each."""
         raise NotImplementedError
 
-    def _with_gaps(self, X: ArrayLike) -> Any:
+    def _with_missing(self, X: ArrayLike) -> Any:
         frame = as_frame(X) if isinstance(self.scaling_, TableScaling) else None
         rows = self._checked(X)
-        if not self.has_gaps_:
+        if not self.handles_missing_:
             raise SettingsError(
-                f"This {type(self).__name__} was fitted on rows without gaps and has not learned to fill any.",
-                "Fit it on rows with gaps, or with gaps='always' (--gaps always).",
+                f"This {type(self).__name__} was fitted on rows without missing values and has not learned to fill "
+                f"any.",
+                "Fit it on rows with missing values, or with handle_missing='always' (--handle-missing always).",
             )
         if isinstance(rows, StoredRows):
-            raise DataError("Rows that stay in their file have no gaps to fill.", "Pass rows with gaps, in memory.")
+            raise DataError(
+                "Rows that stay in their file have no missing values to fill.",
+                "Pass rows with missing values, in memory.",
+            )
         return rows if frame is None else frame  # with the columns that the model does not know
 
     def _expected(self, rows: np.ndarray) -> np.ndarray:
@@ -135,12 +140,12 @@ class ImputesGaps:
         return None
 
     def _filled(self, X: Any, scaled: np.ndarray, in_range: np.ndarray) -> Any:
-        """X with values in the model's range in the place of its gaps; ``scaled`` is X in that range."""
+        """X with values in the model's range in the place of its missing values; ``scaled`` is X in that range."""
         if isinstance(self.scaling_, TableScaling):
-            # A category that was never seen is a gap to the model, but a value of the user's: it stays.
+            # A category that was never seen is a missing value to the model, but a value of the user's: it stays.
             whole = self.scaling_.to_frame(np.where(np.isnan(scaled), in_range, scaled))
             return X.filled(whole).given_back()
-        if not has_gaps(X):
+        if not has_missing(X):
             return X.copy()
         if is_bounded(self.likelihood_):  # a linear guess, or a shifted sample, may lie beyond black and white
             in_range = np.clip(in_range, 0.0, 1.0)
@@ -153,7 +158,7 @@ class ImputesGaps:
         """
         places = (split.validation if len(split.validation) else split.train)[:]
         known = self._to_model(X[places[:: -(-len(places) // CALIBRATION_ROWS)]])
-        folds = FOLDS if has_gaps(known) else FOLDS_OF_WHOLE_ROWS
+        folds = FOLDS if has_missing(known) else FOLDS_OF_WHOLE_ROWS
         fold = self._drawn_by_column(np.random.default_rng(0), folds, known.shape)
         hidden = [np.where(fold == number, np.nan, known) for number in range(folds)]
         found = np.empty((2, *known.shape), dtype=np.float32)
@@ -176,7 +181,7 @@ class ImputesGaps:
         """Whole numbers below a bound, (n, *features); the numbers of one column of a table get one."""
         if not isinstance(self.scaling_, TableScaling):
             return random.integers(below, size=shape)
-        columns = np.array(self.scaling_.column_of_slot)
+        columns = np.array(self.scaling_.column_of_feature)
         return random.integers(below, size=(shape[0], columns.max() + 1))[:, columns]
 
 

@@ -23,7 +23,7 @@ from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.vae import VAE
 from hyotan.files.container import Contents, read
 from hyotan.imputation.filling import Filling
-from hyotan.parameters import PARAMETERS
+from hyotan.parameters import PARAMETERS, current_names
 from hyotan.preprocessing.scaling import Scaling
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.conditionals import Conditionals
@@ -61,8 +61,8 @@ class Saved:
     train_seconds: float
     classes: list[str | int | float | bool] | None = None
     table: dict[str, Any] | None = None
-    has_gaps: bool = False
-    were_gaps: bool = False
+    has_missing: bool = False
+    had_missing: bool = False
 
 
 def load_model(path: str | os.PathLike[str], device: str = "auto") -> LatentEstimator:
@@ -88,10 +88,10 @@ def from_contents(
     """The fitted estimator that a file's contents describe; ``source`` is named in errors."""
     PARAMETERS["device"].check(device)
     try:
-        saved = msgspec.convert(contents.settings, Saved, strict=True)
+        saved = msgspec.convert(current_names(contents.settings), Saved, strict=True)
         own = {"encoder": encoder, "decoder": decoder}
         given = {name: network for name, network in own.items() if network is not None}
-        estimator = ESTIMATORS[contents.kind](**saved.parameters, **given)  # pyrefly: ignore[unexpected-keyword]
+        estimator = ESTIMATORS[contents.kind](**current_names(saved.parameters), **given)  # pyrefly: ignore[unexpected-keyword]
         estimator.device = device
         settings = estimator.settings()
         _check_saved(saved, own)
@@ -104,7 +104,7 @@ def from_contents(
     arrays = contents.tensors
     estimator.feature_shape_ = tuple(saved.feature_shape)
     estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
-    estimator.has_gaps_, estimator.were_gaps_ = saved.has_gaps, saved.were_gaps
+    estimator.handles_missing_, estimator.had_missing_ = saved.has_missing, saved.had_missing
     if saved.classes is not None:
         estimator.classes_ = np.array(saved.classes)
     is_table = saved.table is not None
@@ -113,7 +113,7 @@ def from_contents(
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     estimator.n_features_in_ = len(saved.feature_names) if is_table else math.prod(saved.feature_shape)
     check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
-    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, saved.has_gaps, source)
+    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, saved.has_missing, source)
     estimator._build(settings)
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
@@ -121,7 +121,7 @@ def from_contents(
     estimator._density = _density(estimator, arrays, source)
     estimator._conditionals = _conditionals(estimator, arrays, source)
     estimator.history_ = _history(arrays["history"], source)
-    if saved.has_gaps:
+    if saved.has_missing:
         estimator.filling_ = Filling.from_arrays(arrays)
     estimator.n_iter_, estimator.best_epoch_ = saved.n_iter, saved.best_epoch
     estimator.train_seconds_ = saved.train_seconds
@@ -187,7 +187,7 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
 
 
 def _check_arrays(
-    arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], has_gaps: bool, source: str
+    arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], has_missing: bool, source: str
 ) -> None:
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
         "codes/mean": ((latent,),),
@@ -195,7 +195,7 @@ def _check_arrays(
         "scaling/offset": ((), features),
         "scaling/factor": ((), features),
     }
-    if has_gaps:
+    if has_missing:
         shapes |= Filling.shapes(features, arrays)
     for name in (*shapes, "history"):
         _refuse_missing(arrays, name, source)

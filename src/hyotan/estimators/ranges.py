@@ -15,7 +15,7 @@ from hyotan.distributions.likelihoods import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood
-from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, ends, has_gaps, is_pixels, suits_bernoulli
+from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, ends, has_missing, is_pixels, suits_bernoulli
 from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
 
 
@@ -72,9 +72,10 @@ def resolve(X: Array, train: Array, settings: Mapping[str, Any], gaussian: str) 
         low, high = max(low, 0.0), min(high, 1.0)
     if bounded:
         build_likelihood(name, settings, X.shape[1:]).check_support(low, high)
-    if settings["binarise"] and has_gaps(X):
+    if settings["binarise"] and has_missing(X):
         raise DataError(
-            "binarise draws every value anew, and X has gaps (NaN).", "Leave it out, or fill the gaps first."
+            "binarise draws every value anew, and X has missing values (NaN).",
+            "Leave it out, or fill the missing values first.",
         )
     if settings["binarise"] and not (low >= 0 and high <= 1):
         raise DataError(

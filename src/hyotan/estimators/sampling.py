@@ -35,7 +35,7 @@ class SamplingMixin(BaseEstimator):
         Of a table with several kinds of columns: trees, grown on the rows, that give each column by the others.
     """
 
-    redraws: bool = True
+    refines: bool = True
     """Whether new rows of tables are drawn again, column by column."""
 
     _density: Mixture | None
@@ -51,11 +51,12 @@ class SamplingMixin(BaseEstimator):
         *,
         sampler: str = DENSITY,
         drawn: bool | None = None,
-        redrawn: bool | None = None,
+        refined: bool | None = None,
     ) -> Any:
         """New samples: the likelihood's mean at codes drawn from :meth:`sample_codes`.
 
-        Rows of a table with several kinds of columns have gaps where rows of the table had; :meth:`impute` fills them.
+        Rows of a table with several kinds of columns have missing values where rows of the table had; :meth:`impute`
+        fills them.
 
         Parameters
         ----------
@@ -65,7 +66,7 @@ class SamplingMixin(BaseEstimator):
         drawn : draw each sample from the likelihood p(x|z) instead of giving its mean: with the noise that the data
             have, black and white where the likelihood is Bernoulli. By default (None) rows of a table with several
             kinds of columns are drawn, for a mean has no category, and of everything else the mean is given.
-        redrawn : draw each column of such a table again given the row's other ones (see
+        refined : draw each column of such a table again given the row's other ones (see
             :mod:`hyotan.sampling.conditionals`), so that what the code gives up of how they hang together is there
             again. By default where rows are drawn.
 
@@ -76,9 +77,9 @@ class SamplingMixin(BaseEstimator):
         random = check_random_state(random_state)
         codes = self.sample_codes(n_samples, random, sampler=sampler)
         drawn = isinstance(self.scaling_, TableScaling) if drawn is None else drawn
-        redrawn = drawn and self.conditionals_ is not None if redrawn is None else redrawn
+        refined = drawn and self.conditionals_ is not None if refined is None else refined
         rows = self._likelihood_draws(self._decoded, random, codes) if drawn else self.inverse_transform(codes)
-        return self._drawn_again(rows, random) if redrawn else rows
+        return self._refined(rows, random) if refined else rows
 
     def sample_codes(self, n_samples: int = 1, random_state: Any = None, *, sampler: str = DENSITY) -> np.ndarray:
         """New codes, (n_samples, latent_dim), float32.
@@ -122,16 +123,16 @@ class SamplingMixin(BaseEstimator):
             self._conditionals = Conditionals.fit(self._condensed, self.scaling_.is_category)
         return self._conditionals
 
-    def _drawn_again(self, rows: Any, random: np.random.RandomState) -> Any:
+    def _refined(self, rows: Any, random: np.random.RandomState) -> Any:
         """Rows of a table with each column drawn again given the others."""
         trees, scaling = self.conditionals_, self.scaling_
         if trees is None or not isinstance(scaling, TableScaling):
             raise SettingsError(
-                f"redrawn=True: this {type(self).__name__} has no trees that give a column by the others.",
+                f"refined=True: this {type(self).__name__} has no trees that give a column by the others.",
                 "Leave it out, or fit the model to a table with several kinds of columns.",
             )
-        redrawn = trees.redrawn(scaling.condensed(scaling.to_model(rows)), random)
-        return scaling.to_data(scaling.expanded(redrawn))
+        refined = trees.refined(scaling.condensed(scaling.to_model(rows)), random)
+        return scaling.to_data(scaling.expanded(refined))
 
     def _fitted_density(self, groups: Sequence[np.ndarray]) -> Mixture:
         return Mixture.fit(groups[0])

@@ -99,7 +99,7 @@ class VAE(LatentEstimator):
         likelihood_scale: float = 1.0,
         column_kinds: Mapping[str, str] | None = None,
         scaling: str = "auto",
-        gaps: str = "auto",
+        handle_missing: str = "auto",
         binarise: str | None = None,
         validation_fraction: float = 0.1,
         validation_rows: str = "random",
@@ -139,7 +139,7 @@ class VAE(LatentEstimator):
         self.likelihood_scale = likelihood_scale
         self.column_kinds = column_kinds
         self.scaling = scaling
-        self.gaps = gaps
+        self.handle_missing = handle_missing
         self.binarise = binarise
         self.validation_fraction = validation_fraction
         self.validation_rows = validation_rows
@@ -203,23 +203,24 @@ class VAE(LatentEstimator):
         return self._importance(rows, draw, n_samples)
 
     def impute_samples(self, X: ArrayLike, n_samples: int = 10, random_state: Any = None) -> Any:
-        """X with its gaps filled in several ways that are as likely as the model has it, (n_samples, n, *features).
+        """X with its missing values filled in several ways that are as likely as the model has it, (n_samples, n,
+        *features).
 
         Drawn from p(x_missing | x_observed) by sampling importance resampling (Mattei & Frellsen 2019, section 3.3):
         what the samples differ in is what is not known. Of a table with several kinds of columns a list of tables.
 
         Parameters
         ----------
-        X : (n, *features); NaN is a gap.
+        X : (n, *features); NaN is a missing value.
         n_samples : how many.
         random_state : int, RandomState or None.
 
         Raises
         ------
         SettingsError
-            The model was fitted on rows without gaps.
+            The model was fitted on rows without missing values.
         """
-        rows, count = self._with_gaps(X), check_count("n_samples", n_samples)
+        rows, count = self._with_missing(X), check_count("n_samples", n_samples)
         scaled = self._to_model(rows)
         network = self._expected(scaled)[0]
         shift = self.filling_.mean(scaled, network) - network  # towards the expectation that impute gives

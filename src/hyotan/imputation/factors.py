@@ -76,7 +76,7 @@ class FactorGaussian:
         return FactorGaussian(self.mean, smaller, noise, self.low, self.high)
 
     def expected(self, rows: Float[Array, "n features"]) -> Float[Array, "n features"]:
-        """Rows with their gaps, NaN, filled by E[x_missing | x_observed]; the mean stays."""
+        """Rows with their missing values, NaN, filled by E[x_missing | x_observed]; the mean stays."""
         filled = rows.astype(np.float64)
         known = ~np.isnan(filled)
         centred = np.where(known, filled - self.mean, 0.0).astype(np.float32)
@@ -130,7 +130,7 @@ def _principal(centred: Array, known: Array, factors: int) -> Array:
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
     found = np.zeros((centred.shape[1], factors), dtype=np.float32)
     kept = min(factors, len(lengths))
-    share = max(float(known.mean()), 1e-3)  # gaps pull every product towards 0
+    share = max(float(known.mean()), 1e-3)  # missing values pull every product towards 0
     found[:, :kept] = directions[:kept].T * (lengths[:kept] / np.sqrt(len(centred)) / share)
     return found
 

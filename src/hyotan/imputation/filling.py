@@ -1,4 +1,5 @@
-"""What a fit notes of filling gaps: how far to trust the network beside the best linear guess, how far both are off.
+"""What a fit notes of filling missing values: how far to trust the network beside the best linear guess, how far both
+are off.
 
 All of it is learned on rows that are held out, by hiding values that are known there.
 """
@@ -76,7 +77,7 @@ class Filling:
         return Filling(linear, weight, scale.astype(np.float64), quantiles.astype(np.float64))
 
     def mean(self, rows: np.ndarray, network: np.ndarray) -> np.ndarray:
-        """Values for the gaps of rows, given the network's, (n, *features) each, in the model's range."""
+        """Values for the missing values of rows, given the network's, (n, *features) each, in the model's range."""
         if self.linear is None:
             return network
         return self.weight * network + (1 - self.weight) * guessed(self.linear, rows)
@@ -117,7 +118,7 @@ class Filling:
 
 
 def linear_of(rows: np.ndarray) -> Linear | None:
-    """What guesses at the gaps of rows, (n, *features), NaN where a value is missing; None for rows too wide."""
+    """What guesses at the missing values (NaN) of rows, (n, *features); None for rows too wide."""
     flat = rows.reshape(len(rows), -1)
     if flat.shape[1] > MOST_FEATURES:
         return None
@@ -125,7 +126,7 @@ def linear_of(rows: np.ndarray) -> Linear | None:
 
 
 def guessed(linear: Linear, rows: np.ndarray) -> np.ndarray:
-    """Rows with their gaps filled by the linear guess, (n, *features)."""
+    """Rows with their missing values filled by the linear guess, (n, *features)."""
     return linear.expected(rows.reshape(len(rows), -1)).reshape(rows.shape)
 
 

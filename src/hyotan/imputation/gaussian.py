@@ -63,7 +63,7 @@ class Gaussian:
         return Gaussian(self.mean, (1 - share) * self.covariance + share * own)
 
     def expected(self, rows: Float[Array, "n features"]) -> Float[Array, "n features"]:
-        """Rows with their gaps, NaN, filled by E[x_missing | x_observed]."""
+        """Rows with their missing values, NaN, filled by E[x_missing | x_observed]."""
         filled = rows.astype(np.float64)
         for start, part, known, system in self._blocks(filled):
             centred = np.where(known, part - self.mean, 0.0)

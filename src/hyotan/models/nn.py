@@ -215,11 +215,12 @@ def shape_with_mask(feature_shape: FeatureShape) -> tuple[int, ...]:
     return 2 * feature_shape[0], *feature_shape[1:]
 
 
-class GapEncoder(nn.Module):
+class MaskedEncoder(nn.Module):
     """An encoder of samples of which some values, NaN, are not observed.
 
-    Gaps are filled with 0, in the model's range the mean of a standardised column, and a mask says where they were: a
-    value of zero and a missing value differ.  Mattei & Frellsen 2019, section 3; Nazábal et al. 2020, section 3.1.
+    Missing values are filled with 0, in the model's range the mean of a standardised column, and a mask says where they
+    were: a value of zero and a missing value differ.  Mattei & Frellsen 2019, section 3; Nazábal et al. 2020, section
+    3.1.
 
     Parameters
     ----------

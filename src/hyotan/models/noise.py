@@ -120,7 +120,7 @@ class SwapNoise(HittingNoise):
 
 
 @dataclass(frozen=True)
-class Hiding:
+class RandomMask:
     """Hide values, as though they had not been observed: NaN takes their place.
 
     Of each row another share is hidden, even in [0, ``most``]: what training is to get used to is not one share.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.distributions.likelihoods import Likelihood, Observed
-from hyotan.models.noise import Hiding
+from hyotan.models.noise import RandomMask
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class LatentModel(nn.Module):
     is_ordered : whether the code can be cut after any prefix.
     cells : how many models its parameters and rows belong to, in equal parts: see :mod:`hyotan.training.stack`.
     hiding : hides values from the encoder in the objective, which counts them all the same; where it is not None, NaN
-        in x says "not observed", and the encoder is a :class:`hyotan.models.nn.GapEncoder`.
+        in x says "not observed", and the encoder is a :class:`hyotan.models.nn.MaskedEncoder`.
     """
 
     is_ordered = False
     cells = 1
-    hiding: Hiding | None = None
+    input_mask: RandomMask | None = None
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()
@@ -107,18 +107,18 @@ class LatentModel(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """What the encoder sees of a batch in the objective, (batch, *features)."""
-        return x if self.hiding is None else self.hiding(x)
+        return x if self.input_mask is None else self.input_mask(x)
 
     def squared_errors(self, mean: Tensor, x: Tensor) -> Tensor:
         """Mean squared error a feature of each row, (batch,), over the values that are observed."""
         squares = (mean - x).square().flatten(1)
-        if self.hiding is None:
+        if self.input_mask is None:
             return squares.mean(1)
         observed = (~squares.isnan()).sum(1).clamp(min=1)
         return squares.nansum(1) / observed
 
     def _of_what_is_observed(self, whole: Distribution) -> Distribution:
-        return whole if self.hiding is None else Observed(whole)
+        return whole if self.input_mask is None else Observed(whole)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """x through the deterministic code and back, (batch, *features): the likelihood's mean."""

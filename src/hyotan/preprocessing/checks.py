@@ -30,10 +30,11 @@ LARGEST = np.float64(np.finfo(np.float32).max)
 
 
 def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
-    """X as a numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8. NaN is a gap: not observed.
+    """X as a numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8. NaN is a missing value: not
+    observed.
 
-    A memory map that is too large to be copied stays in its file, and has no gaps; a table with other columns than
-    numbers stays one.
+    A memory map that is too large to be copied stays in its file, and has no missing values; a table with other columns
+    than numbers stays one.
 
     Parameters
     ----------
@@ -44,8 +45,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     Raises
     ------
     DataError (a ValueError)
-        Infinity (with the first place), gaps where the estimator can do nothing with them, a feature that is never
-        observed, more than 4 dimensions, channels last, another shape than fitted.
+        Infinity (with the first place), missing values where the estimator can do nothing with them, a feature that is
+        never observed, more than 4 dimensions, channels last, another shape than fitted.
     """
     if (rows := stored(X)) is not None:
         return _checked_in_file(estimator, rows, reset)
@@ -62,8 +63,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
         raise DataError(str(error)) from None
     if not reset:
         _check_shape(estimator, X)
-    if refuse_not_finite(X, gaps_allowed=True):
-        _check_gaps(estimator, X, reset)
+    if refuse_not_finite(X, missing_allowed=True):
+        _check_missing(estimator, X, reset)
     return X
 
 
@@ -74,10 +75,11 @@ def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
         if not isinstance(fitted, TableScaling):
             return None
         frame = fitted.checked(X)
-        if not estimator.has_gaps_ and np.isnan(fitted.to_model(frame)).any():
+        if not estimator.handles_missing_ and np.isnan(fitted.to_model(frame)).any():
             raise DataError(
-                f"The table has gaps, or categories never seen; this {type(estimator).__name__} was fitted without.",
-                "Fit it with gaps='always' (--gaps always), or fill them first.",
+                f"The table has missing values, or categories never seen; this {type(estimator).__name__} was fitted "
+                f"without.",
+                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
             )
         return frame
     frame = X if isinstance(X, Frame) else mixed_frame(X)
@@ -91,31 +93,41 @@ def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
         estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
         if len(frame) == 0:
             raise DataError("The table has no rows.", "Pass at least one.")
-        if frame.has_gaps and not estimator.takes_gaps:
+        if frame.has_missing and not estimator.supports_missing:
             raise DataError(
-                f"The table has gaps; a {type(estimator).__name__} cannot do with gaps.",
-                "Leave out rows with gaps (--missing drop), or train another model: VAE (--model vae).",
+                f"The table has missing values; a {type(estimator).__name__} cannot handle missing values.",
+                "Leave out rows with missing values (--missing drop), or train another model: VAE (--model vae).",
             )
-        if frame.has_gaps and estimator.gaps == "never":
+        if frame.has_missing and estimator.handle_missing == "never":
             raise DataError(
-                "The table has gaps, which gaps='never' refuses.", "Leave it out: gaps='auto' (--gaps auto)."
+                "The table has missing values, which handle_missing='never' refuses.",
+                "Leave it out: handle_missing='auto' (--handle-missing auto).",
             )
     return frame
 
 
-def _check_gaps(estimator: Any, X: np.ndarray, reset: bool) -> None:
-    """Refuse gaps where the estimator can do nothing with them, and features that are never observed."""
+def _check_missing(estimator: Any, X: np.ndarray, reset: bool) -> None:
+    """Refuse missing values where the estimator can do nothing with them, and features that are never observed."""
     first = tuple(map(int, np.argwhere(np.isnan(X))[0]))
-    found = f"X holds {int(np.isnan(X).sum()):,} gaps (NaN), the first in {_place(first)}"
+    found = f"X holds {int(np.isnan(X).sum()):,} missing values (NaN), the first in {_place(first)}"
     name = type(estimator).__name__
-    if not estimator.takes_gaps:
-        raise DataError(f"{found}; a {name} cannot do with gaps.", "Fill them first: VAEImputer().fit_transform(X).")
-    if reset and estimator.gaps == "never":
-        raise DataError(f"{found}, which gaps='never' refuses.", "Leave it out: gaps='auto' (--gaps auto).")
-    if not reset and not estimator.has_gaps_:
+    if not estimator.supports_missing:
         raise DataError(
-            f"{found}; this {name} was fitted on rows without gaps.",
-            getattr(estimator, "gaps_fix", "Fit it with gaps='always' (--gaps always), or fill them first."),
+            f"{found}; a {name} cannot handle missing values.", "Fill them first: VAEImputer().fit_transform(X)."
+        )
+    if reset and estimator.handle_missing == "never":
+        raise DataError(
+            f"{found}, which handle_missing='never' refuses.",
+            "Leave it out: handle_missing='auto' (--handle-missing auto).",
+        )
+    if not reset and not estimator.handles_missing_:
+        raise DataError(
+            f"{found}; this {name} was fitted on rows without missing values.",
+            getattr(
+                estimator,
+                "missing_fix",
+                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
+            ),
         )
     if reset:
         _refuse_never_observed(estimator, X)
@@ -123,11 +135,12 @@ def _check_gaps(estimator: Any, X: np.ndarray, reset: bool) -> None:
 
 def _refuse_never_observed(estimator: Any, X: np.ndarray) -> None:
     if np.isnan(X).all():
-        raise DataError("X holds no value: all are gaps (NaN).", "Pass rows of which something is known.")
-    hollow = np.flatnonzero(np.isnan(X).all(axis=0)) if X.ndim == 2 else np.empty(0, dtype=int)
-    if len(hollow):
+        raise DataError("X holds no value: all are missing values (NaN).", "Pass rows of which something is known.")
+    empty_columns = np.flatnonzero(np.isnan(X).all(axis=0)) if X.ndim == 2 else np.empty(0, dtype=int)
+    if len(empty_columns):
         raise DataError(
-            f"{len(hollow)} of {X.shape[1]} columns of X are never observed: {_columns(estimator, hollow)}.",
+            f"{len(empty_columns)} of {X.shape[1]} columns of X are never observed: "
+            f"{_columns(estimator, empty_columns)}.",
             "Leave them out: nothing can be learned of them.",
         )
 
@@ -250,10 +263,10 @@ def refuse_channels_last(X: Numbers) -> None:
         )
 
 
-def refuse_not_finite(X: Numbers, name: str = "X", gaps_allowed: bool = False) -> bool:
+def refuse_not_finite(X: Numbers, name: str = "X", missing_allowed: bool = False) -> bool:
     """Refuse NaN, infinity and what float32 cannot hold, naming how many and where the first stands.
 
-    With ``gaps_allowed`` NaN is a gap, and no reason to refuse. Says whether there are gaps.
+    With ``missing_allowed`` NaN is a missing value, and no reason to refuse. Says whether there are missing values.
     """
     if X.dtype.kind != "f":
         return False
@@ -261,11 +274,11 @@ def refuse_not_finite(X: Numbers, name: str = "X", gaps_allowed: bool = False) -
     low, high = X.min(), X.max()
     if low >= -LARGEST and high <= LARGEST:
         return False
-    if gaps_allowed and not (np.abs(ends(X)) > LARGEST).any():
+    if missing_allowed and not (np.abs(ends(X)) > LARGEST).any():
         return True
     total, seen, first = 0, 0, None
     for block in blocks(X):
-        bad = np.abs(block) > LARGEST if gaps_allowed else ~(np.abs(block) <= LARGEST)
+        bad = np.abs(block) > LARGEST if missing_allowed else ~(np.abs(block) <= LARGEST)
         total += int(bad.sum())
         if first is None and bad.any():
             row, *rest = np.unravel_index(int(np.argmax(bad)), bad.shape)
@@ -277,7 +290,7 @@ def refuse_not_finite(X: Numbers, name: str = "X", gaps_allowed: bool = False) -
     raise DataError(
         f"{name} holds {total:,} values that are NaN or infinity (inf) or too large for float32; "
         f"the first is {value} in {_place(first)}.",
-        "Leave such rows out, or fill the gaps first.",
+        "Leave such rows out, or fill the missing values first.",
     )
 
 

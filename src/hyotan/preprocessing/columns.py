@@ -1,7 +1,8 @@
 """A table's columns and the model's numbers: every kind of column, there and back, in one table of kinds.
 
-What is learned of a column (its scale, its categories) is plain data and belongs to the model file. A gap is NaN on the
-model's side. Each kind names the family of distributions that explains it: see :mod:`hyotan.distributions.mixed`.
+What is learned of a column (its scale, its categories) is plain data and belongs to the model file. A missing value is
+NaN on the model's side. Each kind names the family of distributions that explains it: see
+:mod:`hyotan.distributions.mixed`.
 """
 
 from __future__ import annotations
@@ -55,20 +56,20 @@ class Column:
         return 1
 
     @property
-    def slots(self) -> list[str]:
+    def encoded_names(self) -> list[str]:
         """A name for each of these numbers."""
         return [self.name]
 
     @classmethod
     def fitted(cls, name: str, values: pa.ChunkedArray) -> Self:
-        """Learn what is to be known of a column from its values, gaps left out."""
+        """Learn what is to be known of a column from its values, missing values left out."""
         raise NotImplementedError
 
     def encoded(self, values: pa.ChunkedArray) -> np.ndarray:
-        """Map values to numbers, (n, width), float32; a gap is NaN."""
+        """Map values to numbers, (n, width), float32; a missing value is NaN."""
         raise NotImplementedError
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """Map numbers, (n, width), to the nearest values that the column can hold."""
         raise NotImplementedError
 
@@ -137,7 +138,7 @@ class Number(Column):
 
     @staticmethod
     def numbers(values: pa.ChunkedArray) -> np.ndarray:
-        """The values as float64, (n,), a gap as NaN."""
+        """The values as float64, (n,), a missing value as NaN."""
         import pyarrow as pa
 
         return _plain(values).cast(pa.float64(), safe=False).to_numpy()
@@ -153,10 +154,10 @@ class Number(Column):
         """The scaled numbers, (n, 1)."""
         return self._scaled(self.numbers(values))[:, None].astype(np.float32)
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """Numbers with as many decimals as the column has, within the range that was seen."""
         ends = self._scaled(np.array([self.low, self.high]))
-        inside = np.clip(slots[:, 0].astype(np.float64), *ends)
+        inside = np.clip(encoded_names[:, 0].astype(np.float64), *ends)
         x = _straightened(inside / self.factor + self.offset, self.power) * self.spread + self.centre
         x = np.clip(x, self.low, self.high)
         return self.restored(x if self.decimals is None else x.round(self.decimals))
@@ -173,7 +174,7 @@ class Date(Number):
 
     @staticmethod
     def numbers(values: pa.ChunkedArray) -> np.ndarray:
-        """Days since 1970, (n,), float64, a gap as NaN."""
+        """Days since 1970, (n,), float64, a missing value as NaN."""
         import pyarrow as pa
 
         seconds = values.cast(pa.timestamp("us")).cast(pa.int64())
@@ -215,16 +216,16 @@ class Count(Column):
         return cls(name, float(logs.mean()), float(1 / max(logs.std(), 1e-6)), int(x.max()))
 
     def encoded(self, values: pa.ChunkedArray) -> np.ndarray:
-        """The scaled logarithms, (n, 1); values that are no counts are gaps."""
+        """The scaled logarithms, (n, 1); values that are no counts are missing values."""
         x = Number.numbers(values)
         logs = np.log1p(np.where(x >= 0, np.rint(x), np.nan))
         return ((logs - self.offset) * self.factor)[:, None].astype(np.float32)
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """Whole numbers, no greater than the greatest seen."""
         import pyarrow as pa
 
-        logs = slots[:, 0].astype(np.float64) / self.factor + self.offset
+        logs = encoded_names[:, 0].astype(np.float64) / self.factor + self.offset
         return pa.array(np.rint(np.expm1(logs.clip(0, math.log1p(self.high)))).astype(np.int64))
 
 
@@ -248,7 +249,7 @@ class Category(Column):
         return len(self.categories)
 
     @property
-    def slots(self) -> list[str]:
+    def encoded_names(self) -> list[str]:
         """Column and category."""
         return [f"{self.name}={value}" for value in self.categories]
 
@@ -258,23 +259,23 @@ class Category(Column):
         return cls(name, tuple(sorted(_distinct(values))))
 
     def encoded(self, values: pa.ChunkedArray) -> np.ndarray:
-        """One row of an identity matrix for each value, (n, categories); a value not seen before is a gap."""
+        """One row of an identity matrix for each value, (n, categories); a value not seen before is a missing value."""
         places = self.places(values)
         table = np.vstack([np.eye(len(self.categories), dtype=np.float32), np.full(len(self.categories), np.nan)])
         return table[places].astype(np.float32)
 
     def places(self, values: pa.ChunkedArray) -> np.ndarray:
-        """Which category each value is, (n,), int64; -1 for gaps and for values that were not seen."""
+        """Which category each value is, (n,), int64; -1 for missing values and for values that were not seen."""
         coded = _plain(values).combine_chunks().dictionary_encode()
         known = {_key(value): place for place, value in enumerate(self.categories)}
         of_value = np.array([known.get(_key(value), -1) for value in coded.dictionary.to_pylist()] + [-1])
         return of_value[np.asarray(coded.indices.fill_null(len(of_value) - 1))]
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """The likeliest category."""
         import pyarrow as pa
 
-        return pa.array(self.categories).take(pa.array(slots.argmax(axis=1)))
+        return pa.array(self.categories).take(pa.array(encoded_names.argmax(axis=1)))
 
     def unseen(self, values: pa.ChunkedArray) -> list[str]:
         """Values that are no category, as text."""
@@ -295,7 +296,7 @@ class YesNo(Category):
         return 1
 
     @property
-    def slots(self) -> list[str]:
+    def encoded_names(self) -> list[str]:
         """Column and second value."""
         return [f"{self.name}={self.categories[1]}"]
 
@@ -304,11 +305,11 @@ class YesNo(Category):
         places = self.places(values)
         return np.where(places < 0, np.nan, places)[:, None].astype(np.float32)
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """The likelier value."""
         import pyarrow as pa
 
-        return pa.array(self.categories).take(pa.array((slots[:, 0] >= 0.5).astype(np.int64)))
+        return pa.array(self.categories).take(pa.array((encoded_names[:, 0] >= 0.5).astype(np.int64)))
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,7 @@ class Constant(Category):
         return 0
 
     @property
-    def slots(self) -> list[str]:
+    def encoded_names(self) -> list[str]:
         """None."""
         return []
 
@@ -332,11 +333,11 @@ class Constant(Category):
         """Nothing, (n, 0)."""
         return np.empty((len(values), 0), dtype=np.float32)
 
-    def decoded(self, slots: np.ndarray) -> pa.Array:
+    def decoded(self, encoded_names: np.ndarray) -> pa.Array:
         """The one value."""
         import pyarrow as pa
 
-        return pa.array(self.categories).take(pa.array(np.zeros(len(slots), dtype=np.int64)))
+        return pa.array(self.categories).take(pa.array(np.zeros(len(encoded_names), dtype=np.int64)))
 
     def unseen(self, values: pa.ChunkedArray) -> list[str]:
         """Nothing is encoded, so nothing is lost."""

@@ -73,10 +73,10 @@ def _scaling(offset: np.ndarray | float, factor: np.ndarray | float) -> Scaling:
     return Scaling(np.asarray(offset, dtype=np.float64), np.asarray(factor, dtype=np.float64))
 
 
-def has_gaps(X: Any) -> bool:
+def has_missing(X: Any) -> bool:
     """Whether a value is NaN: not observed."""
     if X.dtype.kind == "O":  # a table with several kinds of columns knows of its own
-        return bool(getattr(X, "has_gaps", False))
+        return bool(getattr(X, "has_missing", False))
     return X.dtype.kind == "f" and bool(np.isnan(X.min()))
 
 
@@ -150,7 +150,7 @@ def suits_bernoulli(X: np.ndarray) -> bool:
     """
     if X.ndim > 2:
         return True
-    observed = 1.0 if not has_gaps(X) else float(np.mean(~np.isnan(X)))
+    observed = 1.0 if not has_missing(X) else float(np.mean(~np.isnan(X)))
     return float(np.mean((X == 0) | (X == 1))) >= SATURATED * observed
 
 

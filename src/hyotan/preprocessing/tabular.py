@@ -78,9 +78,9 @@ class TableScaling:
         return [column.name for column in self.columns]
 
     @property
-    def slots(self) -> list[str]:
+    def encoded_names(self) -> list[str]:
         """A name for each number in the model's row."""
-        return [slot for place in self.order for slot in self.columns[place].slots]
+        return [slot for place in self.order for slot in self.columns[place].encoded_names]
 
     # What arrays' scalings are asked for, too: one factor a number, none of which scales pixels.
 
@@ -105,7 +105,7 @@ class TableScaling:
         return False
 
     def to_model(self, X: Any) -> np.ndarray:
-        """Encode a table, (n, width), float32; gaps are NaN.
+        """Encode a table, (n, width), float32; missing values are NaN.
 
         Parameters
         ----------
@@ -120,14 +120,16 @@ class TableScaling:
         return rows
 
     def to_frame(self, rows: np.ndarray) -> Frame:
-        """Decode the model's numbers, (n, width), to a table: each to the nearest value of its column, NaN to a gap."""
+        """Decode the model's numbers, (n, width), to a table: each to the nearest value of its column, NaN to a missing
+        value.
+        """
         import pyarrow as pa
 
-        arrays, is_gap = [], np.isnan(rows)
-        rows = np.where(is_gap, 0.0, rows) if is_gap.any() else rows
+        arrays, is_missing = [], np.isnan(rows)
+        rows = np.where(is_missing, 0.0, rows) if is_missing.any() else rows
         for column, place, field in zip(self.columns, self.slices, self.schema, strict=True):
             values = column.decoded(rows[:, place])
-            arrays.append(_cast(_hollowed(values, np.asarray(is_gap[:, place].any(axis=1))), field.type))
+            arrays.append(_cast(_with_missing_values(values, np.asarray(is_missing[:, place].any(axis=1))), field.type))
         return Frame(pa.Table.from_arrays(arrays, schema=self.schema), self.library)
 
     def to_data(self, rows: np.ndarray) -> Any:
@@ -175,10 +177,12 @@ class TableScaling:
     @property
     def is_ordered(self) -> np.ndarray:
         """Which numbers of the model's row are more or less of something, (width,), and no categories."""
-        return np.array([not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].slots])
+        return np.array(
+            [not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].encoded_names]
+        )
 
     @property
-    def column_of_slot(self) -> tuple[int, ...]:
+    def column_of_feature(self) -> tuple[int, ...]:
         """For each number in the model's row the place of its column among those that have numbers."""
         widths = [self.columns[place].width for place in self.order if self.columns[place].width]
         return tuple(number for number, width in enumerate(widths) for _ in range(width))
@@ -188,7 +192,9 @@ class TableScaling:
         return np.stack([values[:, place].sum(axis=1) for place in self.slices], axis=1)
 
     def observed(self, rows: np.ndarray) -> np.ndarray:
-        """Which columns have a value, (n, columns), bool, in rows of the model's numbers, (n, width), NaN at gaps."""
+        """Which columns have a value, (n, columns), bool, in rows of the model's numbers, (n, width), NaN at missing
+        values.
+        """
         return np.stack([~np.isnan(rows[:, place]).all(axis=1) for place in self.slices], axis=1)
 
     def encoded(self, X: Any) -> EncodedFrame:
@@ -202,14 +208,15 @@ class TableScaling:
         return [isinstance(column, Category) for column in self.columns if column.width]
 
     def condensed(self, rows: np.ndarray) -> np.ndarray:
-        """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; gaps are NaN.
+        """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; missing values are
+        NaN.
 
         A category becomes its place among those that the column has, the likeliest one where several have a share.
         """
         parts = [rows[:, place] for column, place in zip(self.columns, self.slices, strict=True) if column.width]
         chosen = [part.argmax(axis=1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
-        gaps = [np.isnan(part).any(axis=1, keepdims=True) for part in parts]
-        return np.where(np.hstack(gaps), np.nan, np.hstack(chosen)).astype(np.float32)
+        is_missing = [np.isnan(part).any(axis=1, keepdims=True) for part in parts]
+        return np.where(np.hstack(is_missing), np.nan, np.hstack(chosen)).astype(np.float32)
 
     def expanded(self, condensed: np.ndarray) -> np.ndarray:
         """Undo :meth:`condensed`: the model's numbers, (n, width), float32."""
@@ -258,7 +265,7 @@ class EncodedFrame(Frame):
     ----------
     table, library : as of any :class:`~hyotan.data.frames.Frame`.
     scaling : what is known of the columns.
-    numbers : (n, width), float32, the rows encoded; NaN at gaps.
+    numbers : (n, width), float32, the rows encoded; NaN at missing values.
     """
 
     def __init__(self, table: pa.Table, library: str, scaling: TableScaling, numbers: np.ndarray) -> None:
@@ -293,7 +300,7 @@ def fit_table(frame: Frame, train: Frame, kinds: Mapping[str, str] | None = None
     columns, left_out = [], []
     for name in frame.names:
         values = frame.table[name]
-        _refuse_hollow(name, values)
+        _refuse_empty(name, values)
         kind = kinds.get(name) or kind_of(values)
         if kind is None:
             left_out.append(name)
@@ -330,19 +337,19 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
             )
 
 
-def _refuse_hollow(name: str, values: pa.ChunkedArray) -> None:
+def _refuse_empty(name: str, values: pa.ChunkedArray) -> None:
     if not _is_filled(values):
         raise DataError(f"No value at all stands in '{name}'.", f"Leave it out with {flag('ignore', [name])}.")
 
 
-def _hollowed(values: pa.Array, is_gap: np.ndarray) -> pa.Array:
-    """Values with gaps, (n,), among them."""
+def _with_missing_values(values: pa.Array, is_missing: np.ndarray) -> pa.Array:
+    """Values with missing values, (n,), among them."""
     import pyarrow as pa
     from pyarrow import compute
 
-    if not is_gap.any():
+    if not is_missing.any():
         return values
-    return compute.if_else(pa.array(~is_gap), values, pa.scalar(None, values.type))  # pyrefly: ignore[missing-attribute]
+    return compute.if_else(pa.array(~is_missing), values, pa.scalar(None, values.type))  # pyrefly: ignore[missing-attribute]
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -125,7 +125,7 @@ class BarChart:
     title: str
     x_label: str
     bars: Sequence[tuple[str, float]]
-    hollow: tuple[frozenset[str], str] = (frozenset(), "")
+    empty_columns: tuple[frozenset[str], str] = (frozenset(), "")
     slot: int = 0
     solid: str = ""
     references: Sequence[tuple[str, float]] = ()
@@ -162,7 +162,7 @@ class BarChart:
                     y=px(top + 3),
                     width=px(max(0.8, end - start)),
                     height=px(pitch - 6),
-                    class_=f"{'hollow' if name in self.hollow[0] else 'bar'} {colour(self.slot)}",
+                    class_=f"{'empty_columns' if name in self.empty_columns[0] else 'bar'} {colour(self.slot)}",
                 ),
                 words_at(end + 5, top + pitch / 2 + 4, shown(value, 3), "start", class_="note"),
             ]
@@ -170,7 +170,7 @@ class BarChart:
 
     def legend(self) -> Html | None:
         """What a hollow bar is, where there are any."""
-        if not self.hollow[0] & {name for name, _ in self.bars}:
+        if not self.empty_columns[0] & {name for name, _ in self.bars}:
             return None
         signs = [
             tag(
@@ -182,7 +182,7 @@ class BarChart:
             )
             for kind in ("bar", "hollow")
         ]
-        return legend_of([(signs[0], self.solid), (signs[1], self.hollow[1])])
+        return legend_of([(signs[0], self.solid), (signs[1], self.empty_columns[1])])
 
     def numbers(self) -> tuple[list[str], list[list[str]]]:
         """Name and number."""

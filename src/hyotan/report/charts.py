@@ -76,7 +76,7 @@ class Series:
     Attributes
     ----------
     name : in the legend.
-    x, y : the numbers; NaN leaves a gap.
+    x, y : the numbers; NaN leaves a missing value.
     low, high : of the intervals; NaN or None where there is none.
     slot : colour and marker.
     dashed : for what is only there to compare with.

@@ -110,7 +110,9 @@ class RunRecord:
 
     @cached_property
     def pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """Those rows, NaN at their gaps, and their reconstructions, (n, *features) each, in the model's range."""
+        """Those rows, NaN at their missing values, and their reconstructions, (n, *features) each, in the model's
+        range.
+        """
         return self.estimator.reconstruct_in_range(as_trained(self.estimator, self.rows.X, 0))
 
     @cached_property

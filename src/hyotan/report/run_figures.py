@@ -279,7 +279,7 @@ def _cell(value: Any) -> str:
 
 def _drawn_again(estimator: LatentEstimator, lang: str) -> list[str]:
     """What becomes of a table's rows after they are decoded, in a sentence."""
-    return [] if estimator.conditionals_ is None else [say("samples.redrawn", lang)]
+    return [] if estimator.conditionals_ is None else [say("samples.refined", lang)]
 
 
 def _new_rows(record: RunRecord, lang: str) -> Html:

@@ -29,8 +29,8 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.files.container import read, write, write_text_atomically
 from hyotan.files.folders import FolderKind, finite, made, write_json
 from hyotan.files.lock import held
-from hyotan.parameters import check_settings
-from hyotan.preprocessing.scaling import has_gaps
+from hyotan.parameters import check_settings, current_names
+from hyotan.preprocessing.scaling import has_missing
 from hyotan.training.callbacks import Callback, Fitting, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
 from hyotan.training.together import Together, together
@@ -118,7 +118,8 @@ class RunConfig:
             raise SettingsError(
                 f"{where}: kind '{config.kind}' is not known.", f"Choose from: {', '.join(ESTIMATORS)}."
             )
-        return replace(config, parameters=check_settings(config.kind, config.parameters, where))
+        parameters = check_settings(config.kind, current_names(config.parameters), where)
+        return replace(config, parameters=parameters)
 
     def load_data(self) -> Dataset:
         """Read the source."""
@@ -509,12 +510,12 @@ def _frames(
 ) -> tuple[np.ndarray, list[int], np.ndarray] | None:
     if not tracker.frames:
         return None
-    return estimator.in_range(without_gaps(estimator, tracker.X)), tracker.epochs, np.stack(tracker.frames)
+    return estimator.in_range(without_missing(estimator, tracker.X)), tracker.epochs, np.stack(tracker.frames)
 
 
-def without_gaps(estimator: LatentEstimator, X: Any) -> Any:
-    """Rows as they are, or with their gaps filled by the estimator."""
-    return estimator.impute(X) if has_gaps(X) else X
+def without_missing(estimator: LatentEstimator, X: Any) -> Any:
+    """Rows as they are, or with their missing values filled by the estimator."""
+    return estimator.impute(X) if has_missing(X) else X
 
 
 def metrics_of(estimator: LatentEstimator, evaluation: Evaluation) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_gaps
+from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
 
 SCATTER_ROWS = 5000
 
@@ -60,8 +60,10 @@ class Shown:
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
     def rows(self, X: Array) -> np.ndarray:
-        """Rows of data, (n, *features), in the range that is drawn; their gaps are drawn as the model fills them."""
-        X = without_gaps(self.estimator, X)
+        """Rows of data, (n, *features), in the range that is drawn; their missing values are drawn as the model fills
+        them.
+        """
+        X = without_missing(self.estimator, X)
         return np.asarray(X, dtype=np.float32) if self.in_data_units else self.estimator.in_range(X)
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
@@ -76,7 +78,7 @@ def names_of(run: FittedRun) -> Sequence[str] | None:
 
 def columns_of(estimator: LatentEstimator) -> list[str] | None:
     """Names of the model's numbers for a table with several kinds of columns; None for everything else."""
-    return estimator.scaling_.slots if isinstance(estimator.scaling_, TableScaling) else None
+    return estimator.scaling_.encoded_names if isinstance(estimator.scaling_, TableScaling) else None
 
 
 def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
@@ -142,13 +144,13 @@ def samples_display(
 ) -> SamplesDisplay:
     """New samples as a figure; ``how`` is what else ``sample`` is told, such as ``y``, of which label they are.
 
-    Gaps, which samples of a table have where its rows had, are drawn as the model fills them.
+    Missing values, which samples of a table have where its rows had, are drawn as the model fills them.
     """
     shown = Shown(estimator)
     drawn = estimator.sample(n, random_state=random_state, **how)
     table = as_frame(drawn)
     return SamplesDisplay.from_arrays(
-        shown.scaled(drawn if table is None else without_gaps(estimator, table)),
+        shown.scaled(drawn if table is None else without_missing(estimator, table)),
         value_range=shown.value_range if shown.is_image else None,
         columns=columns_of(estimator) or columns,
         origin=origin_of(estimator, how.get("sampler", DENSITY)),

@@ -6,8 +6,8 @@
 >>> rows = np.column_stack([kind, 10.0 * kind + random.normal(size=2000)])
 >>> trees = Conditionals.fit(rows, is_category=[True, False])
 >>> blurred = np.column_stack([random.integers(3, size=500), 10.0 * random.integers(3, size=500)])
->>> redrawn = trees.redrawn(blurred, np.random.RandomState(0))
->>> float(np.mean(np.abs(redrawn[:, 1] - 10 * redrawn[:, 0]) < 4)) > 0.98
+>>> refined = trees.refined(blurred, np.random.RandomState(0))
+>>> float(np.mean(np.abs(refined[:, 1] - 10 * refined[:, 0]) < 4)) > 0.98
 True
 
 A decoder draws the columns of a row independently given its code, and what the code gives up of how they hang together
@@ -47,8 +47,8 @@ SPAN = 6
 SWEEPS = 3
 """How often each column is drawn again."""
 MOST_PATTERNS = 256
-"""Patterns of gaps that are kept, the most frequent ones."""
-_GAP = np.float32(-1e4)  # what a gap is to a tree: far below every scaled value
+"""Patterns of missing values that are kept, the most frequent ones."""
+_MISSING = np.float32(-1e4)  # what a missing value is to a tree: far below every scaled value
 _TINY = 1e-1  # holds the step of a leaf whose rows are all but certain
 
 
@@ -112,7 +112,7 @@ class Trees:
         return at
 
     def drawn(self, seen: Array, random: np.random.RandomState) -> Array:
-        """One value for each row, (n,), NaN where it is a gap, given its other columns, (n, columns)."""
+        """One value for each row, (n,), NaN where it is a missing value, given its other columns, (n, columns)."""
         raise NotImplementedError
 
 
@@ -123,7 +123,7 @@ class Numbers(Trees):
     Attributes
     ----------
     ends : (nodes, 2), int32, where a node's values start and end.
-    values : (rows,), float32, of the training rows: leaf by leaf, each leaf's in order, gaps (NaN) last.
+    values : (rows,), float32, of the training rows: leaf by leaf, each leaf's in order, missing values (NaN) last.
     """
 
     ends: Array
@@ -157,7 +157,7 @@ class Numbers(Trees):
         """A number of the leaf's where many rows have it in common, else one between two that are near each other."""
         starts, ends = self.ends[self.leaves(seen, self.roots[0])].T
         filled = np.concatenate([[0], np.cumsum(~np.isnan(self.values))])
-        last = starts + filled[ends] - filled[starts] - 1  # the last number before the gaps
+        last = starts + filled[ends] - filled[starts] - 1  # the last number before the missing values
         place, between = random.random_sample((2, len(seen)))
         rank = starts + (place * (ends - starts)).astype(np.int64)
         # Between two neighbours alone, numbers would come too close to those of rows that lie near each other.
@@ -174,7 +174,7 @@ class Categories(Trees):
 
     Attributes
     ----------
-    kinds : (categories,), float32, those that the training rows have; NaN where a gap is one of them.
+    kinds : (categories,), float32, those that the training rows have; NaN where a missing value is one of them.
     base : (categories,), float64, the logs of their shares.
     steps : (nodes, categories), float32, what a leaf adds to these.
     """
@@ -253,7 +253,7 @@ class Conditionals:
     ----------
     columns : each column's, in the table's order.
     order : (columns,), int32, in which they are drawn: numbers, then categories.
-    patterns : (patterns, columns), bool, which columns have gaps together.
+    patterns : (patterns, columns), bool, which columns have missing values together.
     shares : (patterns,), float64, of the training rows.
     """
 
@@ -268,7 +268,8 @@ class Conditionals:
 
         Parameters
         ----------
-        rows : (n, columns), n at least 1: numbers, scaled, and the numbers of categories; NaN where there is a gap.
+        rows : (n, columns), n at least 1: numbers, scaled, and the numbers of categories; NaN where there is a missing
+            value.
         is_category : which is which, (columns,).
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
@@ -316,7 +317,7 @@ class Conditionals:
         if not np.array_equal(np.sort(order, axis=None), np.arange(len(columns))):
             raise DataError(f"'order' is none of {len(columns)} columns.")
         if patterns.shape != (shares.size, len(columns)) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise DataError(f"'patterns' and 'shares' are not the gaps of {len(columns)} columns.")
+            raise DataError(f"'patterns' and 'shares' are not the missing values of {len(columns)} columns.")
         return cls(tuple(columns), order, patterns, shares)
 
     def to_arrays(self) -> dict[str, Array]:
@@ -326,14 +327,15 @@ class Conditionals:
             named |= {f"{place}/{name}": array for name, array in column.to_arrays().items()}
         return named
 
-    def redrawn(self, rows: Array, random: np.random.RandomState, sweeps: int = SWEEPS) -> Array:
-        """Rows, (n, columns), float32, each column in its turn drawn again given the others; NaN is a gap.
+    def refined(self, rows: Array, random: np.random.RandomState, sweeps: int = SWEEPS) -> Array:
+        """Rows, (n, columns), float32, each column in its turn drawn again given the others; NaN is a missing value.
 
-        The first gaps are those of some training row's pattern: columns that have them together would never get any.
+        The first missing values are those of some training row's pattern: columns that have them together would never
+        get any.
 
         Parameters
         ----------
-        rows : (n, columns), without gaps, in the range of those that the trees were grown on.
+        rows : (n, columns), without missing values, in the range of those that the trees were grown on.
         random : where chance comes from.
         sweeps : how often each column has its turn.
         """
@@ -428,12 +430,12 @@ def _leaf_rows(others: Array, outputs: Array) -> int:
 
 
 def _outputs(values: Array) -> Array:
-    """What a tree of numbers tells apart, (n,): the numbers; or (n, 2): with gaps among them, these too."""
-    is_gap = np.isnan(values)
-    if not is_gap.any():
+    """What a tree of numbers tells apart, (n,): the numbers; or (n, 2): with missing values among them, these too."""
+    is_missing = np.isnan(values)
+    if not is_missing.any():
         return values
-    middle = 0.0 if is_gap.all() else values[~is_gap].mean()
-    return np.column_stack([np.where(is_gap, middle, values), is_gap])
+    middle = 0.0 if is_missing.all() else values[~is_missing].mean()
+    return np.column_stack([np.where(is_missing, middle, values), is_missing])
 
 
 def _refuse_wild(column: Trees, place: int, columns: int) -> None:
@@ -461,4 +463,4 @@ def _looked_at(others: Array) -> int:
 
 
 def _seen(rows: Array) -> Array:
-    return np.where(np.isnan(rows), _GAP, rows)
+    return np.where(np.isnan(rows), _MISSING, rows)

@@ -188,4 +188,4 @@ def _read(source: str | os.PathLike[str] | ArrayLike, y: ArrayLike | None, optio
         if y is not None:
             raise SettingsError("y came with a source that has a name.", "Name its labels: data={'label': 'column'}.")
         return load_data(os.fspath(source), **asdict(options)).in_memory(), os.fspath(source)
-    return Dataset.from_arrays(source, y, gaps=True).in_memory(), "array"
+    return Dataset.from_arrays(source, y, missing_allowed=True).in_memory(), "array"

@@ -303,12 +303,14 @@ def _keep_arrays(rows: Dataset, path: Path) -> None:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """Labels with gaps as an array that holds no Python objects: gaps among text are empty, among numbers NaN."""
+    """Labels with missing values as an array that holds no Python objects: missing values among text are empty, among
+    numbers NaN.
+    """
     if array.dtype.kind != "O":
         return array
     has_text = any(isinstance(value, str) for value in array.tolist())
-    gap: Any = "" if has_text else np.nan
-    filled = [gap if value is None else value for value in array.tolist()]
+    missing_value: Any = "" if has_text else np.nan
+    filled = [missing_value if value is None else value for value in array.tolist()]
     return np.array([str(value) for value in filled] if has_text else filled)
 
 

@@ -188,7 +188,7 @@ class ModelCode:
     def sample(self, n: int, seed: int) -> np.ndarray:
         """As the estimator samples, by the model alone; of a prefix, its part of such codes."""
         if self.size is None:
-            how: dict[str, Any] = {"redrawn": False} if self.estimator.redraws else {}
+            how: dict[str, Any] = {"refined": False} if self.estimator.refines else {}
             return self._to_range(self.estimator.sample(n, seed, **how))
         return self.decode(self.estimator.sample_codes(n, seed)[:, : self.size])
 
@@ -247,7 +247,7 @@ class PrincipalCode:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The features themselves, as codes; nothing is made of them, but that gaps hold the mean.
+    """The features themselves, as codes; nothing is made of them, but that missing values hold the mean.
 
     Attributes
     ----------

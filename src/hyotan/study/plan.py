@@ -16,8 +16,8 @@ import tomli_w
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, parameters_of
-from hyotan.preprocessing.scaling import has_gaps
+from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, current_names, parameters_of
+from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.folder import DataOptions
 from hyotan.study.classes import Classes
 from hyotan.words.phrases import listed
@@ -229,7 +229,8 @@ class StudyConfig:
             raise SettingsError(f"{where} is not a study's settings: {error}.", fix) from error
         _refuse_unknown(content, StudyConfig, where)
         _refuse_unknown(content.get("data", {}), DataOptions, where)
-        return config.checked(where)
+        own = {model: current_names(values) for model, values in config.own.items()}
+        return replace(config, parameters=current_names(config.parameters), own=own).checked(where)
 
     def load_data(self) -> Dataset:
         """Read the source."""
@@ -309,7 +310,7 @@ def needs_labels(model: str) -> bool:
 def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[str, ...]:
     known = [model for model in models if model in MODEL_NAMES]
     # Models of labels do not know what to do with a value that is missing.
-    can_use_labels = Classes.of(dataset.y) is not None and not has_gaps(dataset.X)
+    can_use_labels = Classes.of(dataset.y) is not None and not has_missing(dataset.X)
     fitting = [model for model in known if can_use_labels or not needs_labels(model)]
     return tuple(model for model in fitting if not nested or _can_be_ordered(model))
 

@@ -36,11 +36,11 @@ def leverages(reconstruct: Callable[[Array], Array], X: Array, seed: int = 0) ->
     Parameters
     ----------
     reconstruct : rows to rows.
-    X : (n, *features), in the model's range; NaN is a gap.
+    X : (n, *features), in the model's range; NaN is a missing value.
     seed : of the directions.
     """
-    gaps = np.isnan(X)
-    known = X[~gaps]
+    missing = np.isnan(X)
+    known = X[~missing]
     random, spread = np.random.default_rng(seed), float(known.std())
     repeats, step = math.ceil(PROBED_ROWS / len(X)), STEP * (spread if spread > 0 else 1.0)
     X = X.clip(known.min() + step, known.max() - step)  # what is moved past the end of a range may be cut off there
@@ -48,8 +48,8 @@ def leverages(reconstruct: Callable[[Array], Array], X: Array, seed: int = 0) ->
     for _ in range(repeats):
         signs = random.choice(np.array([-1, 1], dtype=np.float32), X.shape)
         moved = reconstruct(X + np.float32(step) * signs) - reconstruct(X - np.float32(step) * signs)
-        moved[gaps] = 0.0  # what is missing was not moved
-        total += (signs * moved).sum(axis=0, dtype=np.float64) / np.maximum(len(X) - gaps.sum(axis=0), 1)
+        moved[missing] = 0.0  # what is missing was not moved
+        total += (signs * moved).sum(axis=0, dtype=np.float64) / np.maximum(len(X) - missing.sum(axis=0), 1)
     return total.ravel() / (2 * step * repeats)
 
 

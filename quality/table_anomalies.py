@@ -1,8 +1,8 @@
 """Anomalies planted in three tables of several kinds of columns: AUROC of the detector beside an isolation forest.
 
 Trained on half of the rows, tested on the others, of which every second one is spoilt: ``value`` puts another row's
-value into one column, ``pair`` a category beside another one with which it never stands in the whole table. Gaps are
-drawn before, and a spoilt value is never one. Seeds 0 and 1 are those that choices were made with.
+value into one column, ``pair`` a category beside another one with which it never stands in the whole table. Missing
+values are drawn before, and a spoilt value is never one. Seeds 0 and 1 are those that choices were made with.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--tables", nargs="+", default=[*TABLES], choices=TABLES)
     parser.add_argument("--spoilt", nargs="+", default=[*SPOILT], choices=SPOILT)
-    parser.add_argument("--gaps", nargs="+", type=float, default=[0.0, 0.3])
+    parser.add_argument("--handle-missing", nargs="+", type=float, default=[0.0, 0.3])
     parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
     parser.add_argument("--rows", type=int, default=3000, help="rows of a table that are used, at most")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("HYOTAN_DATA", ".")) / "tables")
@@ -76,12 +76,13 @@ def measure(arguments: argparse.Namespace) -> None:
     for name in arguments.tables:
         table = read_table((arguments.folder / f"{name}.csv").read_bytes(), ",")[0]
         table = table.take(some_rows(table.num_rows, arguments.rows))
-        for share in arguments.gaps:
+        for share in arguments.handle_missing:
             found = [figures(table, arguments.spoilt, share, seed) for seed in arguments.seeds]
             for kind in arguments.spoilt:
                 ours, forest, flagged, false, named = np.nanmean([each[kind] for each in found], axis=0)
                 print(
-                    f"== {name}, {kind}, gaps {share:.0%}: AUROC {ours:.3f}, isolation forest {forest:.3f}; flagged "
+                    f"== {name}, {kind}, missing values {share:.0%}: AUROC {ours:.3f}, isolation forest {forest:.3f}; "
+                    f"flagged "
                     f"{flagged:.1%} of the spoilt rows and {false:.1%} of the usual ones at a rate of 5 %; of those "
                     f"flagged {named:.0%} by the right column",
                     flush=True,
@@ -138,7 +139,7 @@ def _holed(table: pa.Table, share: float, random: np.random.Generator) -> Column
 
 
 def _one_hot(schema: pa.Schema, train: Columns, rows: Columns) -> np.ndarray:
-    """Categories one-hot, the gaps of numbers filled with the training rows' mean: (n, features)."""
+    """Categories one-hot, the missing values of numbers filled with the training rows' mean: (n, features)."""
     parts = []
     for field in schema:
         if is_number(field.type) and not pa.types.is_boolean(field.type):

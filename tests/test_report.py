@@ -325,7 +325,7 @@ class TestFindings:
     VALUES = dict.fromkeys(NAMES.split(), 1) | {"n_train": 5, "low": 0, "high": 1, "smaller": 1, "beta": 1.0}
 
     def test_every_code_of_the_diagnosis_has_words(self):
-        source = (files("hyotan") / "diagnosis.py").read_text(encoding="utf-8")
+        source = (files("hyotan") / "analysis" / "diagnosis.py").read_text(encoding="utf-8")
         codes = set(re.findall(r'^\s+"([A-Z_]{5,})",$', source, re.M)) | set(
             re.findall(r'Finding\("([A-Z_]+)"', source)
         )

@@ -20,7 +20,7 @@ MEASURES = {
     "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
     "anomalies": "AUROC on 18 tables with anomalies, beside PyOD's detectors, PCA, k-NN and trees.",
     "alarms": "False alarms on those tables' usual rows, beside the stated rate.",
-    "table_anomalies": "AUROC on tables of several kinds of columns with planted anomalies, beside an isolation forest.",
+    "table_anomalies": "AUROC on mixed tables with planted anomalies, beside an isolation forest.",
     "one_class": "AUROC on MNIST, trained on one digit.",
 }
 """Every measurement; the module of the same name holds it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
@@ -150,8 +151,11 @@ def _beyond(points: Array, neighbours: Array) -> float:
 
 
 def _squared_distances(some: Array, points: Array) -> Array:
+    # torch's product, for NumPy's rounds a row by its place in it where the BLAS kernel does: ranks among ties would
+    # depend on how many rows are compared at once.
+    products = (torch.from_numpy(some) @ torch.from_numpy(points).T).numpy()
     squares = np.einsum("ij,ij->i", points, points)
-    return np.einsum("ij,ij->i", some, some)[:, None] + squares - 2 * (some @ points.T)
+    return np.einsum("ij,ij->i", some, some)[:, None] + squares - 2 * products
 
 
 def _accuracy(neighbours: Array, labels: Array) -> float:

@@ -80,9 +80,13 @@ class FactorGaussian:
         filled = rows.astype(np.float64)
         known = ~np.isnan(filled)
         centred = np.where(known, filled - self.mean, 0.0).astype(np.float32)
-        for block, precision, along in self._posteriors(centred, known, GUESSED_AT_ONCE):
+        loadings = self.loadings.T.astype(np.float64)
+        # Some BLAS kernels round a row by its place in the product. Products in double precision, rounded to single,
+        # give a row the same bits wherever it stands (decision 0003).
+        for block, precision, along in self._posteriors(centred, known, GUESSED_AT_ONCE, np.float64):
             factors = np.linalg.solve(precision, along[..., None])[..., 0]
-            guess = np.clip(self.mean + factors @ self.loadings.T, self.low, self.high)
+            moved = (factors.astype(np.float64) @ loadings).astype(np.float32)
+            guess = np.clip(self.mean + moved, self.low, self.high)
             own = filled[block]
             filled[block] = np.where(known[block], own, guess[: len(own)])
         return filled
@@ -107,17 +111,21 @@ class FactorGaussian:
         noise = ((centred**2).sum(axis=0) - explained) / np.maximum(known.sum(axis=0), 1)
         return FactorGaussian(self.mean, loadings, np.maximum(noise, floor).astype(np.float32), self.low, self.high)
 
-    def _posteriors(self, centred: Array, known: Array, size: int) -> Iterator[tuple[slice, Array, Array]]:
+    def _posteriors(
+        self, centred: Array, known: Array, size: int, dtype: type = np.float32
+    ) -> Iterator[tuple[slice, Array, Array]]:
         """``size`` rows at a time: which, the precision of their factors, (size, factors, factors), and the products of
-        what is observed with the loadings in units of the noise, (size, factors).
+        what is observed with the loadings in units of the noise, (size, factors); float32, multiplied in ``dtype``.
         """
         k = self.loadings.shape[1]
         scaled, upper = self.loadings / self.noise[:, None], np.triu_indices(k)
-        products = scaled[:, upper[0]] * self.loadings[:, upper[1]]
+        products = (scaled[:, upper[0]] * self.loadings[:, upper[1]]).astype(dtype)
+        scaled = scaled.astype(dtype)
         for start in range(0, len(centred), size):
             block = slice(start, start + size)
-            observed, values = _filled_up(known[block].astype(np.float32), size), _filled_up(centred[block], size)
-            yield block, _symmetric(observed @ products, k) + np.eye(k, dtype=np.float32), values @ scaled
+            observed, values = _filled_up(known[block].astype(dtype), size), _filled_up(centred[block], size)
+            precision = _symmetric((observed @ products).astype(np.float32), k) + np.eye(k, dtype=np.float32)
+            yield block, precision, (values.astype(dtype, copy=False) @ scaled).astype(np.float32, copy=False)
 
 
 def factors_of(features: int) -> int:

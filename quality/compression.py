@@ -18,9 +18,9 @@ from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
 from hyotan.data import load as load_data
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.figures import RatesDisplay
-from hyotan.parameters import MODEL_NAMES
+from hyotan.models.families import FAMILIES
 
-SHORT = {kind: name for name, kind in MODEL_NAMES.items()}
+SHORT = {family.kind: family.name for family in FAMILIES}
 """How files of kept models are called."""
 
 

@@ -18,14 +18,14 @@ ROAD = """
     errors
     files
     words
-    parameters
-    recipes
     metrics
     data
     preprocessing
     distributions
     models
     training
+    parameters
+    recipes
     imputation
     sampling
     estimators

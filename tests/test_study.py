@@ -20,7 +20,7 @@ import pytest
 from hyotan.data import Dataset, load
 from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
 from hyotan.files.lock import held
-from hyotan.parameters import MODEL_NAMES
+from hyotan.models.families import BY_NAME
 from hyotan.runs import folder as runs
 from hyotan.runs.folder import DataOptions, RunFolder
 from hyotan.study import engine, measures, worker
@@ -102,7 +102,7 @@ class TestTheSettings:
 
     def test_by_default_fit_the_data(self, digits: Dataset) -> None:
         config = configure(digits, "digits")
-        assert config.models == tuple(model for model in ("ae", "vae", "cvae") if model in MODEL_NAMES)
+        assert config.models == tuple(model for model in ("ae", "vae", "cvae") if model in BY_NAME)
         assert (config.sizes, config.repeats) == ((2, 4, 8, 16, 32), 3)
         narrow = Dataset.from_arrays(np.random.default_rng(0).random((50, 5)))
         config = configure(narrow, "table.csv")
@@ -179,7 +179,7 @@ class TestTheSettings:
             StudyConfig.from_toml(text, "study.toml")
 
     def test_with_a_model_that_needs_labels_are_refused_without_them(self) -> None:
-        if "cvae" not in MODEL_NAMES:
+        if "cvae" not in BY_NAME:
             pytest.skip("there is no such model")
         rows = np.random.default_rng(0).random((50, 5))
         with pytest.raises(SettingsError, match=r"--models cvae needs labels; t\.csv has no labels\. Leave cvae out"):
@@ -207,7 +207,7 @@ class TestThePresets:
     @pytest.mark.parametrize("name", ["article", "default"])
     def test_name_only_what_there_is(self, name: str, digits: Dataset) -> None:
         preset = read_preset(name)
-        known = tuple(model for model in preset.models if model in MODEL_NAMES)
+        known = tuple(model for model in preset.models if model in BY_NAME)
         config = StudyConfig("digits", known, tuple(preset.sizes), parameters=preset.parameters, own=preset.own)
         assert len(config.checked().cells()) == len(known) * len(preset.sizes) * 3
 
@@ -567,7 +567,7 @@ class TestTheFolder:
 
     @pytest.mark.parametrize(("labels", "said"), [([0, 1, -1], -1), ([-1, 1, 1], "no label"), (["a", "", "b"], "")])
     def test_says_what_no_label_is(self, labels: list[Any], said: Any) -> None:
-        if "cvae" not in MODEL_NAMES:
+        if "cvae" not in BY_NAME:
             pytest.skip("there is no such model")
         dataset = Dataset.from_arrays(np.random.default_rng(0).random((30, 4)), np.array(labels * 10))
         config = configure(dataset, "t.csv", models=["cvae"], sizes=[2], repeats=1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from hyotan.errors import SettingsError, did_you_mean
+from hyotan.models.families import BY_KIND, FAMILIES, Family
 
 
 class Domain(Protocol):
@@ -261,16 +262,6 @@ class Anything:
         return value
 
 
-AUTOENCODER, DENOISING, VAE, CVAE = "autoencoder", "denoising-autoencoder", "vae", "cvae"
-EVERY = (AUTOENCODER, DENOISING, VAE, CVAE)
-DETERMINISTIC = (AUTOENCODER, DENOISING)
-VARIATIONAL = (VAE, CVAE)
-WITHOUT_LABELS = (AUTOENCODER, DENOISING, VAE)
-
-MODEL_NAMES = {"ae": AUTOENCODER, "dae": DENOISING, "vae": VAE, "cvae": CVAE}
-"""What ``--model`` accepts, and the kind that each stands for."""
-
-
 @dataclass(frozen=True)
 class Parameter:
     """One parameter: its name in Python, its default, what it may be, and a sentence of help."""
@@ -280,9 +271,15 @@ class Parameter:
     domain: Domain
     help: str
     section: str
-    kinds: tuple[str, ...] = EVERY
+    trait: str | None = None
+    """The trait of the families that have it (:attr:`hyotan.models.families.Family.traits`); None: all have it."""
     words: tuple[Any, ...] = ()
     """Values allowed beside the domain: ``"auto"``, ``None``."""
+
+    @property
+    def families(self) -> list[Family]:
+        """The families that have it."""
+        return [family for family in FAMILIES if self.trait is None or self.trait in family.traits]
 
     @property
     def flag(self) -> str:
@@ -353,7 +350,7 @@ _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
     Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
-    Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, kinds=WITHOUT_LABELS),
+    Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, trait="ordered code"),
     Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
     Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),
     Parameter(
@@ -365,15 +362,15 @@ TABLE: tuple[Parameter, ...] = (
         words=("auto",),
     ),
     Parameter("channels", (32, 64), Integers(), "Channels of the convolutions; each halves the image.", _MODEL),
-    Parameter("encoder", None, Anything("an nn.Module or None"), "Your own encoder.", _MODEL, kinds=WITHOUT_LABELS),
-    Parameter("decoder", None, Anything("an nn.Module or None"), "Your own decoder.", _MODEL, kinds=WITHOUT_LABELS),
+    Parameter("encoder", None, Anything("an nn.Module or None"), "Your own encoder.", _MODEL, trait="own networks"),
+    Parameter("decoder", None, Anything("an nn.Module or None"), "Your own decoder.", _MODEL, trait="own networks"),
     Parameter(
         "latent_activation",
         None,
         Choice(ACTIVATIONS),
         "Activation of the code.",
         _MODEL,
-        kinds=DETERMINISTIC,
+        trait="deterministic code",
         words=(None,),
     ),
     Parameter(
@@ -384,15 +381,17 @@ TABLE: tuple[Parameter, ...] = (
         _MODEL,
         words=(None,),
     ),
-    Parameter("tied", False, Flag(), "Decoder uses the encoder's weights, transposed.", _MODEL, kinds=DETERMINISTIC),
-    Parameter("noise", None, Choice(NOISES), "Corrupt the input.", _MODEL, kinds=DETERMINISTIC, words=(None,)),
+    Parameter(
+        "tied", False, Flag(), "Decoder uses the encoder's weights, transposed.", _MODEL, trait="deterministic code"
+    ),
+    Parameter("noise", None, Choice(NOISES), "Corrupt the input.", _MODEL, trait="noise", words=(None,)),
     Parameter(
         "noise_level",
         0.3,
         RealOrRange(0),
         "Standard deviation of gaussian noise, else the share of values hit; of a range each row draws its own.",
         _MODEL,
-        kinds=DETERMINISTIC,
+        trait="noise",
     ),
     Parameter(
         "penalty",
@@ -400,26 +399,28 @@ TABLE: tuple[Parameter, ...] = (
         Choice(("sparse", "contractive")),
         "Penalty on the code.",
         _MODEL,
-        kinds=DETERMINISTIC,
+        trait="deterministic code",
         words=(None,),
     ),
-    Parameter("penalty_weight", 0.1, Real(0), "Weight of the penalty.", _MODEL, kinds=DETERMINISTIC),
+    Parameter("penalty_weight", 0.1, Real(0), "Weight of the penalty.", _MODEL, trait="deterministic code"),
     Parameter(
-        "variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, VARIATIONAL
+        "variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, trait="posterior"
     ),
-    Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, kinds=VARIATIONAL),
-    Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, kinds=VARIATIONAL),
-    Parameter("free_bits", 0.0, Real(0), "KL per dimension that costs nothing, in nats.", _MODEL, kinds=VARIATIONAL),
-    Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", _MODEL, kinds=VARIATIONAL),
-    Parameter("objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", _MODEL, kinds=(VAE,)),
-    Parameter("label_dim", 64, Integer(1), "Size of the labels' embedding.", _MODEL, kinds=(CVAE,)),
+    Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, trait="posterior"),
+    Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, trait="posterior"),
+    Parameter("free_bits", 0.0, Real(0), "KL per dimension that costs nothing, in nats.", _MODEL, trait="posterior"),
+    Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", _MODEL, trait="posterior"),
+    Parameter(
+        "objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", _MODEL, trait="importance weights"
+    ),
+    Parameter("label_dim", 64, Integer(1), "Size of the labels' embedding.", _MODEL, trait="labels"),
     Parameter(
         "unlabelled_rows",
         "marginalise",
         Choice(("marginalise", "zero")),
         "Rows without a label: sum over the classes, or a zero embedding.",
         _MODEL,
-        kinds=(CVAE,),
+        trait="labels",
     ),
     Parameter(
         "classifier_weight",
@@ -427,7 +428,7 @@ TABLE: tuple[Parameter, ...] = (
         Real(0),
         "Weight of the classifier's cross-entropy, in nats against nats.",
         _MODEL,
-        kinds=(CVAE,),
+        trait="labels",
     ),
     Parameter(
         "neighbour_weight",
@@ -435,7 +436,7 @@ TABLE: tuple[Parameter, ...] = (
         Real(0),
         "Weight of what the neighbours of rows without a label say.",
         _MODEL,
-        kinds=(CVAE,),
+        trait="labels",
     ),
     Parameter(
         "consistency_weight",
@@ -443,7 +444,7 @@ TABLE: tuple[Parameter, ...] = (
         Real(0),
         "Weight of the classifier's change around rows without a label.",
         _MODEL,
-        kinds=(CVAE,),
+        trait="labels",
     ),
     Parameter(
         "consistency_radius",
@@ -451,16 +452,16 @@ TABLE: tuple[Parameter, ...] = (
         Real(0),
         "How far around: a share of the rows' distance from their mean.",
         _MODEL,
-        kinds=(CVAE,),
+        trait="labels",
     ),
-    Parameter("unlabelled", -1, Marker(), "The label that says: none. None and NaN always do.", _DATA, kinds=(CVAE,)),
+    Parameter("unlabelled", -1, Marker(), "The label that says: none. None and NaN always do.", _DATA, trait="labels"),
     Parameter(
         "labelled_fraction",
         1.0,
         Real(0, 1, above=True),
         "Share of each class's labels that training sees; the others are hidden.",
         _DATA,
-        kinds=(CVAE,),
+        trait="labels",
     ),
     Parameter(
         "likelihood",
@@ -493,7 +494,7 @@ TABLE: tuple[Parameter, ...] = (
         Choice(("always", "never")),
         "Learn to handle missing values; auto: where there are any.",
         _DATA,
-        kinds=WITHOUT_LABELS,
+        trait="missing values",
         words=("auto",),
     ),
     Parameter(
@@ -552,7 +553,7 @@ TABLE: tuple[Parameter, ...] = (
         Flag(),
         "Compile the step (CPU, C++ compiler, 15 s): pays from 30,000 steps on; changes last bits.",
         _TRAINING,
-        kinds=WITHOUT_LABELS,
+        trait="compiled step",
     ),
     Parameter("random_state", None, Seed(), "Seed.", _TRAINING, words=(None,)),
     Parameter("callbacks", None, Anything("a list of callbacks or None"), "Called after steps and epochs.", _TRAINING),
@@ -560,10 +561,6 @@ TABLE: tuple[Parameter, ...] = (
 )
 
 PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
-
-DEFAULTS_BY_KIND: Mapping[str, Mapping[str, Any]] = {DENOISING: {"latent_dim": 512, "noise": "gaussian"}}
-"""Where a kind's default differs from the table's."""
-
 
 EARLIER_NAMES: Mapping[str, str] = {"gaps": "handle_missing", "has_gaps": "handles_missing", "were_gaps": "had_missing"}
 """What settings were called in files of earlier versions, and what they are called now."""
@@ -576,12 +573,12 @@ def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def parameters_of(kind: str) -> list[Parameter]:
     """The parameters that an estimator of this kind has, in the table's order."""
-    return [parameter for parameter in TABLE if kind in parameter.kinds]
+    return [parameter for parameter in TABLE if BY_KIND[kind] in parameter.families]
 
 
 def default_of(parameter: Parameter, kind: str) -> Any:
     """The default of a parameter for one kind of estimator."""
-    return DEFAULTS_BY_KIND.get(kind, {}).get(parameter.name, parameter.default)
+    return BY_KIND[kind].defaults.get(parameter.name, parameter.default)
 
 
 def check_settings(kind: str, settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -596,7 +593,7 @@ def check_settings(kind: str, settings: Mapping[str, Any], where: str = "") -> d
     place = f" in {where}" if where else ""
     for name in settings:
         if name not in known:
-            owners = PARAMETERS[name].kinds if name in PARAMETERS else ()
+            owners = [family.kind for family in PARAMETERS[name].families] if name in PARAMETERS else []
             fix = f"It belongs to: {', '.join(owners)}." if owners else did_you_mean(name, known)
             raise SettingsError(f"'{name}'{place} is not a parameter of {kind}.", fix)
     return {name: known[name].check(value) for name, value in settings.items()}

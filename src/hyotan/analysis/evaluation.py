@@ -12,7 +12,6 @@ from hyotan.analysis.denoising import Denoising, measure
 from hyotan.analysis.diagnosis import Facts, Finding, diagnose
 from hyotan.data.frames import Frame
 from hyotan.data.stored import HELD_OUT_ROWS, Array, Resident, StoredRows
-from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 
 NLL_ROWS, NLL_SAMPLES = 500, 200
@@ -211,8 +210,8 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
     )
 
 
-def _likelihood(estimator: LatentEstimator, X: Resident, samples: int, random_state: int) -> Likelihood | None:
-    if not isinstance(estimator, VAE) or len(X) == 0:
+def _likelihood(estimator: Any, X: Resident, samples: int, random_state: int) -> Likelihood | None:
+    if not estimator.family.probabilistic or len(X) == 0:
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
     terms = estimator.loss_samples(X, random_state)
@@ -221,9 +220,9 @@ def _likelihood(estimator: LatentEstimator, X: Resident, samples: int, random_st
     return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
 
 
-def _label_error(estimator: LatentEstimator, X: Resident, y: np.ndarray | None) -> float | None:
+def _label_error(estimator: Any, X: Resident, y: np.ndarray | None) -> float | None:
     """Of the rows whose label the model knows at all."""
-    if not isinstance(estimator, CVAE) or y is None:
+    if not estimator.family.conditional or y is None:
         return None
     known = np.isin(y, estimator.classes_)
     return float(np.mean(estimator.predict(X[known]) != y[known])) if known.any() else None

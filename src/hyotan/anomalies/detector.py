@@ -26,9 +26,9 @@ from hyotan.data.stored import Resident
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
 from hyotan.estimators.rows import in_memory
 from hyotan.files.container import write
-from hyotan.preprocessing.checks import check_count, check_rows, refuse_rare_features
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
 

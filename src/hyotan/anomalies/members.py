@@ -19,7 +19,6 @@ from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.rows import ScaledRows
-from hyotan.estimators.vae import VAE
 from hyotan.metrics import observed_mean
 from hyotan.training.together import Together, together
 
@@ -100,7 +99,7 @@ class Member:
         places = frame.place(codes, errors)
         neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
         loss = usual_loss(model, rows)
-        best = float(negative_likelihood(model, rows, loss).min()) if isinstance(model, VAE) else 0.0
+        best = float(negative_likelihood(model, rows, loss).min()) if model.family.probabilistic else 0.0
         outskirts = Outskirts.of(places, random)
         found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss, usual)
         if is_of_images(model):
@@ -217,7 +216,7 @@ class Member:
 
 def scores_of(model: LatentEstimator) -> tuple[str, ...]:
     """Names of the scores that a model can give; of images, once it is fitted."""
-    names = (*COMBINED, GAUSSIAN, LIKELIHOOD) if isinstance(model, VAE) else (*COMBINED, GAUSSIAN)
+    names = (*COMBINED, GAUSSIAN, LIKELIHOOD) if model.family.probabilistic else (*COMBINED, GAUSSIAN)
     return (*names, RECOLLECTION) if is_of_images(model) else names
 
 

@@ -11,7 +11,8 @@ from hyotan.cli.command import Checked, Command
 from hyotan.cli.flags import data_options, from_environment, parameter_options, resolve, settings_files, split_options
 from hyotan.cli.output import Printer, output_options
 from hyotan.errors import SettingsError
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, Choice, check_settings, parameters_of
+from hyotan.models.families import BY_NAME
+from hyotan.parameters import PARAMETERS, Choice, check_settings, parameters_of
 
 
 @click.command(
@@ -25,8 +26,8 @@ from hyotan.parameters import MODEL_NAMES, PARAMETERS, Choice, check_settings, p
 @click.argument("source", required=False)
 @click.option(
     "--model",
-    metavar="|".join(MODEL_NAMES),
-    type=Checked(Choice(tuple(MODEL_NAMES))),
+    metavar="|".join(BY_NAME),
+    type=Checked(Choice(tuple(BY_NAME))),
     help="Autoencoder, denoising or variational.  [ae]",
 )
 @click.option("--recipe", metavar="NAME", help="An article's settings; see: hyotan recipes")
@@ -97,9 +98,9 @@ def choose(
         [*stronger, *weaker],
     )
     name = top.get("model", "ae")
-    if name not in MODEL_NAMES:
-        raise SettingsError(f"model '{name}' is not known.", f"Choose from: {', '.join(MODEL_NAMES)}.")
-    kind = MODEL_NAMES[name]
+    if name not in BY_NAME:
+        raise SettingsError(f"model '{name}' is not known.", f"Choose from: {', '.join(BY_NAME)}.")
+    kind = BY_NAME[name].kind
     _refuse_strange(flags, name)
     known = {parameter.name for parameter in parameters_of(kind)}
     # What was typed must fit the model; what lies in a file for all models may speak of others too.
@@ -120,8 +121,8 @@ def choose(
 def _refuse_strange(flags: Mapping[str, Any], model: str) -> None:
     """Refuse a flag that was typed and that this model does not have."""
     for parameter in (PARAMETERS[name] for name in flags):
-        if MODEL_NAMES[model] not in parameter.kinds:
-            owners = " or ".join(name for name, kind in MODEL_NAMES.items() if kind in parameter.kinds)
+        if BY_NAME[model] not in parameter.families:
+            owners = " or ".join(family.name for family in parameter.families)
             raise SettingsError(
                 f"{parameter.flag} is not a setting of --model {model}.",
                 f"It belongs to --model {owners}: add that, or leave {parameter.flag} out.",

@@ -14,7 +14,8 @@ import click
 
 from hyotan.cli.command import Checked
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import DEFAULTS_BY_KIND, MODEL_NAMES, PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
+from hyotan.models.families import BY_KIND, FAMILIES
+from hyotan.parameters import PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
 
 COMMON = (
     "latent_dim",
@@ -88,9 +89,8 @@ def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
     """The parameter's sentence, the names that it can take, and its defaults."""
     default = SET_HERE.get(parameter.name, parameter.default)
     defaults = [] if default is None else [parameter.spell(default)]
-    for model, kind in MODEL_NAMES.items():
-        if parameter.name in (own := DEFAULTS_BY_KIND.get(kind, {})):
-            defaults.append(f"{model}: {parameter.spell(own[parameter.name])}")
+    own = [(family.name, family.defaults) for family in FAMILIES if parameter.name in family.defaults]
+    defaults += [f"{model}: {parameter.spell(values[parameter.name])}" for model, values in own]
     names = getattr(parameter.domain, "options", ())
     some = names if len(names) <= most_names else (*names[:2], "…")
     listing = f" Of: {', '.join(some)}." if names else ""
@@ -185,9 +185,9 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}.", "Compare it with a run's config.toml.") from error
     if path.name == "pyproject.toml":
         content = content.get("tool", {}).get("hyotan", {})
-    kinds = {kind: name for name, kind in MODEL_NAMES.items()}
     if "kind" in content:
-        content["model"] = kinds.get(content.pop("kind"), "")
+        kind = content.pop("kind")
+        content["model"] = BY_KIND[kind].name if kind in BY_KIND else ""
     content.pop("fingerprint", None)
     _refuse_unknown(content, SECTIONS, path)
     _refuse_unknown(content.get("parameters", {}), PARAMETERS, path)

@@ -15,7 +15,8 @@ from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES, Dataset
 from hyotan.errors import DataError
-from hyotan.parameters import CVAE, PARAMETERS
+from hyotan.models.families import BY_KIND
+from hyotan.parameters import PARAMETERS
 from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
 from hyotan.runs.folder import fit as fit_run
 from hyotan.runs.gallery import draw
@@ -85,7 +86,7 @@ def rehearse(config: RunConfig, train: Dataset) -> None:
     ------
     SettingsError, DataError : settings that cannot work, or not with these rows.
     """
-    if config.kind == CVAE and train.y is None:
+    if BY_KIND[config.kind].conditional and train.y is None:
         fix = "Name the column that holds them: --label COLUMN; or take --model vae, which needs none."
         raise DataError(f"{config.source} has no labels, which --model cvae needs for some rows.", fix)
     config.rehearse(train)

@@ -18,10 +18,11 @@ from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import CHUNK, ScaledRows
 from hyotan.models.autoencoder import AutoencoderModel
+from hyotan.models.families import BY_KIND
 from hyotan.models.losses import PENALTIES
 from hyotan.models.noise import NOISES, Known, Level
 from hyotan.models.ordered import Cuts
-from hyotan.parameters import AUTOENCODER, DEFAULTS_BY_KIND, DENOISING, PARAMETERS
+from hyotan.parameters import PARAMETERS
 from hyotan.preprocessing.checks import NOISE_SLACK
 from hyotan.training.callbacks import Callback
 from hyotan.training.resident import as_tensor
@@ -94,7 +95,8 @@ class Autoencoder(LatentEstimator):
     (1797, 4)
     """
 
-    kind = AUTOENCODER
+    family = BY_KIND["autoencoder"]
+    kind = family.kind
 
     def __init__(
         self,
@@ -266,7 +268,8 @@ class DenoisingAutoencoder(Autoencoder):
     (1797, 8, 8)
     """
 
-    kind = DENOISING
+    family = BY_KIND["denoising-autoencoder"]
+    kind = family.kind
 
     # The same constructor with another default: scikit-learn reads parameters and defaults from its signature.
-    __init__ = with_defaults(Autoencoder.__init__, **DEFAULTS_BY_KIND[DENOISING])
+    __init__ = with_defaults(Autoencoder.__init__, **family.defaults)

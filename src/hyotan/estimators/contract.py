@@ -30,6 +30,7 @@ from hyotan.estimators.build import (
 )
 from hyotan.estimators.fitted import FittedModel
 from hyotan.estimators.imputing import MAX_MASKED, MAX_MASKED_COMPLETE
+from hyotan.estimators.inputs import check_rows
 from hyotan.estimators.ranges import resolve
 from hyotan.estimators.rows import Split, chunk_rows, in_memory, resident, rows_of, split_of
 from hyotan.files.container import write
@@ -38,7 +39,6 @@ from hyotan.models.nn import Summary, summarise
 from hyotan.models.noise import RandomMask
 from hyotan.models.objective import LatentModel
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
-from hyotan.preprocessing.checks import check_rows
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.conditionals import fitted_rows
@@ -183,9 +183,12 @@ class LatentEstimator(FittedModel):
     def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> LatentModel:
         """The model with new networks, for samples of a shape."""
         with_missing = getattr(self, "handles_missing_", settings.get("handle_missing") == "always")
-        encoder, decoder = build_networks(settings, shape, self.code_outputs, likelihood, with_missing)
+        outputs = self.family.outputs_per_dimension
+        encoder, decoder = build_networks(settings, shape, outputs, likelihood, with_missing)
         if settings["encoder"] is not None or settings["decoder"] is not None:
-            check_networks(encoder, decoder, shape, settings["latent_dim"], self.code_outputs, likelihood.outputs)
+            check_networks(
+                encoder, decoder, shape, settings["latent_dim"], self.family.outputs_per_dimension, likelihood.outputs
+            )
         model = self._make_model(encoder, decoder, likelihood, settings)
         model.input_mask = self._input_mask() if with_missing else None
         return model

@@ -19,16 +19,16 @@ from hyotan.data.stored import Array, Resident
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_classifier, build_labelled_networks
+from hyotan.estimators.inputs import check_codes, check_count
 from hyotan.estimators.labels import UNKNOWN, asked_rows, find_classes, hide_labels, read_labels
 from hyotan.estimators.rows import ScaledRows, Split, dynamically_binarised
 from hyotan.estimators.sampling import DENSITY
 from hyotan.estimators.vae import VAE
 from hyotan.metrics import some_rows
 from hyotan.models.cvae import CVAEModel
+from hyotan.models.families import BY_KIND
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
 from hyotan.models.vae import VARIANCES
-from hyotan.parameters import CVAE as KIND
-from hyotan.preprocessing.checks import check_codes, check_count
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import FITTED_ROWS, Mixture, merged
 from hyotan.training.callbacks import Callback
@@ -78,7 +78,8 @@ class CVAE(VAE):
     ((8, 8, 8), (1797,))
     """
 
-    kind = KIND
+    family = BY_KIND["cvae"]
+    kind = family.kind
     reads_ahead = False
     supports_missing = False
     refines = False  # the label of a row decides, and is none of its columns

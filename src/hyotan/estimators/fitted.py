@@ -20,11 +20,13 @@ from hyotan.data.frames import Frame, as_frame
 from hyotan.data.stored import Array
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.imputing import ImputesMissing
+from hyotan.estimators.inputs import check_codes, check_count, check_rows
 from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import CHUNK, ScaledRows, chunk_rows, padded_chunks
 from hyotan.estimators.sampling import SamplingMixin
+from hyotan.models.families import Family
 from hyotan.models.objective import LatentModel
-from hyotan.preprocessing.checks import RANGE_SLACK, check_codes, check_count, check_rows, refuse_other_range
+from hyotan.preprocessing.checks import RANGE_SLACK, refuse_other_range
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import Mixture
 from hyotan.training.callbacks import Callback
@@ -56,8 +58,8 @@ class FittedModel(ImputesMissing, SamplingMixin, ClassNamePrefixFeaturesOutMixin
         Whether it has learned to handle missing values, NaN: :meth:`impute` then fills them.
     """
 
+    family: ClassVar[Family]
     kind: ClassVar[str]
-    code_outputs: ClassVar[int] = 1
     gaussian_default: ClassVar[str] = "gaussian"
     reads_ahead: ClassVar[bool] = True
     """Whether it can train on rows that stay in their file."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.preprocessing.checks import check_codes, check_count
+from hyotan.estimators.inputs import check_codes, check_count
 from hyotan.preprocessing.scaling import Scaling
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.conditionals import Conditionals

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from hyotan.data.stored import Array
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.inputs import check_count
 from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, ScaledRows, padded_chunks
 from hyotan.metrics import some_rows
+from hyotan.models.families import BY_KIND
 from hyotan.models.losses import iwae_bound
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VARIANCES, VAEModel
-from hyotan.parameters import VAE as KIND
-from hyotan.preprocessing.checks import check_count
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.training.callbacks import Callback
@@ -72,9 +72,9 @@ class VAE(LatentEstimator):
     (3, 8, 8)
     """
 
-    kind = KIND
+    family = BY_KIND["vae"]
+    kind = family.kind
     model_: VAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
-    code_outputs = 2
     gaussian_default = "gaussian-shared"
 
     def __init__(

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import MODEL_NAMES, check_settings
+from hyotan.models.families import BY_NAME
+from hyotan.parameters import check_settings
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Recipe:
     @property
     def kind(self) -> str:
         """The estimator's kind."""
-        return MODEL_NAMES[self.model]
+        return BY_NAME[self.model].kind
 
 
 def names() -> list[str]:

@@ -17,7 +17,8 @@ from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
 from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.parameters import MODEL_NAMES, PARAMETERS, Parameter, default_of
+from hyotan.models.families import BY_KIND
+from hyotan.parameters import PARAMETERS, Parameter, default_of
 from hyotan.runs.folder import HISTORY, RunConfig, RunFolder
 from hyotan.runs.gallery import Shown
 
@@ -81,7 +82,7 @@ class RunRecord:
     @cached_property
     def model_name(self) -> str:
         """As ``--model`` spells it."""
-        return next(name for name, kind in MODEL_NAMES.items() if kind == self.config.kind)
+        return BY_KIND[self.config.kind].name
 
     @cached_property
     def shown(self) -> Shown:
@@ -210,7 +211,7 @@ def bootstrap(values: np.ndarray, share: float = 0.95, seed: int = 0) -> Bounds:
 
 def fit_command(config: RunConfig) -> str:
     """The command line that trains this run again: what differs from the defaults, as flags."""
-    model = next(name for name, kind in MODEL_NAMES.items() if kind == config.kind)
+    model = BY_KIND[config.kind].name
     words = ["hyotan", "fit", config.source, "--model", model]
     for name, value in config.parameters.items():
         parameter = PARAMETERS[name]

@@ -23,7 +23,8 @@ from hyotan.data import Dataset
 from hyotan.errors import DivergenceError, HyotanError, ResourceError
 from hyotan.estimators.build import choose_batch_size, choose_device, choose_epochs
 from hyotan.files.folders import write_json
-from hyotan.parameters import CVAE, DENOISING, PARAMETERS, VAE
+from hyotan.models.families import BY_KIND
+from hyotan.parameters import PARAMETERS
 from hyotan.study.bundles import bundles
 from hyotan.study.findings import Experiments, Finding, findings
 from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
@@ -35,9 +36,6 @@ from hyotan.study.records import Cell
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
 
 Result = TypeVar("Result")
-
-COSTS = {DENOISING: 1.1, VAE: 1.3, CVAE: 3.0}
-"""A training step's cost beside a plain autoencoder's, roughly: what is long is begun first."""
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -304,7 +302,7 @@ def _epochs(folder: StudyFolder, plan: CellPlan, rows: int) -> int:
 
 def _step_cost(plan: CellPlan) -> float:
     samples = plan.parameters.get("n_samples", 1)
-    return COSTS.get(plan.kind, 1.0) * (1 + samples) / 2 * (1 + plan.latent_dim / 1000)
+    return BY_KIND[plan.kind].cost * (1 + samples) / 2 * (1 + plan.latent_dim / 1000)
 
 
 def _repeats_without_baselines(folder: StudyFolder) -> list[int]:

@@ -21,7 +21,8 @@ from hyotan.errors import DataError, RunFolderError
 from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.files.folders import FolderKind, made, write_json
 from hyotan.files.lock import held
-from hyotan.parameters import CVAE, default_of, parameters_of
+from hyotan.models.families import BY_KIND
+from hyotan.parameters import default_of, parameters_of
 from hyotan.runs.folder import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.plan import CellPlan, StudyConfig
@@ -220,7 +221,7 @@ def run_config(config: StudyConfig, plan: CellPlan, train: Dataset) -> RunConfig
         for parameter in parameters_of(plan.kind)
         if parameter.on_command_line and parameter.name != "verbose"
     }
-    if plan.kind == CVAE and "unlabelled" not in plan.parameters:
+    if BY_KIND[plan.kind].conditional and "unlabelled" not in plan.parameters:
         parameters["unlabelled"] = no_label(train)
     return RunConfig(config.source, plan.kind, parameters, config.data, fingerprint=config.fingerprint)
 

@@ -16,7 +16,8 @@ import tomli_w
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.parameters import CVAE, MODEL_NAMES, PARAMETERS, check_settings, current_names, parameters_of
+from hyotan.models.families import BY_NAME
+from hyotan.parameters import PARAMETERS, check_settings, current_names, parameters_of
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.folder import DataOptions
 from hyotan.study.classes import Classes
@@ -178,12 +179,12 @@ class StudyConfig:
             models=tuple(dict.fromkeys(self.models)),
             sizes=tuple(sorted(set(self.sizes))),
             parameters={name: PARAMETERS[name].check(value) for name, value in self.parameters.items()},
-            own={model: check_settings(MODEL_NAMES[model], values, where) for model, values in self.own.items()},
+            own={model: check_settings(BY_NAME[model].kind, values, where) for model, values in self.own.items()},
         )
 
     def parameters_of(self, model: str) -> dict[str, Any]:
         """The parameters that were given for one model, checked: those for all that it has, then its own."""
-        kind = MODEL_NAMES[model]
+        kind = BY_NAME[model].kind
         known = {parameter.name for parameter in parameters_of(kind)}
         common = {name: value for name, value in self.parameters.items() if name in known}
         return check_settings(kind, {**common, **self.own.get(model, {})})
@@ -203,7 +204,7 @@ class StudyConfig:
         seed = self.seed + repeat
         set_here = {"latent_dim": size, "random_state": seed, **({"ordered": True} if self.nested else {})}
         parameters = {**self.parameters_of(model), **set_here}
-        return CellPlan(model, size, repeat, seed, MODEL_NAMES[model], parameters, measured)
+        return CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured)
 
     def to_toml(self) -> str:
         """As TOML, which has no word for None: a parameter that is None reads ``"none"``, the rest is left out."""
@@ -298,17 +299,17 @@ def configure(
 
 
 def _fitting(parameters: Mapping[str, Any], models: Iterable[str]) -> dict[str, Any]:
-    known = {parameter.name for model in models for parameter in parameters_of(MODEL_NAMES.get(model, ""))}
+    known = {parameter.name for model in models if model in BY_NAME for parameter in parameters_of(BY_NAME[model].kind)}
     return {name: value for name, value in parameters.items() if name in known - set(SET_BY_THE_STUDY)}
 
 
 def needs_labels(model: str) -> bool:
     """Whether a model learns from labels."""
-    return MODEL_NAMES[model] == CVAE
+    return BY_NAME[model].conditional
 
 
 def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[str, ...]:
-    known = [model for model in models if model in MODEL_NAMES]
+    known = [model for model in models if model in BY_NAME]
     # Models of labels do not know what to do with a value that is missing.
     can_use_labels = Classes.of(dataset.y) is not None and not has_missing(dataset.X)
     fitting = [model for model in known if can_use_labels or not needs_labels(model)]
@@ -336,11 +337,11 @@ def _refuse_unlabelled(config: StudyConfig, dataset: Dataset, source: str) -> No
 
 
 def _can_be_ordered(model: str) -> bool:
-    return "ordered" in PARAMETERS and MODEL_NAMES[model] in PARAMETERS["ordered"].kinds
+    return BY_NAME[model] in PARAMETERS["ordered"].families
 
 
 def _refuse_unordered(models: Sequence[str]) -> None:
-    able = [model for model in MODEL_NAMES if _can_be_ordered(model)]
+    able = [model for model in BY_NAME if _can_be_ordered(model)]
     for model in models:
         if not _can_be_ordered(model):
             raise SettingsError(
@@ -350,10 +351,10 @@ def _refuse_unordered(models: Sequence[str]) -> None:
 
 def _check_models(models: Sequence[str], place: str) -> None:
     if not models:
-        raise SettingsError(f"models{place} cannot be empty.", f"Choose from: {', '.join(MODEL_NAMES)}.")
+        raise SettingsError(f"models{place} cannot be empty.", f"Choose from: {', '.join(BY_NAME)}.")
     for model in models:
-        if model not in MODEL_NAMES:
-            raise SettingsError(f"model '{model}'{place} is not known.", did_you_mean(model, MODEL_NAMES))
+        if model not in BY_NAME:
+            raise SettingsError(f"model '{model}'{place} is not known.", did_you_mean(model, BY_NAME))
 
 
 def _check_owners(own: Mapping[str, Mapping[str, Any]], models: Sequence[str], place: str) -> None:
@@ -373,14 +374,12 @@ def _check_owners(own: Mapping[str, Mapping[str, Any]], models: Sequence[str], p
 
 def _check_common(parameters: Mapping[str, Any], models: Sequence[str], place: str) -> None:
     """Refuse a parameter that none of the models has; one that some have is theirs alone."""
-    kinds = [MODEL_NAMES[model] for model in models]
+    kinds = [BY_NAME[model].kind for model in models]
     known = {parameter.name for kind in kinds for parameter in parameters_of(kind)}
     for name in parameters:
         _refuse_set_by_the_study(name, place)
         if name not in known:
-            owners = [
-                model for model, kind in MODEL_NAMES.items() if name in PARAMETERS and kind in PARAMETERS[name].kinds
-            ]
+            owners = [family.name for family in PARAMETERS[name].families] if name in PARAMETERS else []
             fix = f"It belongs to: {', '.join(owners)}." if owners else did_you_mean(name, known)
             raise SettingsError(f"'{name}'{place} is not a setting of {listed(list(models))}.", fix)
 

@@ -1,0 +1,125 @@
+"""What each model family can do: one record a family, which every other part of the package reads.
+
+A new family is a file in :mod:`hyotan.models` (the network's objective), a file in :mod:`hyotan.estimators`
+(scikit-learn's face), its parameters in the table, and a record here. The module loads no torch, for
+``hyotan fit --help`` reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a family looks in every figure, so that none rests on colour alone.
+
+    Attributes
+    ----------
+    color : place in the palette.
+    marker, hatch : as Matplotlib spells them.
+    """
+
+    color: int
+    marker: str
+    hatch: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One model family.
+
+    Attributes
+    ----------
+    kind : its name in files.
+    name : its name on the command line, ``--model NAME``.
+    label : its name in figures and reports.
+    home : the module and the class of its estimator, ``module:class``.
+    style : how it looks in figures.
+    probabilistic : whether it is a model of p(x), with a posterior q(z|x) to draw codes from.
+    conditional : whether it takes labels, and predicts those that are not known.
+    denoising : whether it is trained on corrupted rows by default.
+    prior : whether codes follow N(0, I) by its objective; the codes of other families are described by a Gaussian.
+    outputs_per_dimension : numbers that the encoder puts out for each dimension of the code.
+    cost : of a training step, beside an autoencoder's.
+    traits : what its parameters are about, see :attr:`hyotan.parameters.Parameter.trait`.
+    defaults : parameters whose default differs from the table's.
+    """
+
+    kind: str
+    name: str
+    label: str
+    home: str
+    style: Style
+    probabilistic: bool = False
+    conditional: bool = False
+    denoising: bool = False
+    prior: bool = False
+    outputs_per_dimension: int = 1
+    cost: float = 1.0
+    traits: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator's class; imported now."""
+        module, _, name = self.home.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+UNLABELLED_TRAITS = frozenset({"ordered code", "own networks", "missing values", "compiled step"})
+"""What families without labels share: traits that need a network that sees a row alone."""
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        kind="autoencoder",
+        name="ae",
+        label="AE",
+        home="hyotan.estimators.autoencoder:Autoencoder",
+        style=Style(0, "o"),
+        traits=UNLABELLED_TRAITS | {"deterministic code", "noise"},
+    ),
+    Family(
+        kind="denoising-autoencoder",
+        name="dae",
+        label="DAE",
+        home="hyotan.estimators.autoencoder:DenoisingAutoencoder",
+        style=Style(3, "v", "xxxx"),
+        denoising=True,
+        cost=1.1,
+        traits=UNLABELLED_TRAITS | {"deterministic code", "noise"},
+        defaults={"latent_dim": 512, "noise": "gaussian"},
+    ),
+    Family(
+        kind="vae",
+        name="vae",
+        label="VAE",
+        home="hyotan.estimators.vae:VAE",
+        style=Style(1, "s", "////"),
+        probabilistic=True,
+        prior=True,
+        outputs_per_dimension=2,
+        cost=1.3,
+        traits=UNLABELLED_TRAITS | {"posterior", "importance weights"},
+    ),
+    Family(
+        kind="cvae",
+        name="cvae",
+        label="CVAE",
+        home="hyotan.estimators.cvae:CVAE",
+        style=Style(2, "^", "...."),
+        probabilistic=True,
+        conditional=True,
+        prior=True,
+        outputs_per_dimension=2,
+        cost=3.0,
+        traits=frozenset({"posterior", "labels"}),
+    ),
+)
+"""Every family, in the order in which help and figures name them."""
+
+BY_KIND: Mapping[str, Family] = {family.kind: family for family in FAMILIES}
+BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}

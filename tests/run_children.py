@@ -267,7 +267,7 @@ def prepare(
     endless_step : this step says so and never comes to its end.
     environment : variables to set.
     """
-    from hyotan.estimators.contract import LatentEstimator
+    from hyotan.estimators.estimator import LatentEstimator
     from hyotan.runs import folder as runs
     from hyotan.training import trainer
 

@@ -14,9 +14,13 @@ from scipy import stats
 from hyotan.data.frames import Frame, as_frame, mixed_frame
 from hyotan.errors import DataError, SettingsError
 from hyotan.preprocessing.columns import KINDS, Count, Number, column_from, fit_column, kind_of, refuse_other_type
-from hyotan.preprocessing.tabular import TableScaling, UnseenCategory, fit_table
+from hyotan.preprocessing.tabular import SCHEMA, SETTINGS, TablePreprocessor, UnseenCategory
 
 RANDOM = np.random.default_rng(0)
+
+
+def fit_table(frame: Frame, train: Frame, kinds: dict[str, str] | None = None) -> TablePreprocessor:
+    return TablePreprocessor.fit(frame, train, {**SETTINGS, "column_kinds": kinds})
 
 
 def column(values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
@@ -174,7 +178,7 @@ def some_table(n: int = 60) -> pa.Table:
     )
 
 
-def fitted_table(table: pa.Table) -> TableScaling:
+def fitted_table(table: pa.Table) -> TablePreprocessor:
     with pytest.warns(UserWarning, match=r"Left out, for hardly a value stands there twice: '備考'\."):
         return fit_table(Frame(table), Frame(table))
 
@@ -200,7 +204,7 @@ def test_columns_of_one_family_lie_side_by_side() -> None:
 def test_sums_by_column_leave_nothing_out() -> None:
     scaling = fitted_table(some_table())
     values = RANDOM.random((5, scaling.width))
-    by_column = scaling.by_column(values)
+    by_column = scaling.by_part(values)
     assert by_column.shape == (5, len(scaling.columns))
     np.testing.assert_allclose(by_column.sum(1), values.sum(1))
     blood = scaling.names.index("血液型")
@@ -241,7 +245,7 @@ def test_an_unseen_category_is_a_missing_value_and_is_said() -> None:
     new = some_table(2).set_column(1, "血液型", pa.array(["C", "A"]))
     message = r"Column '血液型' holds 'C', never seen when the model was fitted: counted as missing\."
     with pytest.warns(UnseenCategory, match=message):
-        rows = scaling.to_model(scaling.checked(new))
+        rows = scaling.encode(new).numbers
     where = scaling.slices[scaling.names.index("血液型")]
     assert np.isnan(rows[0, where]).all()
     assert rows[1, where].tolist() == [1, 0, 0, 0]
@@ -300,13 +304,13 @@ def test_rows_are_taken_by_slice_number_and_mask() -> None:
 
 def test_settings_and_schema_make_the_same_table_again() -> None:
     scaling = fitted_table(some_table())
-    again = TableScaling.from_settings(scaling.to_settings(), scaling.schema_array())
+    again = TablePreprocessor.from_settings(scaling.to_settings()["table"], scaling.arrays()[SCHEMA])
     assert again == scaling
     with pytest.raises(ValueError, match="not a table's schema"):
-        TableScaling.from_settings(scaling.to_settings(), np.zeros(40, dtype=np.uint8))
-    fewer = {**scaling.to_settings(), "columns": scaling.to_settings()["columns"][1:]}
+        TablePreprocessor.from_settings(scaling.to_settings()["table"], np.zeros(40, dtype=np.uint8))
+    fewer = {**scaling.to_settings()["table"], "columns": scaling.to_settings()["table"]["columns"][1:]}
     with pytest.raises(ValueError, match="the columns are not those of the schema"):
-        TableScaling.from_settings(fewer, scaling.schema_array())
+        TablePreprocessor.from_settings(fewer, scaling.arrays()[SCHEMA])
 
 
 def test_every_kind_is_tried_here() -> None:

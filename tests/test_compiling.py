@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hyotan import VAE, Autoencoder
 from hyotan.errors import SettingsError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.training import compiling
 from hyotan.training import trainer as trainer_module
 from hyotan.training.callbacks import Callback

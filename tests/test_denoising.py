@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,10 @@ class TestDenoise:
     @pytest.mark.parametrize("method", ["denoise", "corrupt"])
     def test_needs_a_model_that_was_trained_on_noise(self, method: str) -> None:
         message = r"This Autoencoder was trained without noise.* Fit it with noise='gaussian' \(--model dae\)"
-        with pytest.raises(SettingsError, match=message):
+        with pytest.raises(AttributeError, match=f"This 'Autoencoder' has no attribute '{method}'") as refused:
             getattr(fitted("quiet"), method)(TEST)
+        assert isinstance(refused.value.__cause__, SettingsError)
+        assert re.search(message, str(refused.value.__cause__))
         with pytest.raises(NotFittedError, match="is not fitted yet"):
             getattr(DenoisingAutoencoder(), method)(TEST)
 

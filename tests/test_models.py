@@ -17,7 +17,7 @@ from torch.autograd.gradcheck import GradcheckError
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.distributions.likelihoods import LIKELIHOODS, GaussianLikelihood
 from hyotan.errors import DataError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.losses import contractive_penalty, iwae_bound

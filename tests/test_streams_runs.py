@@ -14,6 +14,7 @@ from command_line import done
 from hyotan import Study
 from hyotan import load as load_model
 from hyotan.data import numpy_files, stored
+from hyotan.estimators.store import saved_arrays
 from hyotan.runs.folder import RunConfig, create
 from hyotan.runs.folder import fit as fit_run
 from hyotan.runs.folder import resume as resume_run
@@ -58,7 +59,7 @@ def test_ctrl_c_within_an_epoch_and_resume_give_the_same_bits(source: str) -> No
     with pytest.raises(TrainingInterrupted, match="epoch 2, step 18"):
         fit_run(stopped, [Interrupt(18)])
     resume_run(stopped)
-    expected, found = whole.load_model().saved_arrays(), stopped.load_model().saved_arrays()
+    expected, found = saved_arrays(whole.load_model()), saved_arrays(stopped.load_model())
     assert all(np.array_equal(expected[name], found[name]) for name in expected if name != "history")
     assert whole.read_metrics()["test"] == stopped.read_metrics()["test"]
 

@@ -15,7 +15,7 @@ from torch import nn
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models import draws
 from hyotan.runs import folder as runs
 from hyotan.runs.folder import RunConfig, create

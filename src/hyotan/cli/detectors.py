@@ -18,7 +18,7 @@ from hyotan.cli.uses import Used, write_rows
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.data.stored import Array
-from hyotan.estimators.model_files import DETECTOR
+from hyotan.estimators.store import DETECTOR
 from hyotan.files.folders import FolderKind, made, refuse_occupied
 from hyotan.runs.folder import RunFolder
 from hyotan.words.phrases import counted
@@ -41,7 +41,7 @@ class UsedDetector(Used):
         self.folder = self.path if self.path.is_dir() else self.path.parent
         self.detector = load_detector(self.path)
         self._take(self.detector)
-        if self.table is None:  # rows come as plain arrays, as to every used model
+        if not self.table_columns:  # rows come as plain arrays, as to every used model
             vars(self.detector).pop("feature_names_in_", None)
 
 

@@ -17,7 +17,7 @@ from hyotan.parameters import Integer
 
 if TYPE_CHECKING:
     from hyotan.data import Dataset
-    from hyotan.estimators.contract import LatentEstimator
+    from hyotan.estimators.estimator import LatentEstimator
 
 FEWEST_ROWS = 20
 """Of fewer test rows, neighbours say nothing."""

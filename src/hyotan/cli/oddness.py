@@ -8,15 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hyotan.anomalies import conformal
-from hyotan.anomalies.members import feature_loss
+from hyotan.anomalies.members import loss_by_part
 from hyotan.cli.output import Printer, table
 from hyotan.cli.uses import Used
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array
 from hyotan.errors import SettingsError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.preprocessing.tabular import TableScaling
+from hyotan.estimators.estimator import LatentEstimator
 
 VALUES_SHOWN = 3
 """Of each row, those that add most to its loss."""
@@ -59,10 +58,8 @@ def scored(used: Used, source: str | None, X: Array, p_values: bool, fdr: float 
 
 def odd_values(estimator: LatentEstimator, X: Array, names: Sequence[str]) -> list[list[str]]:
     """Of each row the values that add most to its reconstruction loss, with their part in nats."""
-    loss = feature_loss(estimator, X)
-    if isinstance(estimator.scaling_, TableScaling):
-        loss, names = estimator.scaling_.by_column(loss), estimator.scaling_.names
-    return most(loss, names, X)
+    preprocessor = estimator.preprocessor_
+    return most(np.nan_to_num(loss_by_part(estimator, X)), preprocessor.names or names, X)
 
 
 def most(parts: np.ndarray, names: Sequence[str], X: Array, over: float = -np.inf) -> list[list[str]]:

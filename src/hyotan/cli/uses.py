@@ -15,10 +15,9 @@ from hyotan.data import load as load_data
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
 from hyotan.estimators import CVAE, load_model
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.model_files import DETECTOR
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.store import DETECTOR
 from hyotan.files.container import read_settings, write_bytes_atomically
-from hyotan.preprocessing.tabular import TableScaling
 from hyotan.runs.folder import CONFIG, DataOptions, RunFolder
 from hyotan.study.folder import CELLS, StudyFolder, is_study
 
@@ -89,7 +88,7 @@ class Used:
         self.run = RunFolder(path) if (path / CONFIG).is_file() else None
         if self.run is None and (is_data(path) or not path.is_file()):
             raise _no_run(place, f"Name the run first, then the data: RUN {place}")
-        self.estimator: LatentEstimator = self.run.load_model() if self.run else load_model(path)
+        self.estimator: Any = self.run.load_model() if self.run else load_model(path)
         self.folder = path if self.run else path.parent
         self._take(self.estimator)
         # Rows come in the order of these columns, as plain arrays: scikit-learn's word on missing names would mislead.
@@ -99,8 +98,8 @@ class Used:
         """Note what rows the fitted one takes."""
         noted = self.run.config.data.columns if self.run else getattr(fitted, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]
-        scaling = getattr(fitted, "scaling_", None)
-        self.table: TableScaling | None = scaling if isinstance(scaling, TableScaling) else None
+        # Of a table the names of the columns that the model needs; empty where rows come as plain arrays.
+        self.table_columns = list(fitted.preprocessor_.names)
         self.feature_shape = tuple(fitted.feature_shape_)
 
     def rows(self, source: str | None, options: dict[str, Any]) -> Dataset:
@@ -131,12 +130,12 @@ class Used:
             return {} if data.size is None else {"size": data.size}
         if Path(source).suffix.lower() not in TABLES or not self.columns:
             return {}
-        if self.table is not None:
-            return {"columns": self.table.names, "as_table": True}
+        if self.table_columns:
+            return {"columns": self.table_columns, "as_table": True}
         return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
 
     def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
-        if self.table is not None:  # which says itself what it needs
+        if self.table_columns:  # which says itself what it needs
             return
         needed = self.feature_shape
         if dataset.feature_shape != needed:
@@ -171,7 +170,7 @@ class Used:
 
     def output(self, out: str | None, default: str, source: str | None = None) -> Path:
         """Where a result goes: the path given, else a file in the run folder; never over the data themselves."""
-        if self.table is not None and default in ROW_FILES:
+        if self.table_columns and default in ROW_FILES:
             default = str(Path(default).with_suffix(".csv"))
         path = Path(out) if out is not None else self.folder / default
         if source is not None and path.exists() and Path(source).exists() and path.samefile(source):

@@ -20,10 +20,10 @@ from hyotan.compression.quantisation import Basis, Packed
 from hyotan.data.arrays import LARGEST_BYTES, digest
 from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.store import saved_arrays
 from hyotan.files.container import Contents, parse, read, serialise
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.preprocessing.tabular import TableScaling
 
 KIND = "compressed"
 
@@ -160,7 +160,7 @@ def describe(source: bytes | str | os.PathLike[str]) -> Description:
 
 def model_digest(estimator: LatentEstimator) -> str:
     """SHA-256, in hex, of what a model makes of a code: weights, scaling, likelihood. Not of how it was trained."""
-    arrays = estimator.saved_arrays()
+    arrays = saved_arrays(estimator)
     needed = ("model/", "scaling/", "codes/mean")
     kept = {name: np.atleast_1d(array) for name, array in arrays.items() if name.startswith(needed)}
     return digest({"likelihood": np.array([estimator.likelihood_]), **kept})
@@ -172,7 +172,7 @@ def error_of(estimator: LatentEstimator, X: Array, codes: np.ndarray) -> float:
     for start in _starts(len(codes)):
         rows = X[start : start + CHUNK]
         restored = _restored(estimator, codes[start : start + CHUNK], rows.dtype.name)
-        errors = np.square(estimator._to_model(rows) - estimator._to_model(restored))
+        errors = np.square(estimator.preprocessor_.to_model(rows) - estimator.preprocessor_.to_model(restored))
         # A value that is missing is no error, whatever comes out in its place.
         total += float(np.nansum(errors, dtype=np.float64))
         known += int(np.isfinite(errors).sum())
@@ -244,7 +244,7 @@ class Compressor:
 
     def __init__(self, estimator: LatentEstimator, X: ArrayLike) -> None:
         self.estimator = estimator
-        if isinstance(estimator.scaling_, TableScaling) or (isinstance(X, np.ndarray) and has_missing(X)):
+        if not estimator.preprocessor_.has_one_scale or (isinstance(X, np.ndarray) and has_missing(X)):
             raise DataError(
                 "Tables with several kinds of columns, and rows with missing values, cannot be compressed.",
                 "Keep the columns that are numbers, and fill the missing values first.",
@@ -253,7 +253,9 @@ class Compressor:
         self.rows = _as_rows(X)
         self._typical = self._codes_to_choose_by()
         some = self._typical[evenly(len(self._typical), METRIC_ROWS)]
-        metric = quantisation.metric_of(lambda z: estimator._to_model(estimator.inverse_transform(z)), some)
+        metric = quantisation.metric_of(
+            lambda z: estimator.preprocessor_.to_model(estimator.inverse_transform(z)), some
+        )
         self.basis = Basis.of(estimator.code_mean_, estimator.code_covariance_, metric)
         self.own_error = error_of(estimator, self.rows, self.codes.astype(np.float32))
 

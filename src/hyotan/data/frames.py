@@ -220,4 +220,6 @@ def is_text(kind: pa.DataType) -> bool:
 def mixed_frame(X: Any) -> Frame | None:
     """X as a frame, where it is a table with a column that is no number; None for everything else."""
     frame = as_frame(X)
-    return frame if frame is not None and not all(is_number(kind) for kind in frame.table.schema.types) else None
+    if frame is None or frame is X:  # whoever made one has looked at its columns
+        return frame
+    return None if all(is_number(kind) for kind in frame.table.schema.types) else frame

@@ -300,7 +300,8 @@ class Likelihood(nn.Module):
         """p(x|z) from the decoder's output, (..., *features)."""
         raise NotImplementedError
 
-    def check_support(self, low: float, high: float) -> None:
+    @classmethod
+    def check_support(cls, low: float, high: float) -> None:
         """Refuse data that leave the support, before the first step.
 
         Raises
@@ -309,9 +310,9 @@ class Likelihood(nn.Module):
             Names the range that arrived, the range expected, and what to do.
         """
         # Rounding may push a scaled value past the end; the log-probability does not mind.
-        if low < self.low - SUPPORT_SLACK or high > self.high + SUPPORT_SLACK:
+        if low < cls.low - SUPPORT_SLACK or high > cls.high + SUPPORT_SLACK:
             raise DataError(
-                f"A {self.name} likelihood expects values in [{self.low:g}, {self.high:g}]; "
+                f"A {cls.name} likelihood expects values in [{cls.low:g}, {cls.high:g}]; "
                 f"got [{low:g}, {high:g}] after scaling.",
                 "Divide by 255 if these are pixels, pass scaling='unit' (--scaling unit), "
                 "or choose likelihood='gaussian' (--likelihood gaussian).",

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
 from hyotan.errors import DataError
 from hyotan.preprocessing.columns import Column, Count
-from hyotan.preprocessing.tabular import TableScaling
 
 MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""
@@ -313,14 +312,14 @@ class MixedLikelihood(Likelihood):
 
     Parameters
     ----------
-    scaling : the columns.
+    preprocessor : the columns.
     """
 
     name = "mixed"
 
-    def __init__(self, scaling: TableScaling) -> None:
-        super().__init__((scaling.width,))
-        columns = [scaling.columns[place] for place in scaling.order if scaling.columns[place].width]
+    def __init__(self, preprocessor: Any) -> None:
+        super().__init__(preprocessor.feature_shape)
+        columns = preprocessor.encoded_columns
         grouped = itertools.groupby(columns, key=lambda column: column.family)
         self.families = nn.ModuleList([FAMILIES[name](list(members)) for name, members in grouped])
 
@@ -328,7 +327,8 @@ class MixedLikelihood(Likelihood):
         """The distribution of rows from the decoder's numbers, (..., width)."""
         return MixedDistribution(raw, list(self.families))  # pyrefly: ignore[bad-argument-type]
 
-    def check_support(self, low: float, high: float) -> None:
+    @classmethod
+    def check_support(cls, low: float, high: float) -> None:
         """Every table that was encoded is in the support."""
         if not (math.isfinite(low) and math.isfinite(high)):
             raise DataError(f"The table's numbers reach from {low} to {high}.", "Mend what is infinite.")

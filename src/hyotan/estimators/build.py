@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hyotan.distributions.likelihoods import LIKELIHOODS, Likelihood
+from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import SettingsError
 from hyotan.models.nn import (
     ACTIVATIONS,
@@ -32,6 +33,7 @@ from hyotan.models.nn import (
     shape_with_mask,
     tied_decoder,
 )
+from hyotan.preprocessing import Preprocessor
 from hyotan.training.optimizers import OPTIMIZERS
 from hyotan.training.schedules import SCHEDULES
 from hyotan.training.trainer import TrainingSettings
@@ -109,8 +111,15 @@ def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
     return round(ORDERED_EPOCHS * epochs) if settings.get("ordered") else epochs
 
 
-def build_likelihood(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
-    """The likelihood by name."""
+def build_likelihood(preprocessor: Preprocessor, settings: Settings) -> Likelihood:
+    """The likelihood that some rows call for."""
+    if preprocessor.likelihood == MixedLikelihood.name:
+        return MixedLikelihood(preprocessor)
+    return likelihood_by_name(preprocessor.likelihood, settings, preprocessor.feature_shape)
+
+
+def likelihood_by_name(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
+    """The likelihood by name, of rows of numbers."""
     family = LIKELIHOODS[name]
     if settings["output_activation"] == "tanh" and family.low > -1:
         raise SettingsError(

@@ -176,6 +176,14 @@ class CVAEModel(VAEModel):
         label = self.label_of(x)
         return self.decode(self.posterior(x, label).mean, label)
 
+    def decode_like(self, z: Tensor, x: Tensor) -> Distribution:
+        """p(x|y, z) over (*features), y the predicted label of x."""
+        return self.decode(z, self.label_of(x))
+
+    def noise_size(self, latent: int) -> int:
+        """Of an importance sample, those of the code and, where there is a classifier, one for the class."""
+        return latent + (self.classifier is not None)
+
     def mean_without_label(self, z: Tensor) -> Tensor:
         """E[x|z], (batch, *features): over all classes by their prior; without a classifier, of the label "none"."""
         if self.classifier is None:

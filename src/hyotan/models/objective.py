@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -68,12 +69,14 @@ class LatentModel(nn.Module):
     Attributes
     ----------
     is_ordered : whether the code can be cut after any prefix.
+    samples_per_row : decoded samples of each row that :meth:`moments` holds at once.
     cells : how many models its parameters and rows belong to, in equal parts: see :mod:`hyotan.training.stack`.
     hiding : hides values from the encoder in the objective, which counts them all the same; where it is not None, NaN
         in x says "not observed", and the encoder is a :class:`hyotan.models.nn.MaskedEncoder`.
     """
 
     is_ordered = False
+    samples_per_row = 1
     cells = 1
     input_mask: RandomMask | None = None
 
@@ -127,6 +130,22 @@ class LatentModel(nn.Module):
     def explanation(self, x: Tensor) -> Distribution:
         """p(x|the deterministic code of x) over (*features): what :meth:`reconstruct` is the mean of."""
         return self.decode(self.code(x))
+
+    def decode_like(self, z: Tensor, x: Tensor) -> Distribution:
+        """p(x|z) over (*features), of codes that go with rows x: under their labels, where the model takes such."""
+        return self.decode(z)
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of every value of x given those that are observed, (batch, *features) each.
+
+        A deterministic code says nothing of how sure it is; held-out rows do: see :mod:`hyotan.imputation.filling`.
+        """
+        mean = self.reconstruct(x)
+        return mean, torch.ones_like(mean)
+
+    def imputations(self, x: Tensor, count: int) -> Tensor:
+        """Rows drawn given the values of x that are observed, (count, batch, *features)."""
+        raise NotImplementedError
 
     def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
         """The loss and its parts, per sample; with the objective's final weights where no progress is given.

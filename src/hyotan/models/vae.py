@@ -28,6 +28,12 @@ def from_softplus(raw: Tensor) -> Tensor:
     return (F.softplus(raw) + 1e-12).sqrt()
 
 
+IMPUTATION_SAMPLES = 32
+"""Latent samples of an imputation."""
+
+LEAST_VARIANCE = 1e-8
+"""Floor of an imputation's variance, in the model's range: residuals are divided by its root."""
+
 VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {"exp": from_log_variance, "softplus": from_softplus}
 """From the encoder's second output to the posterior's standard deviation."""
 
@@ -133,6 +139,32 @@ class VAEModel(LatentModel):
         if not self.training:
             reconstruction = -self.decode(z).log_prob(x).mean(0)
         return Terms(loss, reconstruction, posterior.mean, kl)
+
+    samples_per_row = IMPUTATION_SAMPLES
+
+    def noise_size(self, latent: int) -> int:
+        """Normal numbers that one importance sample takes."""
+        return latent
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """By self-normalised importance sampling (Mattei & Frellsen 2019, eq. 12), every row with the same draws."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(IMPUTATION_SAMPLES, 1, self._latent(x), generator=generator).to(x.device)
+        log_w, whole = self.weighted(x, noise)
+        weights = log_w.t().contiguous().softmax(-1).t().reshape(*log_w.shape, *[1] * (x.ndim - 1))
+        mean = (weights * whole.mean).sum(0)
+        variance = (weights * (whole.variance + (whole.mean - mean).square())).sum(0)
+        return mean, variance.clamp_min(LEAST_VARIANCE).sqrt()
+
+    def imputations(self, x: Tensor, count: int) -> Tensor:
+        """By sampling importance resampling (Mattei & Frellsen 2019, section 3.3)."""
+        noise = torch.randn((IMPUTATION_SAMPLES, len(x), self._latent(x)), device=x.device)
+        log_w, whole = self.weighted(x, noise)
+        chosen = torch.multinomial(log_w.softmax(0).t(), count, replacement=True).t()
+        return whole.sample()[chosen, torch.arange(len(x), device=x.device)]
+
+    def _latent(self, x: Tensor) -> int:
+        return self.posterior(x[:1]).event_shape[0]
 
     def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
         """log p(x|z) + log p(z) - log q(z|x) at z = mean + deviation * noise.

@@ -16,7 +16,7 @@ from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
 from hyotan.estimators import CVAE, VAE
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS, Parameter, default_of
 from hyotan.runs.folder import HISTORY, RunConfig, RunFolder

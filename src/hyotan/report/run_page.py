@@ -13,7 +13,7 @@ from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data.arrays import value_range
 from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
-from hyotan.estimators.rows import count_held_out
+from hyotan.estimators.splits import count_held_out
 from hyotan.figures.canvas import tidy
 from hyotan.figures.chosen import label_key
 from hyotan.files.container import read_settings

@@ -11,7 +11,7 @@ from hyotan.anomalies.members import loss_by_part, usual_loss
 from hyotan.figures.canvas import tidy
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.columns import Category, Column, Date, Number
-from hyotan.preprocessing.tabular import TableScaling
+from hyotan.preprocessing.tabular import TablePreprocessor
 from hyotan.report.bars import BarChart
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
@@ -25,7 +25,7 @@ WORST_ROWS, SHOWN_COLUMNS, ODD_CELLS = 5, 6, 3
 """Rows that are shown, columns of theirs, and how many values of a row are marked."""
 
 
-def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
+def by_column(record: RunRecord, scaling: TablePreprocessor, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it explains worst.
 
     Parameters
@@ -49,12 +49,12 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     return join([charts([figure(chart, lang, note)]), listing, _worst(record, scaling, own, made, lang)])
 
 
-def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:
+def _kept(record: RunRecord, scaling: TablePreprocessor) -> np.ndarray:
     """Share of each column's variance that is kept, (columns,); of a category over all of its numbers."""
     before, after = record.pair
     squared = observed_mean(np.square(after - before, dtype=np.float64))
     total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
-    missed, whole = (scaling.by_column(part[None])[0] for part in (squared, total))
+    missed, whole = (scaling.by_part(part[None])[0] for part in (squared, total))
     return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
 
 
@@ -84,7 +84,7 @@ def _error(column: Column, values: Any, made: Any, lang: str) -> str:
     return say("columns.days", lang, n=typical) if isinstance(column, Date) else typical
 
 
-def _worst(record: RunRecord, scaling: TableScaling, own: Any, made: Any, lang: str) -> Html:
+def _worst(record: RunRecord, scaling: TablePreprocessor, own: Any, made: Any, lang: str) -> Html:
     """The rows with the largest loss, with their own values; marked are those that make them odd."""
     estimator, X = record.estimator, record.rows.X
     loss = loss_by_part(estimator, X).astype(np.float64)

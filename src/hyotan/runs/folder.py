@@ -25,7 +25,7 @@ from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, DivergenceError, RunFolderError, SettingsError, did_you_mean
 from hyotan.estimators import ESTIMATORS, load_model
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.files.container import read, write, write_text_atomically
 from hyotan.files.folders import FolderKind, finite, made, write_json
 from hyotan.files.lock import held
@@ -513,7 +513,7 @@ def _frames(
     return estimator.in_range(without_missing(estimator, tracker.X)), tracker.epochs, np.stack(tracker.frames)
 
 
-def without_missing(estimator: LatentEstimator, X: Any) -> Any:
+def without_missing(estimator: Any, X: Any) -> Any:
     """Rows as they are, or with their missing values filled by the estimator."""
     return estimator.impute(X) if has_missing(X) else X
 

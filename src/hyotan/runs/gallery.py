@@ -13,8 +13,7 @@ from hyotan.data import Dataset
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
 from hyotan.estimators import CVAE, VAE, Autoencoder
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.sampling import DENSITY, PRIOR
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import (
     DenoisingDisplay,
     Display,
@@ -30,8 +29,8 @@ from hyotan.figures import (
     central_limits,
 )
 from hyotan.metrics import are_active
-from hyotan.preprocessing.tabular import TableScaling
 from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
+from hyotan.sampling.codes import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000
 
@@ -50,12 +49,12 @@ class Shown:
     def __init__(self, estimator: LatentEstimator) -> None:
         self.estimator = estimator
         self.is_image = len(estimator.feature_shape_) > 1
-        self.in_data_units = self.is_image and estimator.scaling_.factor.ndim > 0
+        self.in_data_units = self.is_image and estimator.preprocessor_.is_scaled_by_feature
         low, high = estimator.range_
-        if isinstance(estimator.scaling_, TableScaling):  # columns of several kinds: on the model's side
+        if not estimator.preprocessor_.has_one_scale:  # columns of several kinds: on the model's side
             self.value_range = (low, high)
             return
-        ends = estimator.scaling_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
+        ends = estimator.preprocessor_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
         # A table has no one range; images need one, the same for all, so that grey means the same in each.
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
@@ -68,7 +67,7 @@ class Shown:
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
-        return rows if self.in_data_units else self.estimator.scaling_.to_model(rows)
+        return rows if self.in_data_units else self.estimator.preprocessor_.to_model(rows)
 
 
 def names_of(run: FittedRun) -> Sequence[str] | None:
@@ -76,9 +75,9 @@ def names_of(run: FittedRun) -> Sequence[str] | None:
     return columns_of(run.estimator) or run.train.feature_names
 
 
-def columns_of(estimator: LatentEstimator) -> list[str] | None:
+def columns_of(estimator: LatentEstimator) -> Sequence[str] | None:
     """Names of the model's numbers for a table with several kinds of columns; None for everything else."""
-    return estimator.scaling_.encoded_names if isinstance(estimator.scaling_, TableScaling) else None
+    return estimator.preprocessor_.encoded_names
 
 
 def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import RunFolderError, SettingsError, did_you_mean
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.runs.folder import DataOptions
 from hyotan.study.engine import Finished, create, run
 from hyotan.study.folder import StudyFolder

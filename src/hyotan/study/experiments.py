@@ -18,7 +18,7 @@ from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
 from hyotan.estimators import CVAE as CVAEEstimator
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import (
     ClusteringDisplay,
     CodePlotsDisplay,
@@ -78,20 +78,24 @@ class Code:
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
         """Rows, (n, *features), in the data's units; of a table with several kinds of columns in the model's range."""
-        return self.estimator.decode_in_range(Z) if self.estimator.is_of_table else self.estimator.inverse_transform(Z)
+        return (
+            self.estimator.decode_in_range(Z)
+            if self.estimator.preprocessor_.draws_rows
+            else self.estimator.inverse_transform(Z)
+        )
 
     def reconstruct(self, X: Resident, labels: np.ndarray | None = None) -> np.ndarray:
         """Rows through the code and back, as :meth:`decode` gives them; given labels where the model takes them."""
         if labels is not None and isinstance(self.estimator, CVAEEstimator):
             told = self.estimator.reconstruct(X, y=labels)
-            return self.estimator.scaling_.to_model(told) if self.estimator.is_of_table else told
-        if self.estimator.is_of_table or self.latent_dim < self.estimator.latent_dim:
+            return self.estimator.preprocessor_.to_model(told) if self.estimator.preprocessor_.draws_rows else told
+        if self.estimator.preprocessor_.draws_rows or self.latent_dim < self.estimator.latent_dim:
             return self.decode(self.encode(X))
         return self.estimator.reconstruct(X)
 
     def in_range(self, rows: np.ndarray) -> np.ndarray:
         """Rows as :meth:`decode` gives them, in the model's range."""
-        return rows if self.estimator.is_of_table else self.estimator.scaling_.to_model(rows)
+        return rows if self.estimator.preprocessor_.draws_rows else self.estimator.preprocessor_.to_model(rows)
 
     @property
     def decodes_alone(self) -> bool:

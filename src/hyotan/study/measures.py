@@ -19,8 +19,8 @@ from hyotan.analysis.latent import decoded, linear_walk, random_pairs, smoothnes
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.rows import split_rows
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.splits import split_rows
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.prediction import predicted
@@ -170,7 +170,7 @@ class ModelCode:
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
         """The likelihood's mean; cut off, as it comes back in the data's units, where these end."""
-        if self.estimator.is_of_table:
+        if self.estimator.preprocessor_.draws_rows:
             return self.estimator.decode_in_range(Z)  # a category in between is a step of a walk too
         return self._to_range(self.estimator.inverse_transform(Z))
 
@@ -188,13 +188,13 @@ class ModelCode:
     def sample(self, n: int, seed: int) -> np.ndarray:
         """As the estimator samples, by the model alone; of a prefix, its part of such codes."""
         if self.size is None:
-            how: dict[str, Any] = {"refined": False} if self.estimator.refines else {}
+            how: dict[str, Any] = {"refined": False} if self.estimator.refiner_ is not None else {}
             return self._to_range(self.estimator.sample(n, seed, **how))
         return self.decode(self.estimator.sample_codes(n, seed)[:, : self.size])
 
     def _to_range(self, rows: Any) -> np.ndarray:
         """What a model gave in the data's units, in its range."""
-        return self.estimator.scaling_.to_model(rows)
+        return self.estimator.preprocessor_.to_model(rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import HyotanError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.parameters import PARAMETERS
 from hyotan.runs import folder as runs
 from hyotan.study.folder import Failure, StudyFolder

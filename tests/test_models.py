@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
-from hyotan.distributions.likelihoods import LIKELIHOODS, GaussianLikelihood
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import GaussianLikelihood
 from hyotan.errors import DataError
 from hyotan.estimators.contract import LatentEstimator
+from hyotan.models import NOISES, VARIANCES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.losses import contractive_penalty, iwae_bound
-from hyotan.models.noise import NOISES
-from hyotan.models.objective import Progress
-from hyotan.models.vae import VARIANCES, VAEModel
+from hyotan.models.vae import VAEModel
+from hyotan.training.objective import Progress
 
 TABLE = np.random.default_rng(0).random((24, 6))
 IMAGES = np.random.default_rng(1).random((24, 6, 5))

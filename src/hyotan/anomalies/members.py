@@ -20,7 +20,7 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.cvae import CVAE
 from hyotan.estimators.rows import ScaledRows
 from hyotan.metrics import observed_mean
-from hyotan.training.together import Together, together
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
 GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
@@ -52,9 +52,9 @@ def train(members: Sequence[LatentEstimator], X: Resident, subsets: Sequence[np.
     try:
         with ExitStack() as trainings:
             trainers = [trainings.enter_context(member.training(X[rows], own)) for member, rows, own in parts]
-            for group in together(trainers):
+            for group in grouped_by_stack(trainers):
                 if len(group) > 1:
-                    Together(group).fit()
+                    StackedTrainer(group).fit()
                 else:
                     group[0].fit()
     except DivergenceError:  # of one of them: alone, each says for itself what became of it

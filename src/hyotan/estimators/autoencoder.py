@@ -17,10 +17,10 @@ from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import CHUNK, ScaledRows
+from hyotan.models import NOISES, PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.families import BY_KIND
-from hyotan.models.losses import PENALTIES
-from hyotan.models.noise import NOISES, Known, Level
+from hyotan.models.noise import Level, NamedNoise
 from hyotan.models.ordered import Cuts
 from hyotan.parameters import PARAMETERS
 from hyotan.preprocessing.checks import NOISE_SLACK
@@ -189,7 +189,7 @@ class Autoencoder(LatentEstimator):
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, settings: dict[str, Any]
     ) -> AutoencoderModel:
         penalty = None if settings["penalty"] is None else PENALTIES[settings["penalty"]]
-        noise: Known | None = None
+        noise: NamedNoise | None = None
         if settings["noise"] is not None and hasattr(self, "range_"):
             noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
         cuts = Cuts(settings["latent_dim"]) if settings["ordered"] else None
@@ -240,11 +240,11 @@ class Autoencoder(LatentEstimator):
         return self.scaling_.to_data(noisy)
 
     @property
-    def trained_noise(self) -> Known | None:
+    def trained_noise(self) -> NamedNoise | None:
         """The noise that the fitted model was trained on."""
         return getattr(self.model_, "noise", None)
 
-    def _needed_noise(self) -> Known:
+    def _needed_noise(self) -> NamedNoise:
         if (noise := self.trained_noise) is None:
             raise SettingsError(
                 f"This {type(self).__name__} was trained without noise: it has not learned what noise is.",

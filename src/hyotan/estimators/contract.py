@@ -35,9 +35,9 @@ from hyotan.estimators.ranges import resolve
 from hyotan.estimators.rows import Split, chunk_rows, in_memory, resident, rows_of, split_of
 from hyotan.files.container import write
 from hyotan.metrics import some_rows
-from hyotan.models.nn import Summary, summarise
+from hyotan.models.latent_model import LatentModel
 from hyotan.models.noise import RandomMask
-from hyotan.models.objective import LatentModel
+from hyotan.models.summary import Summary, summarise
 from hyotan.parameters import PARAMETERS, check_settings, parameters_of
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import TableScaling
@@ -45,7 +45,7 @@ from hyotan.sampling.conditionals import fitted_rows
 from hyotan.sampling.densities import FITTED_ROWS
 from hyotan.training.callbacks import Callback, ProgressReporter
 from hyotan.training.checkpoint import CheckpointStore, Snapshot, json_array, to_arrays
-from hyotan.training.resident import Rows, TrainingRows
+from hyotan.training.resident import ResidentRows, TrainingRows
 from hyotan.training.trainer import Trainer
 
 
@@ -113,7 +113,7 @@ class LatentEstimator(FittedModel):
         train, validation = self._rows(X, split, settings, seed)
         how = training_settings(settings, len(train), seed)
         refuse_lone_rows(self.model_, len(train), how.batch_size)
-        if classes is not None and not isinstance(X, StoredRows) and isinstance(train, Rows):
+        if classes is not None and not isinstance(X, StoredRows) and isinstance(train, ResidentRows):
             train, validation = self._with_classes(X, classes, split, train, validation, how.batch_size)
         trainer = Trainer(self.model_, train, validation, how, self._callbacks(settings), store, self._to_model)
         if snapshot is not None:
@@ -150,10 +150,10 @@ class LatentEstimator(FittedModel):
         X: Resident,
         classes: np.ndarray,
         split: Split,
-        train: Rows,
-        validation: Rows | None,
+        train: ResidentRows,
+        validation: ResidentRows | None,
         batch_size: int,
-    ) -> tuple[Rows, Rows | None]:
+    ) -> tuple[ResidentRows, ResidentRows | None]:
         """The rows with what is known of their classes, for a model that uses them."""
         raise NotImplementedError
 
@@ -205,11 +205,13 @@ class LatentEstimator(FittedModel):
     ) -> LatentModel:
         raise NotImplementedError
 
-    def _rows(self, X: Array, split: Split, settings: dict[str, Any], seed: int) -> tuple[TrainingRows, Rows | None]:
+    def _rows(
+        self, X: Array, split: Split, settings: dict[str, Any], seed: int
+    ) -> tuple[TrainingRows, ResidentRows | None]:
         scaled = {"scaling": self.scaling_, "to_model": self._to_model, "device": self.device_}
         return rows_of(X, split, settings["binarise"], seed, **scaled)
 
-    def _resident(self, X: Resident) -> Rows:
+    def _resident(self, X: Resident) -> ResidentRows:
         return resident(X, self.scaling_, self._to_model, self.device_)
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:

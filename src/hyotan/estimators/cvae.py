@@ -25,14 +25,14 @@ from hyotan.estimators.rows import ScaledRows, Split, dynamically_binarised
 from hyotan.estimators.sampling import DENSITY
 from hyotan.estimators.vae import VAE
 from hyotan.metrics import some_rows
+from hyotan.models import VARIANCES
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.families import BY_KIND
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
-from hyotan.models.vae import VARIANCES
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import FITTED_ROWS, Mixture, merged
 from hyotan.training.callbacks import Callback
-from hyotan.training.resident import Rows
+from hyotan.training.resident import ResidentRows
 
 COMPANION_SHARE = 0.25
 """Where fewer of the rows have labels, so many labelled ones join each batch, as a share of its size."""
@@ -422,10 +422,10 @@ class CVAE(VAE):
         X: Resident,
         classes: np.ndarray,
         split: Split,
-        train: Rows,
-        validation: Rows | None,
+        train: ResidentRows,
+        validation: ResidentRows | None,
         batch_size: int,
-    ) -> tuple[Rows, Rows | None]:
+    ) -> tuple[ResidentRows, ResidentRows | None]:
         self.model_.radius = self.consistency_radius * self._spread(X[split.train[:SPREAD_ROWS]])
         own = split.train[:] if validation is not None else slice(None)
         here, held_out = classes[own], classes[split.validation[:]]

@@ -25,7 +25,7 @@ from hyotan.estimators.ranges import is_bounded
 from hyotan.estimators.rows import CHUNK, ScaledRows, chunk_rows, padded_chunks
 from hyotan.estimators.sampling import SamplingMixin
 from hyotan.models.families import Family
-from hyotan.models.objective import LatentModel
+from hyotan.models.latent_model import LatentModel
 from hyotan.preprocessing.checks import RANGE_SLACK, refuse_other_range
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import Mixture
@@ -197,7 +197,7 @@ class FittedModel(ImputesMissing, SamplingMixin, ClassNamePrefixFeaturesOutMixin
     def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
         """What training minimises, at its final weights, a row: ``loss``, ``reconstruction``, ``kl``, ``label``.
 
-        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.models.objective.Terms`.
+        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.training.objective.Terms`.
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ import numpy as np
 
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array, Numbers, StoredRows
-from hyotan.distributions.likelihoods import LIKELIHOODS
+from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_likelihood

@@ -16,7 +16,7 @@ from hyotan.data.stored import Array, Resident, Runs, StoredRows, first, held_ou
 from hyotan.errors import DataError
 from hyotan.preprocessing.scaling import Scaling, is_pixels
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.training.resident import Rows, TrainingRows, as_tensor
+from hyotan.training.resident import ResidentRows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 
 CHUNK, CHUNK_BYTES = 4096, 2**26
@@ -152,7 +152,7 @@ def rows_of(
     scaling: Scaling | TableScaling,
     to_model: ToModel,
     device: torch.device,
-) -> tuple[TrainingRows, Rows | None]:
+) -> tuple[TrainingRows, ResidentRows | None]:
     """The rows that are trained on, and those that are held out, which are in memory in any case.
 
     Parameters
@@ -178,11 +178,11 @@ ToModel: TypeAlias = Callable[[Any], np.ndarray]
 """Scales rows, (n, *features), to float32 in the model's range."""
 
 
-def resident(X: Resident, scaling: Scaling | TableScaling, to_model: ToModel, device: torch.device) -> Rows:
+def resident(X: Resident, scaling: Scaling | TableScaling, to_model: ToModel, device: torch.device) -> ResidentRows:
     """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
     if isinstance(X, np.ndarray) and is_pixels(X) and scaling.factor.ndim == 0:
-        return Rows(as_tensor(X).to(device), float(scaling.offset), float(scaling.factor))
-    return Rows(as_tensor(to_model(X)).to(device))
+        return ResidentRows(as_tensor(X).to(device), float(scaling.offset), float(scaling.factor))
+    return ResidentRows(as_tensor(to_model(X)).to(device))
 
 
 def streamed(
@@ -236,12 +236,12 @@ def chunk_rows(feature_shape: tuple[int, ...]) -> int:
     return max(1, min(CHUNK, fitting) // ROW_MULTIPLE) * ROW_MULTIPLE
 
 
-def binarised(rows: Rows, seed: int) -> Rows:
+def binarised(rows: ResidentRows, seed: int) -> ResidentRows:
     """Black and white, drawn once: each value is 1 with its own grey value as probability."""
     generator = torch.Generator(device=rows.values.device).manual_seed(seed)
-    return Rows(torch.bernoulli(rows.take(slice(None)), generator=generator))
+    return ResidentRows(torch.bernoulli(rows.take(slice(None)), generator=generator))
 
 
-def dynamically_binarised(rows: Rows) -> Rows:
+def dynamically_binarised(rows: ResidentRows) -> ResidentRows:
     """Black and white, drawn anew at each batch."""
-    return Rows(rows.values, rows.offset, rows.factor, binarise=True)
+    return ResidentRows(rows.values, rows.offset, rows.factor, binarise=True)

@@ -17,10 +17,11 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.inputs import check_count
 from hyotan.estimators.rows import CHUNK, ROW_MULTIPLE, ScaledRows, padded_chunks
 from hyotan.metrics import some_rows
+from hyotan.models import VARIANCES
 from hyotan.models.families import BY_KIND
 from hyotan.models.losses import iwae_bound
 from hyotan.models.ordered import Cuts
-from hyotan.models.vae import VARIANCES, VAEModel
+from hyotan.models.vae import VAEModel
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.training.callbacks import Callback

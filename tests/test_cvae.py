@@ -19,7 +19,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.labels import find_classes, hide_labels, read_labels
 from hyotan.models import cvae as module
 from hyotan.models.cvae import CVAEModel
-from hyotan.models.objective import Labels
+from hyotan.training.objective import Labels
 from hyotan.training.resident import cycled
 
 DIGITS = load_digits()

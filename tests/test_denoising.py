@@ -18,7 +18,7 @@ from command_line import done, hyotan, sketch
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
 from hyotan.analysis.denoising import affine_map, measure
 from hyotan.errors import DataError, SettingsError
-from hyotan.models.noise import NOISES
+from hyotan.models import NOISES
 from hyotan.report.run import fit_command
 from hyotan.report.run_page import run_page
 from hyotan.runs.folder import RunFolder

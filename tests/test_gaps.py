@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.distributions.likelihoods import LIKELIHOODS, Observed
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import Observed
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import mean_image_errors, mse, pca_errors, row_errors

@@ -14,16 +14,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "hyotan"
 ROAD = """
-    __about__
     errors
+    registry
     files
     words
     metrics
     data
     preprocessing
+    training
     distributions
     models
-    training
     parameters
     recipes
     imputation
@@ -41,8 +41,8 @@ ROAD = """
     __main__
 """.split()
 ONLY_ERRORS = {"metrics"}  # pure functions from arrays to numbers
-SMALL = {"__about__", "errors", "files", "parameters"}  # without heavy packages inside functions, too
-WITHOUT_TORCH = {"__about__", "errors", "files", "words", "parameters", "recipes", "metrics", "data"}
+SMALL = {"errors", "registry", "files", "parameters"}  # without heavy packages inside functions, too
+WITHOUT_TORCH = {"errors", "registry", "files", "words", "parameters", "recipes", "metrics", "data"}
 
 
 def modules(package: Path) -> dict[str, Path]:

@@ -17,11 +17,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError, SourceNotFoundError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.files import container
 from hyotan.files.container import Contents
-from hyotan.parameters import LIKELIHOODS, NOISES
+from hyotan.models import NOISES
 from hyotan.training.checkpoint import json_array
 
 DIGITS = load_digits()

@@ -18,8 +18,8 @@ from hyotan import VAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import training_settings
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.models.nn import OrderedDecoder, ReadinDecoder, ReadoutEncoder, mlp_decoder, mlp_encoder
-from hyotan.models.ordered import Cuts
+from hyotan.models.mlp import mlp_decoder, mlp_encoder
+from hyotan.models.ordered import Cuts, OrderedDecoder, ReadinDecoder, ReadoutEncoder
 
 DIGITS = (load_digits().images / 16).astype(np.float32)
 SMALL: dict[str, Any] = {"latent_dim": 5, "hidden_dims": (24, 16), "max_epochs": 2, "random_state": 0, "ordered": True}

@@ -23,7 +23,7 @@ from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
 from hyotan.anomalies.tails import Tails
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
-from hyotan.distributions.likelihoods import LIKELIHOODS
+from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.estimator import LatentEstimator

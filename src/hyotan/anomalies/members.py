@@ -17,7 +17,7 @@ from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing import EncodedRows
-from hyotan.training.together import Together, together
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
 GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
@@ -51,9 +51,9 @@ def train(members: Sequence[LatentEstimator], X: EncodedRows, subsets: Sequence[
             # Nobody samples from a member: what refines new rows would be most of its file.
             works = [member.training(X.take(rows), own, refine=False) for member, rows, own in parts]
             trainers = [trainings.enter_context(work) for work in works]
-            for group in together(trainers):
+            for group in grouped_by_stack(trainers):
                 if len(group) > 1:
-                    Together(group).fit()
+                    StackedTrainer(group).fit()
                 else:
                     group[0].fit()
     except DivergenceError:  # of one of them: alone, each says for itself what became of it

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from hyotan.__about__ import __version__
 from hyotan.cli.command import Command
 from hyotan.cli.output import Printer, output_options, table
+from hyotan.files.version import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Chi2, Distribution, Gamma, constraints
 from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
@@ -113,7 +113,7 @@ class StudentFamily(GaussianFamily):
     def draw(self, raw: Tensor) -> Tensor:
         """Normal noise over the root of a chi-squared one."""
         degrees = self.degrees().expand_as(raw)
-        chi = torch._standard_gamma(degrees / 2) * 2
+        chi = Chi2(degrees, validate_args=False).sample()
         return raw + torch.randn_like(raw) * (degrees / chi).sqrt() * self.scale_logarithm().exp()
 
 
@@ -237,7 +237,7 @@ class CountFamily(Family):
     def draw(self, raw: Tensor) -> Tensor:
         """A Poisson count whose rate is drawn from a gamma distribution."""
         mean, r = self._mean_count(raw), self._dispersion().expand_as(raw)
-        rate = torch._standard_gamma(r) * mean / r
+        rate = Gamma(r, torch.ones_like(r), validate_args=False).sample() * mean / r
         return self._scaled(torch.poisson(rate))
 
 

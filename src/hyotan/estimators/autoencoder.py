@@ -15,11 +15,11 @@ from torch import nn
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import SettingsError
 from hyotan.estimators.unlabelled import UnlabelledEstimator
+from hyotan.models import NOISES, PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.inference import BATCH_ROWS
-from hyotan.models.losses import PENALTIES
-from hyotan.models.noise import NOISES, Known, Level
+from hyotan.models.noise import Level, NamedNoise
 from hyotan.models.ordered import Cuts
 from hyotan.parameters import PARAMETERS
 from hyotan.preprocessing.checks import NOISE_SLACK
@@ -108,7 +108,7 @@ class Autoencoder(UnlabelledEstimator):
     ) -> AutoencoderModel:
         """The autoencoder of these parts."""
         penalty = None if settings["penalty"] is None else PENALTIES[settings["penalty"]]
-        noise: Known | None = None
+        noise: NamedNoise | None = None
         if settings["noise"] is not None and hasattr(self, "preprocessor_"):
             noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
         cuts = Cuts(settings["latent_dim"]) if settings["ordered"] else None
@@ -159,7 +159,7 @@ class Autoencoder(UnlabelledEstimator):
         return self.preprocessor_.to_data(noisy)
 
     @property
-    def trained_noise(self) -> Known | None:
+    def trained_noise(self) -> NamedNoise | None:
         """The noise that the fitted model was trained on."""
         return getattr(self.model_, "noise", None)
 

@@ -10,32 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from hyotan.distributions.likelihoods import LIKELIHOODS, Likelihood
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import Likelihood
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import SettingsError
-from hyotan.models.nn import (
-    ACTIVATIONS,
-    INITIALISATIONS,
-    ConvDecoder,
-    ConvEncoder,
-    LabelEmbedding,
-    LabelledDecoder,
-    LabelledEncoder,
-    Linear,
-    MaskedEncoder,
-    OrderedDecoder,
-    ReadinDecoder,
-    ReadoutEncoder,
-    append_activation,
-    initialise,
-    mlp_decoder,
-    mlp_encoder,
-    shape_with_mask,
-    tied_decoder,
-)
+from hyotan.models import ACTIVATIONS, INITIALISATIONS
+from hyotan.models.convolutional import ConvDecoder, ConvEncoder
+from hyotan.models.labelled import LabelEmbedding, LabelledDecoder, LabelledEncoder
+from hyotan.models.layers import Linear, append_activation, initialise
+from hyotan.models.masked import MaskedEncoder, shape_with_mask
+from hyotan.models.mlp import mlp_decoder, mlp_encoder, tied_decoder
+from hyotan.models.ordered import OrderedDecoder, ReadinDecoder, ReadoutEncoder
 from hyotan.preprocessing import Preprocessor
-from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.schedules import SCHEDULES
+from hyotan.training import OPTIMIZERS, SCHEDULES
 from hyotan.training.trainer import TrainingSettings
 
 Settings = Mapping[str, Any]

@@ -30,14 +30,14 @@ from hyotan.estimators.probabilistic import (
 )
 from hyotan.estimators.splits import Split, dynamically_binarised, resident
 from hyotan.metrics import some_rows
+from hyotan.models import VARIANCES
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
-from hyotan.models.vae import VARIANCES
 from hyotan.preprocessing import EncodedRows
 from hyotan.sampling.codes import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
-from hyotan.training.resident import Rows
+from hyotan.training.resident import ResidentRows
 
 COMPANION_SHARE = 0.25
 """Where fewer of the rows have labels, so many labelled ones join each batch, as a share of its size."""
@@ -349,9 +349,9 @@ class CVAE(LatentEstimator):
         classes: np.ndarray,
         split: Split,
         train: Any,
-        validation: Rows | None,
+        validation: ResidentRows | None,
         batch_size: int,
-    ) -> tuple[Rows, Rows | None]:
+    ) -> tuple[ResidentRows, ResidentRows | None]:
         """The rows with what is known of their classes, and of their neighbours'."""
         spread = rows[split.train[:SPREAD_ROWS]].var(axis=0, dtype=np.float64).sum()
         # Within a share of the rows' root mean square distance from their mean.

@@ -33,8 +33,8 @@ from hyotan.imputation.filler import MissingValueFiller
 from hyotan.metrics import some_rows
 from hyotan.models.families import Family
 from hyotan.models.inference import Inference
-from hyotan.models.nn import Summary, summarise
-from hyotan.models.objective import LatentModel
+from hyotan.models.latent_model import LatentModel
+from hyotan.models.summary import Summary, summarise
 from hyotan.parameters import check_settings, parameters_of
 from hyotan.preprocessing import EncodedRows, Preprocessor
 from hyotan.preprocessing.checks import RANGE_SLACK
@@ -43,7 +43,7 @@ from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.sampling.refinement import Refiner
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import CheckpointStore, Snapshot
-from hyotan.training.resident import Rows
+from hyotan.training.resident import ResidentRows
 from hyotan.training.trainer import Trainer
 
 
@@ -206,9 +206,9 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         classes: np.ndarray,
         split: Split,
         train: Any,
-        validation: Rows | None,
+        validation: ResidentRows | None,
         batch_size: int,
-    ) -> tuple[Rows, Rows | None]:
+    ) -> tuple[ResidentRows, ResidentRows | None]:
         """The rows with what is known of their classes, for a model that uses them."""
         raise NotImplementedError
 
@@ -320,7 +320,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
         """What training minimises, at its final weights, a row: ``loss``, ``reconstruction``, ``kl``, ``label``.
 
-        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.models.objective.Terms`.
+        (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.training.objective.Terms`.
 
         Parameters
         ----------

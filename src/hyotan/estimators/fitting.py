@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state  # pyrefly: ignore[missing-module-attribute]
 
-from hyotan.distributions.likelihoods import LIKELIHOODS, Likelihood
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import SettingsError
 from hyotan.estimators.build import (
     build_likelihood,
@@ -23,8 +24,8 @@ from hyotan.estimators.splits import Split, in_memory, split_of, training_rows
 from hyotan.imputation.filler import MissingValueFiller
 from hyotan.metrics import some_rows
 from hyotan.models.inference import Inference, rows_at_once
+from hyotan.models.latent_model import LatentModel
 from hyotan.models.noise import RandomMask
-from hyotan.models.objective import LatentModel
 from hyotan.preprocessing import EncodedRows, fit_preprocessor
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.sampling.conditionals import fitted_rows

@@ -12,7 +12,7 @@ from hyotan.data import arrays
 from hyotan.data.stored import Array, Runs, first, held_out_rows, last, spread, stored
 from hyotan.errors import DataError
 from hyotan.preprocessing import EncodedRows
-from hyotan.training.resident import Rows, TrainingRows, as_tensor
+from hyotan.training.resident import ResidentRows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 
 
@@ -100,7 +100,7 @@ def in_memory(X: Any, what: str) -> Any:
 
 def training_rows(
     rows: EncodedRows, split: Split, binarise: str | None, seed: int, device: torch.device
-) -> tuple[TrainingRows, Rows | None]:
+) -> tuple[TrainingRows, ResidentRows | None]:
     """The rows that are trained on, and those that are held out, which are in memory in any case.
 
     Parameters
@@ -122,10 +122,10 @@ def training_rows(
     return binarised(train, seed) if binarise == "static" else dynamically_binarised(train), validation
 
 
-def resident(rows: EncodedRows, device: torch.device) -> Rows:
+def resident(rows: EncodedRows, device: torch.device) -> ResidentRows:
     """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
     values, offset, factor = rows.preprocessor.compact(rows)
-    return Rows(as_tensor(values).to(device), offset, factor)
+    return ResidentRows(as_tensor(values).to(device), offset, factor)
 
 
 def streamed(rows: EncodedRows, device: torch.device, binarise: str | None, seed: int) -> StreamedRows:
@@ -155,12 +155,12 @@ def _drawn_once(to_model: Any, seed: int) -> Prepare:
     return draw
 
 
-def binarised(rows: Rows, seed: int) -> Rows:
+def binarised(rows: ResidentRows, seed: int) -> ResidentRows:
     """Black and white, drawn once: each value is 1 with its own grey value as probability."""
     generator = torch.Generator(device=rows.values.device).manual_seed(seed)
-    return Rows(torch.bernoulli(rows.take(slice(None)), generator=generator))
+    return ResidentRows(torch.bernoulli(rows.take(slice(None)), generator=generator))
 
 
-def dynamically_binarised(rows: Rows) -> Rows:
+def dynamically_binarised(rows: ResidentRows) -> ResidentRows:
     """Black and white, drawn anew at each batch."""
-    return Rows(rows.values, rows.offset, rows.factor, binarise=True)
+    return ResidentRows(rows.values, rows.offset, rows.factor, binarise=True)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hyotan.distributions.likelihoods import LIKELIHOODS
+from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.build import build_likelihood

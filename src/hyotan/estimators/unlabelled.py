@@ -18,7 +18,7 @@ from hyotan.estimators.build import build_networks, check_networks
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.inputs import check_codes
 from hyotan.models.inference import padded_batches, rows_at_once
-from hyotan.models.objective import LatentModel
+from hyotan.models.latent_model import LatentModel
 from hyotan.preprocessing import EncodedRows
 
 

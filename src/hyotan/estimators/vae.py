@@ -23,9 +23,10 @@ from hyotan.estimators.probabilistic import (
 )
 from hyotan.estimators.unlabelled import UnlabelledEstimator
 from hyotan.metrics import some_rows
+from hyotan.models import VARIANCES
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.ordered import Cuts
-from hyotan.models.vae import VARIANCES, VAEModel
+from hyotan.models.vae import VAEModel
 from hyotan.preprocessing import EncodedRows
 from hyotan.sampling.codes import CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture

@@ -35,9 +35,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hyotan.__about__ import __version__
 from hyotan.errors import HyotanError, ModelFileError, SettingsError, SourceNotFoundError, did_you_mean
 from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
+from hyotan.files.version import __version__
 
 __all__ = [
     "Contents",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from hyotan.models.objective import LatentModel
+from hyotan.models.latent_model import LatentModel
 from hyotan.preprocessing import EncodedRows
 from hyotan.training.resident import as_tensor
 
@@ -96,7 +96,7 @@ class Inference:
             return self.batched(lambda *parts: decode(*parts).sample(), *given)
 
     def objective(self, rows: Sliced, seed: int) -> dict[str, np.ndarray]:
-        """What training minimises, at its final weights, a row: see :class:`~hyotan.models.objective.Terms`."""
+        """What training minimises, at its final weights, a row: see :class:`~hyotan.training.objective.Terms`."""
         parts: list[dict[str, Any]] = []
         with self.seeded(seed), torch.no_grad():
             for start in range(0, len(rows), BATCH_ROWS):

@@ -176,7 +176,7 @@ def _columns(record: RunRecord, lang: str) -> Html:
     return join([charts([figure(chart, lang, note), listing]), _worst(record, names, lang)])
 
 
-def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
+def _worst(record: RunRecord, names: Sequence[str], lang: str) -> Html:
     before, after = record.pair
     missed = np.abs(after - before)
     given, own = np.asarray(record.rows.X).tolist(), record.estimator.reconstruct(record.rows.X).tolist()

@@ -33,7 +33,7 @@ from hyotan.parameters import check_settings, current_names
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.training.callbacks import Callback, Fitting, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot, from_json_array
-from hyotan.training.together import Together, together
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 from hyotan.training.trainer import Trainer
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.hyotan", "checkpoint.hyotan"
@@ -354,9 +354,9 @@ def fit_together(
             works.append(Work(folder, *data, store=FolderStore(folder.path, interval)))
         with ExitStack() as trainings:
             trainers = [trainings.enter_context(work.training()) for work in works]
-            for group in together(trainers):
+            for group in grouped_by_stack(trainers):
                 if len(group) > 1:
-                    Together(group, save_together).fit()
+                    StackedTrainer(group, save_together).fit()
                 else:
                     group[0].fit()
         for work in works:

@@ -1,63 +1,18 @@
-"""What training asks of a model: an objective for a batch, and the two ways through the code."""
+"""A model with a code: an encoder, a decoder and a likelihood."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from hyotan.distributions.likelihoods import Likelihood, Observed
+from hyotan.models.layers import TiedLinear
 from hyotan.models.noise import RandomMask
+from hyotan.training.objective import StackLayout, TrainableModel
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands when an objective is asked for: in epochs, fractions included."""
-
-    epoch: float
-    max_epochs: int
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What is known of a batch's classes, for models that use labels.
-
-    Attributes
-    ----------
-    classes : (batch,), int64, -1 where the class is unknown.
-    companions : (m, *features) and (m,), rows with known classes beside a batch that has too few of its own.
-    beliefs : (batch, classes), what a row's neighbours say of its class; all zero where they say nothing.
-    """
-
-    classes: Int[Tensor, " batch"]
-    companions: tuple[Float[Tensor, "m *features"], Int[Tensor, " m"]] | None = None
-    beliefs: Float[Tensor, "batch classes"] | None = None
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What an objective gives back for a batch: one number a sample, in nats.
-
-    Attributes
-    ----------
-    loss : (batch,), what is minimised.
-    reconstruction : (batch,), -log p(x|z), summed over features, averaged over latent samples.
-    code : (batch, latent), the deterministic code (the posterior mean).
-    kl : (batch, latent) or None, KL of each dimension to the prior.
-    label : (batch,) or None, what the class costs: -log p(y) where it is known, KL(q(y|x) || p(y)) where it is not.
-    """
-
-    loss: Float[Tensor, " batch"]
-    reconstruction: Float[Tensor, " batch"]
-    code: Float[Tensor, "batch latent"]
-    kl: Float[Tensor, "batch latent"] | None = None
-    label: Float[Tensor, " batch"] | None = None
-
-
-class LatentModel(nn.Module):
+class LatentModel(TrainableModel):
     """An encoder, a decoder and a likelihood; the families add the code and the objective.
 
     Parameters
@@ -70,27 +25,20 @@ class LatentModel(nn.Module):
     ----------
     is_ordered : whether the code can be cut after any prefix.
     samples_per_row : decoded samples of each row that :meth:`moments` holds at once.
-    cells : how many models its parameters and rows belong to, in equal parts: see :mod:`hyotan.training.stack`.
-    hiding : hides values from the encoder in the objective, which counts them all the same; where it is not None, NaN
-        in x says "not observed", and the encoder is a :class:`hyotan.models.nn.MaskedEncoder`.
+    input_mask : hides values from the encoder in the objective, which counts them all the same; where it is not None,
+        NaN in x says "not observed", and the encoder is a :class:`hyotan.models.masked.MaskedEncoder`.
     """
 
     is_ordered = False
     samples_per_row = 1
-    cells = 1
+    outputs_per_dimension = 1
+    """Numbers that the encoder puts out for each dimension of the code."""
     input_mask: RandomMask | None = None
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.likelihood: Likelihood = likelihood
-
-    def is_same_each_step(self, progress: Progress) -> bool:
-        """Whether, from ``progress`` on, a step of training does the same operations at every batch of one shape.
-
-        Then it can be recorded. Networks of the user's own may do what they like, and are never taken to.
-        """
-        return False
 
     def code(self, x: Tensor) -> Tensor:
         """The deterministic code, (batch, latent)."""
@@ -147,13 +95,29 @@ class LatentModel(nn.Module):
         """Rows drawn given the values of x that are observed, (count, batch, *features)."""
         raise NotImplementedError
 
-    def objective(self, x: Tensor, progress: Progress | None = None, labels: Labels | None = None) -> Terms:
-        """The loss and its parts, per sample; with the objective's final weights where no progress is given.
+    def decayed(self) -> list[nn.Parameter]:
+        """Matrices and kernels; a scale for each pixel has the shape of a matrix and is none."""
+        scales = {id(p) for p in self.likelihood.parameters()}
+        return [p for p in super().decayed() if id(p) not in scales]
 
-        Parameters
-        ----------
-        x : (batch, *features)
-        progress : where training stands.
-        labels : what is known of the rows' classes; models without labels make nothing of them.
-        """
-        raise NotImplementedError
+    def stack_layout(self) -> StackLayout | None:
+        """The code is written by the encoder's last fully connected layer, and read by the decoder's first one."""
+        linears = [layer for layer in self.encoder.modules() if isinstance(layer, nn.Linear)]
+        reads = next((p for p in self.decoder.modules() if isinstance(p, nn.Linear | TiedLinear)), None)
+        if not linears or reads is None:
+            return None
+        writes = linears[-1]
+        size = writes.out_features // self.outputs_per_dimension
+        written = [name for name, p in self.named_parameters() if p is writes.weight or p is writes.bias]
+        read = [name for name, p in self.named_parameters() if isinstance(reads, nn.Linear) and p is reads.weight]
+        # A layer that reads more than the code has other columns behind it, which zeros would shift.
+        is_padded = reads.in_features == size and self._ignores_zeros(writes)
+        axes = {**dict.fromkeys(written, 0), **dict.fromkeys(read, 1)} if is_padded else {}
+        return StackLayout(size, dict.fromkeys(written, self.outputs_per_dimension), axes)
+
+    def _ignores_zeros(self, writes: nn.Linear) -> bool:
+        """Whether zeros that the code's layer puts out change nothing and get no gradient."""
+        layers = [layer for layer in self.encoder.modules() if not list(layer.children())]
+        after = layers[layers.index(writes) + 1 :]
+        zero = torch.zeros(1)
+        return all(not layer(zero).any() for layer in after)

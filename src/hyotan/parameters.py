@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_KIND, FAMILIES, Family
+from hyotan.preprocessing import column_kinds
 
 
 class Domain(Protocol):
@@ -342,7 +343,6 @@ LIKELIHOODS = (
     "gaussian-per-feature",
     "gaussian-heteroscedastic",
 )
-COLUMN_KINDS = ("number", "date", "count", "category", "yes-no", "constant", "ignore")
 ACTIVATIONS = ("relu", "gelu", "silu", "elu", "leaky-relu", "tanh", "sigmoid", "softplus", "identity")
 NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
 
@@ -474,7 +474,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "column_kinds",
         None,
-        Pairs(COLUMN_KINDS),
+        Pairs(column_kinds.CHOICES),
         "What columns of a mixed table are taken for, where a guess would be wrong.",
         _DATA,
         words=(None,),

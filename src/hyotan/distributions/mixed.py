@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
 from hyotan.errors import DataError
-from hyotan.preprocessing.columns import Column, Count
+from hyotan.preprocessing.columns import Column
+from hyotan.preprocessing.number_columns import Count
 from hyotan.preprocessing.tabular import TableScaling
 
 MAX_LOG_MEAN = 15.0
@@ -194,11 +195,10 @@ class CategoricalFamily(Family):
 class CountFamily(Family):
     """Negative binomial counts: raw is the scaled log(1 + mean), and one dispersion a column is learned."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Count]) -> None:
         super().__init__(columns)
-        scales = [(column.offset, column.factor) for column in columns if isinstance(column, Count)]
-        self.register_buffer("offset", torch.tensor([offset for offset, _ in scales]), persistent=False)
-        self.register_buffer("factor", torch.tensor([factor for _, factor in scales]), persistent=False)
+        self.register_buffer("offset", torch.tensor([column.offset for column in columns]), persistent=False)
+        self.register_buffer("factor", torch.tensor([column.factor for column in columns]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
     def _log1p(self, encoded_names: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class NumericColumn(Column):
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Refuses a scale that maps all values to one."""
-        if 0 in (settings["factor"], settings.get("spread")):
+        if 0 in (settings.get("factor"), settings.get("spread")):
             raise ValueError(f"a column whose scale is not finite: {dict(settings)!r}")
         return super().from_settings(settings)
 

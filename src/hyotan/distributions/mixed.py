@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,11 @@ from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
 from hyotan.errors import DataError
-from hyotan.preprocessing.columns import Column
-from hyotan.preprocessing.number_columns import Count
-from hyotan.preprocessing.tabular import TableScaling
+
+if TYPE_CHECKING:
+    from hyotan.preprocessing.columns import Column
+    from hyotan.preprocessing.number_columns import Count
+    from hyotan.preprocessing.tabular import TableScaling
 
 MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""

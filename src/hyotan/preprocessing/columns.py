@@ -7,18 +7,17 @@ explains it: see :mod:`hyotan.distributions.mixed`. They are listed in :mod:`hyo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import types
 
 from hyotan.data.frames import is_number, plain_values
 from hyotan.errors import DataError
 from hyotan.words import shown
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Column:
     @property
     def width(self) -> int:
         """The number of encoded features."""
-        return 1
+        return len(self.encoded_names)
 
     @property
     def encoded_names(self) -> list[str]:
@@ -86,8 +85,6 @@ class Column:
         DataError
             Names the column, what it held, and what it holds now.
         """
-        from pyarrow import types
-
         kind = plain(values).type
         arrived = "dates" if types.is_temporal(kind) else "numbers" if is_number(kind) else "text"
         if types.is_null(kind) or self.accepts(arrived):
@@ -117,28 +114,27 @@ class Column:
         return {"kind": self.kind, **asdict(self)}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+    def from_settings(cls, settings: dict[str, Any]) -> Self:
         """Undo :meth:`to_settings`, whose ``kind`` is not among the settings here.
 
         Raises
         ------
-        TypeError, ValueError
-            They are no column's.
+        ValueError
+            The numbers are none that a column can have.
         """
+        numbers = [value for value in settings.values() if isinstance(value, float)]
+        if not all(map(math.isfinite, numbers)) or 0 in (settings.get("factor"), settings.get("spread")):
+            raise ValueError(f"a column whose scale is not finite: {settings!r}")
         return cls(**settings)
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of categories as the values that they stand for, exact decimals as floats."""
-    import pyarrow as pa
-
     values = plain_values(values)
-    return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
+    return values.cast(pa.float64()) if types.is_decimal(values.type) else values
 
 
 def distinct(values: pa.ChunkedArray) -> pa.Array:
     """The different values of a column, without missing ones."""
-    import pyarrow as pa
-
     found = plain(values).unique()
     return found.filter(pa.array(~found.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)))

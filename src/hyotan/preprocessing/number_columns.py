@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import types
 
 from hyotan.data.frames import is_number, value_type
 from hyotan.errors import SettingsError
 from hyotan.preprocessing.columns import Column, plain
 from hyotan.words import say, shown
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SKEWED, HEAVY = 1.0, 3.0
 """From this skewness on numbers are bent straight; from this excess kurtosis on their noise is Student's."""
@@ -31,22 +29,19 @@ class NumericColumn(Column):
     @staticmethod
     def numbers(values: pa.ChunkedArray) -> np.ndarray:
         """The values as float64, (n,), a missing value as NaN."""
-        import pyarrow as pa
-
         return plain(values).cast(pa.float64(), safe=False).to_numpy()
+
+    @classmethod
+    def known(cls, values: pa.ChunkedArray) -> np.ndarray:
+        """The values that are not missing, (m,), float64."""
+        x = cls.numbers(values)
+        return x[~np.isnan(x)]
 
     def typical_error(self, values: pa.ChunkedArray, made: pa.ChunkedArray, lang: str) -> str:
         """The root of the mean squared difference."""
         off = self.numbers(made) - self.numbers(values)
         off = off[~np.isnan(off)]
         return shown(float(np.sqrt(np.mean(np.square(off)))) if len(off) else 0.0)
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Refuses a scale that maps all values to one."""
-        if 0 in (settings.get("factor"), settings.get("spread")):
-            raise ValueError(f"a column whose scale is not finite: {dict(settings)!r}")
-        return super().from_settings(settings)
 
 
 @dataclass(frozen=True)
@@ -88,31 +83,18 @@ class Number(NumericColumn):
     @classmethod
     def fitted(cls, name: str, values: pa.ChunkedArray) -> Self:
         """Learn scale and bend."""
-        x = cls.numbers(values)
-        x = x[~np.isnan(x)]
+        x = cls.known(values)
         centre, spread = _robust_scale(x)
         power = _power((x - centre) / spread)
         bent = _bent((x - centre) / spread, power)
         deviation = float(bent.std())
         factor = 1 / deviation if deviation > 1e-7 * max(1.0, abs(float(bent.mean()))) else 1.0
-        return cls(
-            name,
-            centre,
-            spread,
-            power,
-            float(bent.mean()),
-            factor,
-            float(x.min()),
-            float(x.max()),
-            _decimals(x),
-            _kurtosis(bent) > HEAVY,
-        )
+        learned = centre, spread, power, float(bent.mean()), factor, float(x.min()), float(x.max()), _decimals(x)
+        return cls(name, *learned, is_heavy=_kurtosis(bent) > HEAVY)
 
     @staticmethod
     def restored(x: np.ndarray) -> pa.Array:
         """From float64, (n,), to values of the kind."""
-        import pyarrow as pa
-
         return pa.array(x)
 
     def encoded(self, values: pa.ChunkedArray) -> np.ndarray:
@@ -141,24 +123,18 @@ class Date(Number):
     @classmethod
     def suits(cls, values: pa.ChunkedArray) -> bool:
         """Whether they are dates, with or without a time."""
-        from pyarrow import types
-
         kind = value_type(values.type)
         return types.is_date(kind) or types.is_timestamp(kind)
 
     @staticmethod
     def numbers(values: pa.ChunkedArray) -> np.ndarray:
         """Days since 1970, (n,), float64, a missing value as NaN."""
-        import pyarrow as pa
-
         seconds = values.cast(pa.timestamp("us")).cast(pa.int64())
         return seconds.cast(pa.float64(), safe=False).to_numpy() * (MICROSECOND / DAY)
 
     @staticmethod
     def restored(x: np.ndarray) -> pa.Array:
         """Times, to the microsecond."""
-        import pyarrow as pa
-
         return pa.array(np.rint(x * (DAY / MICROSECOND)).astype(np.int64)).cast(pa.timestamp("us"))
 
     def spelled(self, value: Any) -> str:
@@ -191,12 +167,9 @@ class Count(NumericColumn):
     @classmethod
     def suits(cls, values: pa.ChunkedArray) -> bool:
         """Whether they are whole numbers from 0 on, and skewed to the right."""
-        from pyarrow import types
-
         if not types.is_integer(value_type(values.type)):
             return False
-        x = cls.numbers(values)
-        x = x[~np.isnan(x)]
+        x = cls.known(values)
         return float(x.min()) == 0.0 and _skewness(x) > SKEWED
 
     def accepts(self, arrived: str) -> bool:
@@ -206,8 +179,7 @@ class Count(NumericColumn):
     @classmethod
     def fitted(cls, name: str, values: pa.ChunkedArray) -> Self:
         """Learn the scale."""
-        x = cls.numbers(values)
-        x = x[~np.isnan(x)]
+        x = cls.known(values)
         if (x < 0).any() or (x % 1 != 0).any():
             raise SettingsError(f"Column '{name}' holds {x.min():g}, which is no count.", "Take it as a number.")
         logs = np.log1p(x)
@@ -221,8 +193,6 @@ class Count(NumericColumn):
 
     def decoded(self, rows: np.ndarray) -> pa.Array:
         """Whole numbers, no greater than the greatest seen."""
-        import pyarrow as pa
-
         logs = rows[:, 0].astype(np.float64) / self.factor + self.offset
         return pa.array(np.rint(np.expm1(logs.clip(0, math.log1p(self.high)))).astype(np.int64))
 

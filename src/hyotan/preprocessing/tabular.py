@@ -16,11 +16,12 @@ import numpy as np
 from hyotan.data.frames import OWN, Frame, Places, as_frame
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.preprocessing.column_kinds import CHOICES, IGNORE, class_of, column_from, kind_of
-from hyotan.preprocessing.columns import Column
 from hyotan.words.phrases import flag, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from hyotan.preprocessing.columns import Column
 
 SHOWN_CATEGORIES = 5
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyotan.anomalies.members import loss_by_part, usual_loss
 from hyotan.figures.canvas import tidy
 from hyotan.metrics import observed_mean
-from hyotan.preprocessing.columns import Column
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.report.bars import BarChart
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.run import RunRecord
 from hyotan.words import aligned, say
+
+if TYPE_CHECKING:
+    from hyotan.preprocessing.columns import Column
 
 MOST_COLUMNS, MOST_NAMES = 24, 4
 """Columns in the chart, and values of a category that are named, at most."""

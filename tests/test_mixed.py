@@ -10,7 +10,8 @@ from scipy import stats
 
 from hyotan.data.frames import Frame
 from hyotan.distributions.mixed import MixedDistribution, MixedLikelihood
-from hyotan.preprocessing.columns import Category, Count, Number, YesNo
+from hyotan.preprocessing.category_columns import Category, YesNo
+from hyotan.preprocessing.number_columns import Count, Number
 from hyotan.preprocessing.tabular import SETTINGS, TablePreprocessor
 
 N = 200

@@ -15,6 +15,7 @@ from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models import ACTIVATIONS, INITIALISATIONS, NOISES, PENALTIES, VARIANCES
 from hyotan.models.families import BY_KIND, FAMILIES, Family
+from hyotan.preprocessing import column_kinds
 from hyotan.training import OPTIMIZERS, SCHEDULES
 
 
@@ -337,8 +338,6 @@ class Parameter:
         return SettingsError(f"{spelled} cannot be {value!r}: expected {self.describe()}.", fix)
 
 
-COLUMN_KINDS = ("number", "date", "count", "category", "yes-no", "constant", "ignore")
-
 _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
@@ -467,7 +466,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "column_kinds",
         None,
-        Pairs(COLUMN_KINDS),
+        Pairs(column_kinds.CHOICES),
         "What columns of a mixed table are taken for, where a guess would be wrong.",
         _DATA,
         words=(None,),

@@ -31,7 +31,9 @@ from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_featur
 from hyotan.estimators.splits import in_memory
 from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files.container import write
-from hyotan.preprocessing import EncodedRows, Preprocessor, fit_preprocessor
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.preprocessing.layouts import fit_preprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing
 
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")

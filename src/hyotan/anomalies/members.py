@@ -16,7 +16,7 @@ from hyotan.anomalies.surprise import Gauge
 from hyotan.errors import DataError, DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import observed_mean
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 
 
 def value_errors(model: LatentEstimator, rows: EncodedRows) -> np.ndarray:

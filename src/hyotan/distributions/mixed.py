@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,10 @@ from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
 from hyotan.errors import DataError
-from hyotan.preprocessing.columns import Column, Count
+
+if TYPE_CHECKING:
+    from hyotan.preprocessing.columns import Column
+    from hyotan.preprocessing.number_columns import Count
 
 MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""
@@ -193,11 +196,10 @@ class CategoricalFamily(Family):
 class CountFamily(Family):
     """Negative binomial counts: raw is the scaled log(1 + mean), and one dispersion a column is learned."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Count]) -> None:
         super().__init__(columns)
-        scales = [(column.offset, column.factor) for column in columns if isinstance(column, Count)]
-        self.register_buffer("offset", torch.tensor([offset for offset, _ in scales]), persistent=False)
-        self.register_buffer("factor", torch.tensor([factor for _, factor in scales]), persistent=False)
+        self.register_buffer("offset", torch.tensor([column.offset for column in columns]), persistent=False)
+        self.register_buffer("factor", torch.tensor([column.factor for column in columns]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
     def _log1p(self, encoded_names: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from hyotan.models.layers import Linear, append_activation, initialise
 from hyotan.models.masked import MaskedEncoder, shape_with_mask
 from hyotan.models.mlp import mlp_decoder, mlp_encoder, tied_decoder
 from hyotan.models.ordered import OrderedDecoder, ReadinDecoder, ReadoutEncoder
-from hyotan.preprocessing import Preprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.training import OPTIMIZERS, SCHEDULES
 from hyotan.training.trainer import TrainingSettings
 

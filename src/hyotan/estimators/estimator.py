@@ -36,8 +36,9 @@ from hyotan.models.inference import Inference
 from hyotan.models.latent_model import LatentModel
 from hyotan.models.summary import Summary, summarise
 from hyotan.parameters import check_settings, parameters_of
-from hyotan.preprocessing import EncodedRows, Preprocessor
 from hyotan.preprocessing.checks import RANGE_SLACK
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.sampling.codes import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.sampling.refinement import Refiner

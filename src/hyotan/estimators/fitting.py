@@ -26,7 +26,8 @@ from hyotan.metrics import some_rows
 from hyotan.models.inference import Inference, rows_at_once
 from hyotan.models.latent_model import LatentModel
 from hyotan.models.noise import RandomMask
-from hyotan.preprocessing import EncodedRows, fit_preprocessor
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.preprocessing.layouts import fit_preprocessor
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.sampling.conditionals import fitted_rows
 from hyotan.sampling.refinement import Refiner

@@ -13,7 +13,7 @@ from torch import Tensor
 from hyotan.estimators.inputs import check_count
 from hyotan.models.inference import Inference, padded_batches, rows_at_once
 from hyotan.models.losses import iwae_bound
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.sampling.densities import Mixture
 
 SCORE_SAMPLES = 64

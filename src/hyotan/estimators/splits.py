@@ -11,7 +11,7 @@ import torch
 from hyotan.data import arrays
 from hyotan.data.stored import Array, Runs, first, held_out_rows, last, spread, stored
 from hyotan.errors import DataError
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.training.resident import ResidentRows, TrainingRows, as_tensor
 from hyotan.training.streams import Prepare, StreamedRows
 

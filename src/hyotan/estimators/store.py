@@ -27,9 +27,10 @@ from hyotan.imputation.filler import MissingValueFiller
 from hyotan.imputation.filling import Filling
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS, current_names
-from hyotan.preprocessing import NumericPreprocessor, Preprocessor, TablePreprocessor
+from hyotan.preprocessing.numeric import NumericPreprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import Scaling
-from hyotan.preprocessing.tabular import SCHEMA
+from hyotan.preprocessing.tabular import SCHEMA, TablePreprocessor
 from hyotan.sampling.codes import CodeSampler
 from hyotan.sampling.conditionals import Conditionals
 from hyotan.sampling.densities import Mixture

@@ -19,7 +19,7 @@ from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.inputs import check_codes
 from hyotan.models.inference import padded_batches, rows_at_once
 from hyotan.models.latent_model import LatentModel
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 
 
 @dataclass(repr=False, eq=False)

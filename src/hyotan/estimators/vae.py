@@ -27,7 +27,7 @@ from hyotan.models import VARIANCES
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VAEModel
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.sampling.codes import CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from hyotan.models.latent_model import LatentModel
-from hyotan.preprocessing import EncodedRows
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.training.resident import as_tensor
 
 BATCH_ROWS, BATCH_BYTES = 4096, 2**26

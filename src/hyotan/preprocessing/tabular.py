@@ -15,22 +15,15 @@ import numpy as np
 
 from hyotan.data.frames import OWN, Frame, as_frame
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.preprocessing.columns import (
-    KINDS,
-    Category,
-    Column,
-    Constant,
-    column_from,
-    fit_column,
-    kind_of,
-    refuse_other_type,
-)
+from hyotan.preprocessing.column_kinds import CHOICES, IGNORE, class_of, column_from, kind_of
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.words.phrases import flag, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from hyotan.preprocessing.columns import Column
 
 SHOWN_CATEGORIES = 5
 
@@ -215,7 +208,7 @@ class TablePreprocessor(Preprocessor):
                 did_you_mean(missing[0], frame.names),
             )
         for column in self.columns:
-            refuse_other_type(column, frame.table[column.name])
+            column.refuse_other_type(frame.table[column.name])
         return Frame(frame.table.select(self.names), frame.library)
 
     def together(self, rows: list[Any]) -> Any:
@@ -246,9 +239,7 @@ class TablePreprocessor(Preprocessor):
     @property
     def is_ordered(self) -> np.ndarray:
         """Which numbers of the model's row are more or less of something, (width,), and no categories."""
-        return np.array(
-            [not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].encoded_names]
-        )
+        return np.array([not self.columns[p].is_category for p in self.order for _ in self.columns[p].encoded_names])
 
     @property
     def column_of_feature(self) -> tuple[int, ...] | None:
@@ -276,7 +267,7 @@ class TablePreprocessor(Preprocessor):
     @property
     def is_category(self) -> list[bool] | None:
         """Which of the columns that have numbers hold categories, in the table's order."""
-        return [isinstance(column, Category) for column in self.columns if column.width]
+        return [column.is_category for column in self.columns if column.width]
 
     def condensed(self, numbers: np.ndarray) -> np.ndarray:
         """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; missing values are
@@ -346,20 +337,16 @@ def _fitted_columns(frame: Frame, train: Frame, kinds: Mapping[str, str]) -> lis
         kind = kinds.get(name) or kind_of(values)
         if kind is None:
             ignored.append(name)
-        elif kind != "ignore":
-            learned_from = train.table[name] if _has_scale(kind) and _is_filled(train.table[name]) else values
-            columns.append(fit_column(name, learned_from, kind))
+        elif kind != IGNORE:
+            from_all = class_of(kind).is_category or not _is_filled(train.table[name])
+            columns.append(class_of(kind).fitted(name, values if from_all else train.table[name]))
     if ignored:
         warnings.warn(f"Left out, for hardly a value stands there twice: {listed(ignored)}.", UserWarning, stacklevel=2)
-    if all(isinstance(column, Constant) for column in columns):
+    if not any(column.width for column in columns):
         raise DataError(
             f"None of the columns {listed(frame.names)} tells rows apart.", "Give at least one column that varies."
         )
     return columns
-
-
-def _has_scale(kind: str) -> bool:
-    return kind in ("number", "date", "count")
 
 
 def _is_filled(values: pa.ChunkedArray) -> bool:
@@ -370,10 +357,8 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
     for name, kind in kinds.items():
         if name not in names:
             raise SettingsError(f"No column is named '{name}'.", did_you_mean(name, names))
-        if kind not in (*KINDS, "ignore"):
-            raise SettingsError(
-                f"Column '{name}' cannot be taken for '{kind}'.", did_you_mean(kind, [*KINDS, "ignore"])
-            )
+        if kind not in CHOICES:
+            raise SettingsError(f"Column '{name}' cannot be taken for '{kind}'.", did_you_mean(kind, CHOICES))
 
 
 def _refuse_empty(name: str, values: pa.ChunkedArray) -> None:

@@ -139,9 +139,10 @@ def nursery() -> Nursery:
 
 def new_run(out: Path, kind: str = "autoencoder", rows: int = ROWS, **parameters: Any) -> Any:
     """A run folder on a few digits, ready to be trained in."""
-    from hyotan.runs.folder import DataOptions, RunConfig, create
+    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.settings import DataOptions, RunConfig
 
-    return create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
+    return RunFolder.create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
 
 
 def digests(folder: Path) -> dict[str, Any]:
@@ -188,14 +189,14 @@ def timeless_metrics(folder: Path) -> dict[str, Any]:
 
 def fit(folder: str) -> None:
     """Train a run."""
-    from hyotan.runs import folder as runs
+    from hyotan.runs import fitting as runs
 
     runs.fit(runs.RunFolder(folder))
 
 
 def resume(folder: str, max_epochs: int | None = None) -> None:
     """Go on with a run."""
-    from hyotan.runs import folder as runs
+    from hyotan.runs import fitting as runs
 
     runs.resume(runs.RunFolder(folder), max_epochs)
 
@@ -212,9 +213,10 @@ def study(folder: str) -> None:
 
 def make(name: str, seed: int, out: str | None = None) -> None:
     """Make a run folder, and print its path."""
-    from hyotan.runs.folder import RunConfig, create
+    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.settings import RunConfig
 
-    print(create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
+    print(RunFolder.create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
 
 
 def hold(folder: str) -> None:
@@ -268,7 +270,7 @@ def prepare(
     environment : variables to set.
     """
     from hyotan.estimators.contract import LatentEstimator
-    from hyotan.runs import folder as runs
+    from hyotan.runs import fitting as runs
     from hyotan.training import trainer
 
     os.environ.update(environment or {})

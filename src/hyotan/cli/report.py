@@ -47,9 +47,9 @@ def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: 
 
 def page_of(place: Path, lang: str) -> str:
     """The page of a study's folder, or of a run's."""
-    from hyotan.study.folder import StudyFolder, is_study
+    from hyotan.study.folder import StudyFolder
 
-    if is_study(place):
+    if StudyFolder.is_at(place):
         from hyotan.report.study import study_report
         from hyotan.report.study_page import study_page
 

@@ -16,10 +16,11 @@ from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES, Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS
-from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
-from hyotan.runs.folder import fit as fit_run
+from hyotan.runs.fitting import FittedRun
+from hyotan.runs.fitting import fit as fit_run
+from hyotan.runs.folder import TEST_FRACTION, RunFolder
 from hyotan.runs.gallery import draw
+from hyotan.runs.settings import DataOptions, RunConfig
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
@@ -49,13 +50,11 @@ def train_new(
     if dataset.feature_names is not None:
         # The columns are noted in their order, so that another table can be read as this one was.
         options = replace(options, columns=list(dataset.feature_names), ignore=[])
-    noted = replace(
-        config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
-    )
+    noted = replace(config.with_defaults(), source=source, data=options, fingerprint=dataset.fingerprint())
     rehearse(noted, train)
     more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     profiler = StepProfiler() if profile else None
-    folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
+    folder = RunFolder.create(noted, run_name(source, chosen["model"]), out, overwrite)
     return watched(
         printer,
         folder,
@@ -63,12 +62,6 @@ def train_new(
         [f"run folder: {folder.path}"],
         profiler,
     )
-
-
-def every_setting(config: RunConfig) -> dict[str, Any]:
-    """The parameters with all defaults written out, so that a run stays what it was when defaults change."""
-    settings = config.make_estimator().settings()
-    return {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line and name != "verbose"}
 
 
 def run_name(source: str, model: str) -> str:

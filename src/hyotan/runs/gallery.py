@@ -31,7 +31,8 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
+from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
+from hyotan.runs.folder import FIGURES
 
 SCATTER_ROWS = 5000
 

@@ -28,7 +28,6 @@ from hyotan.parameters import PARAMETERS
 from hyotan.study.bundles import bundles
 from hyotan.study.findings import Experiments, Finding, findings
 from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
-from hyotan.study.folder import create as create_folder
 from hyotan.study.plan import CellPlan, StudyConfig
 from hyotan.study.progress import Progress
 from hyotan.study.recommendation import Recommendation, recommend
@@ -74,7 +73,7 @@ class Finished:
     seconds: float
 
 
-def create(
+def create_study(
     config: StudyConfig,
     dataset: Dataset,
     name: str,
@@ -102,7 +101,7 @@ def create(
     train, _ = split(config, dataset)
     for plan in config.cells()[: len(config.models)]:
         run_config(config, plan, train).rehearse(train)
-    return create_folder(config, name, out, overwrite, dataset if keep_rows else None)
+    return StudyFolder.create(config, name, out, overwrite, dataset if keep_rows else None)
 
 
 def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None = None) -> Finished:
@@ -110,7 +109,7 @@ def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None 
 
     Parameters
     ----------
-    folder : as :func:`create` made it, or as an earlier run left it.
+    folder : as :func:`create_study` made it, or as an earlier run left it.
     jobs : cells, or bundles of small ones, at a time; by default one a core, on a GPU one.
     progress : what shows how far it is.
 

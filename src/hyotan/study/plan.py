@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import tomli_w
 
 from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.files.settings import from_toml, to_toml
 from hyotan.models.families import BY_NAME
 from hyotan.parameters import PARAMETERS, check_settings, current_names, parameters_of
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.runs.folder import DataOptions
+from hyotan.runs.settings import DataOptions
 from hyotan.study.classes import Classes
 from hyotan.words.phrases import listed
 
@@ -207,29 +207,19 @@ class StudyConfig:
         return CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured)
 
     def to_toml(self) -> str:
-        """As TOML, which has no word for None: a parameter that is None reads ``"none"``, the rest is left out."""
-        content = asdict(self)
-        content["parameters"] = _spelled(self.parameters)
-        content["own"] = {model: _spelled(parameters) for model, parameters in self.own.items()}
-        return tomli_w.dumps(_without_none(content))
+        """As TOML, see :func:`hyotan.files.settings.to_toml`."""
+        return to_toml(self)
 
     @staticmethod
     def from_toml(text: str, where: str) -> StudyConfig:
-        """Read a study's settings; unknown keys and bad values are named.
+        """Read a study's settings.
 
         Raises
         ------
         SettingsError
             Not TOML, an unknown key, or a value outside its domain; ``where`` names the file.
         """
-        try:
-            content = tomllib.loads(text)
-            config = msgspec.convert(content, StudyConfig, strict=True)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            fix = "Compare it with a study's study.toml."
-            raise SettingsError(f"{where} is not a study's settings: {error}.", fix) from error
-        _refuse_unknown(content, StudyConfig, where)
-        _refuse_unknown(content.get("data", {}), DataOptions, where)
+        config = from_toml(StudyConfig, text, where, "a study's settings", "a study's study.toml")
         own = {model: current_names(values) for model, values in config.own.items()}
         return replace(config, parameters=current_names(config.parameters), own=own).checked(where)
 
@@ -387,20 +377,3 @@ def _check_common(parameters: Mapping[str, Any], models: Sequence[str], place: s
 def _refuse_set_by_the_study(name: str, place: str) -> None:
     if name in SET_BY_THE_STUDY:
         raise SettingsError(f"{name}{place} is set by the study itself, for each cell.", SET_BY_THE_STUDY[name])
-
-
-def _refuse_unknown(content: Mapping[str, Any], owner: type, where: str) -> None:
-    known = [member.name for member in fields(owner)]
-    for key in content:
-        if key not in known:
-            raise SettingsError(f"{where}: '{key}' is not a setting.", did_you_mean(key, known))
-
-
-def _spelled(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "none" if value is None else value for name, value in parameters.items()}
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return list(value) if isinstance(value, tuple) else value

@@ -21,7 +21,8 @@ from hyotan.data import Dataset
 from hyotan.errors import HyotanError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.parameters import PARAMETERS
-from hyotan.runs import folder as runs
+from hyotan.runs import fitting
+from hyotan.runs.folder import RunFolder
 from hyotan.study.folder import Failure, StudyFolder
 from hyotan.study.measures import Measured, Parts, baselines, measure, measure_prefix, parts_of
 from hyotan.study.plan import CellPlan
@@ -92,7 +93,7 @@ def train_and_measure(order: Order, names: Sequence[str]) -> list[Outcome]:
     return outcomes
 
 
-def _outcome_of(work: Work, plan: CellPlan, fitted: runs.FittedRun | None, seconds: float) -> Outcome:
+def _outcome_of(work: Work, plan: CellPlan, fitted: fitting.FittedRun | None, seconds: float) -> Outcome:
     started = time.monotonic() - seconds
     try:
         cells = work.cells_of(plan, fitted)
@@ -125,32 +126,32 @@ class Work:
     train: Dataset
     test: Dataset
 
-    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, runs.FittedRun]:
+    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, fitting.FittedRun]:
         """Those of some cells that are not trained yet, trained in one loop, by name; nothing where that cannot be."""
         left = [plan for plan in plans if self._trained(plan) is None]
         if len(left) < 2:
             return {}
         try:
             folders = [self.folder.open_run(plan, self.train) for plan in left]
-            fitted = runs.fit_together(folders, (self.train, self.test))
+            fitted = fitting.fit_together(folders, (self.train, self.test))
             return {plan.name: run for plan, run in zip(left, fitted, strict=True)}
         except Exception:  # which cell's fault it is shows when each is trained alone, from its last checkpoint
             return {}
 
-    def cells_of(self, plan: CellPlan, fitted: runs.FittedRun | None = None) -> list[Cell]:
+    def cells_of(self, plan: CellPlan, fitted: fitting.FittedRun | None = None) -> list[Cell]:
         """The records of one cell; each step is taken only where the one before it left nothing."""
         run = None if fitted is not None else self._trained(plan)
         if run is not None:
             estimator = run.load_model()
             evaluation = evaluate(estimator, self.test.X, self.train.X)
         else:
-            fitted = fitted or runs.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
+            fitted = fitted or fitting.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
             estimator, evaluation = fitted.estimator, fitted.evaluation
         cells = self.measured(plan, estimator, evaluation)
         self.folder.write_cells(plan, cells)
         return cells
 
-    def _trained(self, plan: CellPlan) -> runs.RunFolder | None:
+    def _trained(self, plan: CellPlan) -> RunFolder | None:
         """The run of a cell that is trained and evaluated."""
         run = self.folder.load_run(plan)
         return run if run is not None and "test" in run.read_metrics() else None

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quality import surfaces
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from hyotan import Autoencoder
 from hyotan.data import Dataset
 from hyotan.errors import DataError
-from hyotan.study import sentences, synthetic
+from hyotan.study import sentences
 from hyotan.study.measures import baselines, measure, parts_of
 from hyotan.study.prediction import leverages, predicted
 from hyotan.study.recommendation import (
@@ -105,7 +106,7 @@ def test_what_is_predicted_is_what_the_other_values_tell(size: int) -> None:
 
 def test_what_is_predicted_is_most_at_the_true_dimension() -> None:
     for seed in range(10):
-        rows = StandardScaler().fit_transform(synthetic.linear(2000, seed)).astype(np.float32)
+        rows = StandardScaler().fit_transform(surfaces.linear(2000, seed)).astype(np.float32)
         X, new = rows[200:], rows[:200]
         by_size = [predicted(projection(PCA(k).fit(X)), new, X.mean(axis=0)) or 0.0 for k in range(1, 9)]
         assert by_size.index(max(by_size)) == 2
@@ -445,17 +446,17 @@ def near_rows(X: np.ndarray, row: int, n: int = 40) -> np.ndarray:
 @pytest.mark.parametrize(
     ("X", "surface", "space"),
     [
-        (synthetic.linear(4000, noise=0.0), 3, 3),
-        (synthetic.swiss_roll(4000, noise=0.0), 2, 3),
-        (synthetic.sphere(4000, dimensions=2, noise=0.0), 2, 3),
-        (synthetic.torus(4000, noise=0.0), 2, 3),
-        (synthetic.sphere(4000, noise=0.0), None, 5),
-        (synthetic.mixture(4000, noise=0.0), None, 4),
-        (synthetic.pure_noise(4000), None, synthetic.FEATURES),
+        (surfaces.linear(4000, noise=0.0), 3, 3),
+        (surfaces.swiss_roll(4000, noise=0.0), 2, 3),
+        (surfaces.sphere(4000, dimensions=2, noise=0.0), 2, 3),
+        (surfaces.torus(4000, noise=0.0), 2, 3),
+        (surfaces.sphere(4000, noise=0.0), None, 5),
+        (surfaces.mixture(4000, noise=0.0), None, 4),
+        (surfaces.pure_noise(4000), None, surfaces.FEATURES),
     ],
 )
 def test_surfaces_have_the_dimension_that_they_claim(X: np.ndarray, surface: int | None, space: int) -> None:
-    assert X.shape == (4000, synthetic.FEATURES)
+    assert X.shape == (4000, surfaces.FEATURES)
     assert np.linalg.matrix_rank(X - X.mean(axis=0), tol=1e-6) == space
     assert np.square(X).mean() == pytest.approx(1, abs=0.05)
     if surface is not None:  # close by, a surface is a plane of its own dimension
@@ -465,7 +466,7 @@ def test_surfaces_have_the_dimension_that_they_claim(X: np.ndarray, surface: int
 
 
 def test_noise_is_laid_on_every_feature() -> None:
-    X = synthetic.linear(4000, noise=0.5)
+    X = surfaces.linear(4000, noise=0.5)
     assert np.linalg.eigvalsh(np.cov(X.T))[:7] == pytest.approx(0.25, abs=0.05)
 
 
@@ -481,9 +482,9 @@ def study_of(X: np.ndarray, sizes: Sequence[int], seed: int) -> list[Cell]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", synthetic.KNOWN)
+@pytest.mark.parametrize("name", surfaces.KNOWN)
 def test_trained_autoencoders_find_the_dimension(name: str) -> None:
-    known = synthetic.KNOWN[name]
+    known = surfaces.KNOWN[name]
     choice = compress(study_of(known.make(1700, 0), range(1, 7), seed=0))
     assert ({choice.ours.latent_dim} if choice.ours else set()) <= known.sizes
     assert (choice.verdict == "nothing") == (not known.sizes)

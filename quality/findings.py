@@ -17,7 +17,7 @@ import numpy as np
 from hyotan import Autoencoder, Study, recipes
 from hyotan.data import load
 from hyotan.study import sentences
-from hyotan.study.findings import SIMPLE, TIED, Experiments, Series, findings
+from hyotan.study.replications import SIMPLE, TIED, Experiments, Series, findings
 
 SHALLOW = ((SIMPLE, 2), (SIMPLE, 20), (TIED, 20))
 """Recipes and sizes that the lecture notes compare."""

@@ -12,10 +12,8 @@ from hyotan.data import load
 from hyotan.report.grids import Grid
 from hyotan.report.page import Note
 from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
-from hyotan.study.findings import findings
-from hyotan.study.folder import StudyFolder
-from hyotan.study.plan import configure
-from hyotan.study.recommendation import (
+from hyotan.study.cells import Cell, Interval, Scores, interval
+from hyotan.study.choices import (
     BEST_CLUSTERS,
     BEST_NEIGHBOURS,
     CLUSTER,
@@ -32,7 +30,9 @@ from hyotan.study.recommendation import (
     Option,
     Recommendation,
 )
-from hyotan.study.records import Cell, Interval, Scores, interval
+from hyotan.study.folder import StudyFolder
+from hyotan.study.plan import configure
+from hyotan.study.replications import findings
 
 MODELS, SIZES = ("ae", "vae", "cvae", "pca"), (2, 4, 8, 16, 32)
 HOSTILE = "<b>ヒゲ</b>&\"'"

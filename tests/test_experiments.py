@@ -17,7 +17,7 @@ from hyotan.study import experiments, measures
 from hyotan.study.comparison import Study
 from hyotan.study.exhibits import Pictures
 from hyotan.study.experiments import PICTURES, Bench, perform
-from hyotan.study.findings import Experiments, Series
+from hyotan.study.replications import Experiments, Series
 
 SMALL: dict[str, Any] = {"hidden_dims": (16,), "batch_size": 32, "max_epochs": 4, "device": "cpu"}
 

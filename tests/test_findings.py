@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hyotan.study import sentences
-from hyotan.study.findings import FINDINGS, Experiments, Finding, Series, findings
-from hyotan.study.records import Cell, Scores
+from hyotan.study.cells import Cell, Scores
+from hyotan.study.replications import CLAIMS, Experiments, Finding, Series, findings
 from hyotan.words import languages
 
 FEATURES, ROWS = 784, 2000
@@ -148,7 +148,7 @@ def found(study: Study, code: str) -> Finding:
 
 def test_every_finding_has_a_case() -> None:
     assert [finding.code for finding in findings([])] == list(CASES)
-    assert len(FINDINGS) == len(CASES)
+    assert len(CLAIMS) == len(CASES)
 
 
 @pytest.mark.parametrize("code", CASES)
@@ -208,10 +208,10 @@ def test_repeats_are_compared_in_pairs() -> None:
     assert finding.outcome == "reproduced"
 
 
-@pytest.mark.parametrize(("missing value", "outcome"), [(0.10, "reproduced"), (0.02, "not-reproduced")])
-def test_a_single_repeat_is_judged_by_the_spread_over_its_rows(missing_value: float, outcome: str) -> None:
+@pytest.mark.parametrize(("gap", "outcome"), [(0.10, "reproduced"), (0.02, "not-reproduced")])
+def test_a_single_repeat_is_judged_by_the_spread_over_its_rows(gap: float, outcome: str) -> None:
     """Of 2,000 rows a share near one half has a standard error of 0.011, and a difference of two one of 0.016."""
-    finding = found(repeated([0.5 + missing_value], [0.5]), "autoencoder-separates-better")
+    finding = found(repeated([0.5 + gap], [0.5]), "autoencoder-separates-better")
     assert finding.outcome == outcome
 
 

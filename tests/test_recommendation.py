@@ -16,20 +16,11 @@ from hyotan import Autoencoder
 from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.study import sentences
+from hyotan.study.cells import Cell, Interval, Scores
+from hyotan.study.choices import CLUSTER, COMPRESS, GENERATE, PURPOSES, SEE, Choice, Recommendation
 from hyotan.study.measures import baselines, measure, parts_of
 from hyotan.study.prediction import leverages, predicted
-from hyotan.study.recommendation import (
-    CLUSTER,
-    COMPRESS,
-    GENERATE,
-    PURPOSES,
-    SEE,
-    Choice,
-    Recommendation,
-    q2_of,
-    recommend,
-)
-from hyotan.study.records import Cell, Interval, Scores
+from hyotan.study.recommendation import q2_of, recommend
 from hyotan.words import languages
 
 FEATURES = 100

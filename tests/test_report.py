@@ -37,10 +37,10 @@ from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
 from hyotan.runs.folder import RunFolder
+from hyotan.study.cells import Cell
+from hyotan.study.choices import VERDICTS
 from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.folder import StudyFolder
-from hyotan.study.recommendation import VERDICTS
-from hyotan.study.records import Cell
 from hyotan.words import languages, say
 
 VOID = {"meta", "br", "img", "hr", "col", "link", "input"}

@@ -25,12 +25,12 @@ from hyotan.runs import fitting as runs
 from hyotan.runs.folder import RunFolder
 from hyotan.runs.settings import DataOptions
 from hyotan.study import engine, measures, worker
+from hyotan.study.cells import Cell, Scores
 from hyotan.study.comparison import Study
 from hyotan.study.engine import Schedule, create_study, run
 from hyotan.study.folder import StudyFolder, run_config
 from hyotan.study.plan import StudyConfig, configure, preset_names, read_preset
 from hyotan.study.progress import Progress, duration, status
-from hyotan.study.records import Cell, Scores
 from hyotan.study.worker import Outcome
 from run_children import nursery
 

@@ -16,10 +16,10 @@ from hyotan.analysis.evaluation import evaluate
 from hyotan.data import Dataset, load
 from hyotan.estimators import VAE, Autoencoder
 from hyotan.study import measures
+from hyotan.study.cells import MEAN, RAW, Cell
+from hyotan.study.cells import PCA as PCA_CELL
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.measures import Parts, Rows, baselines, measure, parts_of
-from hyotan.study.records import MEAN, RAW, Cell
-from hyotan.study.records import PCA as PCA_CELL
 from hyotan.training.callbacks import Callback, Fitting
 
 SMALL: dict[str, Any] = {"hidden_dims": (16,), "max_epochs": 8, "batch_size": 32, "random_state": 3, "device": "cpu"}

@@ -220,7 +220,7 @@ def summary(cells: Sequence[Any]) -> list[str]:
     """A table of the means over repeats on the test rows, with half the 95 % interval; columns without numbers fall
     away.
     """
-    from hyotan.study.records import interval, models_of, sizes_of
+    from hyotan.study.cells import interval, models_of, sizes_of
 
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = {(pair, name): interval(cells, *pair, name, "test") for pair in pairs for name, _ in COLUMNS.values()}

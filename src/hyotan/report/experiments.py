@@ -9,9 +9,9 @@ import numpy as np
 
 from hyotan.report.grids import Grid
 from hyotan.report.study_page import CodePlot, StudyReport, Walk, model_name
+from hyotan.study.cells import RAW
 from hyotan.study.exhibits import Exchanged, Pictures, Told
-from hyotan.study.findings import WRONG_LABEL
-from hyotan.study.records import RAW
+from hyotan.study.replications import WRONG_LABEL
 from hyotan.words import say
 
 LINEAR = "linear"

@@ -30,14 +30,14 @@ from hyotan.report.study_page import (
     model_name,
 )
 from hyotan.study import sentences
+from hyotan.study.cells import MEAN, Cell, Interval, interval, models_of, sizes_of
+from hyotan.study.choices import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Choice, Option, Recommendation
 from hyotan.study.exhibits import Pictures
-from hyotan.study.findings import NOT_REPRODUCED, REPRODUCED, Finding
-from hyotan.study.findings import PARTLY as PARTLY_REPRODUCED
-from hyotan.study.findings import UNTESTED as NOT_TESTED
 from hyotan.study.folder import DATA, StudyFolder
 from hyotan.study.plan import DEFAULT, StudyConfig
-from hyotan.study.recommendation import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Choice, Option, Recommendation
-from hyotan.study.records import MEAN, Cell, Interval, interval, models_of, sizes_of
+from hyotan.study.replications import NOT_REPRODUCED, REPRODUCED, Finding
+from hyotan.study.replications import PARTLY as PARTLY_REPRODUCED
+from hyotan.study.replications import UNTESTED as NOT_TESTED
 from hyotan.words import has, say, shown
 
 SHOWN = (

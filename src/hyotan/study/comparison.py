@@ -15,11 +15,11 @@ from hyotan.data import load as load_data
 from hyotan.errors import RunFolderError, SettingsError, did_you_mean
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs.settings import DataOptions
+from hyotan.study.cells import Cell
 from hyotan.study.engine import Finished, create_study, run
 from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import DEFAULT, configure
 from hyotan.study.progress import Progress
-from hyotan.study.records import Cell
 
 
 class Study:

@@ -26,12 +26,13 @@ from hyotan.files.folders import write_json
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS
 from hyotan.study.bundles import bundles
-from hyotan.study.findings import Experiments, Finding, findings
+from hyotan.study.cells import Cell
+from hyotan.study.choices import Recommendation
 from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
 from hyotan.study.plan import CellPlan, StudyConfig
 from hyotan.study.progress import Progress
-from hyotan.study.recommendation import Recommendation, recommend
-from hyotan.study.records import Cell
+from hyotan.study.recommendation import recommend
+from hyotan.study.replications import Experiments, Finding, findings
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
 
 Result = TypeVar("Result")

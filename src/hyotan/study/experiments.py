@@ -1,6 +1,6 @@
 """The four experiments that compare the models of a study: reconstruction, continuous change, plots, clustering.
 
-Each leaves numbers (:class:`hyotan.study.findings.Experiments`), pictures, figures and the data behind them.
+Each leaves numbers (:class:`hyotan.study.replications.Experiments`), pictures, figures and the data behind them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from hyotan.figures.conditional import Way
 from hyotan.files.folders import write_json
 from hyotan.metrics import knn_accuracy, mean_filled, observed_mean, row_errors
 from hyotan.runs.gallery import Shown
+from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
 from hyotan.study.classes import Classes
 from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
-from hyotan.study.findings import CVAE, NO_LABEL, RIGHT_LABEL, SIZES, WRONG_LABEL, Experiments, Series
 from hyotan.study.folder import DATA, FIGURES, StudyFolder
-from hyotan.study.records import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
+from hyotan.study.replications import CVAE, NO_LABEL, RIGHT_LABEL, SIZES, WRONG_LABEL, Experiments, Series
 
 PICTURES = "pictures.hyotan"
 

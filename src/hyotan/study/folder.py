@@ -19,10 +19,10 @@ from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.files.folders import Folder, read_json, write_json
 from hyotan.runs.folder import CONFIG, HISTORY, TEST_FRACTION, RunFolder
 from hyotan.runs.settings import DataOptions, RunConfig, refuse_changed
+from hyotan.study.cells import Cell
+from hyotan.study.choices import Recommendation
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.plan import CellPlan, StudyConfig
-from hyotan.study.recommendation import Recommendation
-from hyotan.study.records import Cell
 
 SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
 CELL, FAILURE, ROWS, TABLE = "cell.json", "failure.json", "rows.npz", "rows.parquet"

@@ -22,9 +22,9 @@ from hyotan.data.stored import Resident
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.rows import split_rows
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.study.cells import MEAN, PCA, RAW, Cell, Scores
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.prediction import predicted
-from hyotan.study.records import MEAN, PCA, RAW, Cell, Scores
 
 SELECTION_ROWS = 10_000
 TRAIN_ROWS = 20_000

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from hyotan.study.records import Cell
+from hyotan.study.cells import Cell
 from hyotan.study.worker import Outcome
 from hyotan.training.callbacks import Display, NotebookDisplay, TerminalDisplay, in_notebook
 

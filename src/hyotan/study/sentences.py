@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hyotan.study.findings import NO_LABEL, NOT_REPRODUCED, UNTESTED, Figure, Finding
-from hyotan.study.recommendation import ALONE, HELPS, NOTHING, UNKNOWN, Choice, Note, Option, Recommendation
-from hyotan.study.records import Interval
+from hyotan.study.cells import Interval
+from hyotan.study.choices import ALONE, HELPS, NOTHING, UNKNOWN, Choice, Note, Option, Recommendation
+from hyotan.study.replications import NO_LABEL, NOT_REPRODUCED, UNTESTED, Figure, Finding
 from hyotan.words import has, say, shown
 
 SHARES = frozenset({"explained", "knn_accuracy", "coverage", "mistaken", "pulled", "plane", "kept", "fall"})

@@ -23,10 +23,10 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.parameters import PARAMETERS
 from hyotan.runs import fitting
 from hyotan.runs.folder import RunFolder
+from hyotan.study.cells import Cell
 from hyotan.study.folder import Failure, StudyFolder
 from hyotan.study.measures import Measured, Parts, baselines, measure, measure_prefix, parts_of
 from hyotan.study.plan import CellPlan
-from hyotan.study.records import Cell
 from hyotan.training.interruption import TrainingInterrupted
 
 PARENT_POLL = 0.2

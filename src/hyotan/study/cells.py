@@ -1,4 +1,4 @@
-"""What a study writes down: one record a cell, frozen, as plain values that JSON can hold."""
+"""The cells of a study: one model of one size in one repeat, and its scores, as plain values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -148,24 +148,13 @@ class Interval:
         return Interval(mean, mean - reach, mean + reach, error, len(array))
 
 
-def values_of(
-    cells: Sequence[Cell], model: str, latent_dim: int, measure: str, rows: str = "selection"
-) -> dict[int, float]:
-    """A measure by repeat, of one model and size; ``rows`` is ``selection`` or ``test``. Empty where never measured."""
-    found = {}
-    for cell in cells:
-        if cell.model == model and cell.latent_dim == latent_dim:
-            value = getattr(getattr(cell, rows), measure)
-            if value is not None:
-                found[cell.repeat] = float(value)
-    return found
-
-
 def interval(
     cells: Sequence[Cell], model: str, latent_dim: int, measure: str, rows: str = "selection"
 ) -> Interval | None:
-    """Mean and interval over the repeats of a measure, of one model and size."""
-    return Interval.of(values_of(cells, model, latent_dim, measure, rows).values())
+    """Mean and interval over the repeats of a measure, of one model and size; ``rows`` is ``selection`` or ``test``."""
+    own = [cell for cell in cells if (cell.model, cell.latent_dim) == (model, latent_dim)]
+    values = (getattr(getattr(cell, rows), measure) for cell in own)
+    return Interval.of(value for value in values if value is not None)
 
 
 def models_of(cells: Sequence[Cell]) -> list[str]:

@@ -13,10 +13,12 @@ from PIL import Image
 from hyotan.data import Dataset
 from hyotan.errors import ModelFileError
 from hyotan.estimators import CVAE
-from hyotan.study import experiments, measures
+from hyotan.study import four_experiments, measures
+from hyotan.study.bench import Bench
+from hyotan.study.classes import Classes
 from hyotan.study.comparison import Study
 from hyotan.study.exhibits import Pictures
-from hyotan.study.experiments import PICTURES, Bench, perform
+from hyotan.study.four_experiments import PICTURES, perform
 from hyotan.study.replications import Experiments, Series
 
 SMALL: dict[str, Any] = {"hidden_dims": (16,), "batch_size": 32, "max_epochs": 4, "device": "cpu"}
@@ -90,7 +92,7 @@ class TestWalks:
 
     def test_count_the_classes_that_are_passed(self, done: tuple) -> None:
         passed = values(done[0].passed, "vae", 4)
-        assert len(passed) == experiments.PAIRS
+        assert len(passed) == four_experiments.PAIRS
         assert ((passed >= 0) & (passed <= 8)).all()
 
 
@@ -181,7 +183,7 @@ class TestOtherData:
 
     def test_labels_of_text_are_walked_between_first_and_last(self) -> None:
         data = Dataset.from_arrays(np.zeros((6, 2)), np.array(["猫", "犬", "鳥"] * 2))
-        classes = experiments.Classes.of(data.y)
+        classes = Classes.of(data.y)
         numbers = classes.numbers(data.y)
         bench = Bench(None, data, data, classes, data.X, numbers)  # type: ignore[arg-type]
         names = [bench.names[number] for number in bench.walked()[0]]

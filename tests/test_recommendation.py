@@ -18,9 +18,10 @@ from hyotan.errors import DataError
 from hyotan.study import sentences
 from hyotan.study.cells import Cell, Interval, Scores
 from hyotan.study.choices import CLUSTER, COMPRESS, GENERATE, PURPOSES, SEE, Choice, Recommendation
-from hyotan.study.measures import baselines, measure, parts_of
+from hyotan.study.measures import baselines, measure_model
 from hyotan.study.prediction import leverages, predicted
 from hyotan.study.recommendation import q2_of, recommend
+from hyotan.study.repeat_rows import rows_of_repeat
 from hyotan.words import languages
 
 FEATURES = 100
@@ -464,9 +465,9 @@ def test_noise_is_laid_on_every_feature() -> None:
 def study_of(X: np.ndarray, sizes: Sequence[int], seed: int) -> list[Cell]:
     """Autoencoders and baselines of these sizes on a table, a tenth of it tested on."""
     n = len(X) // 10
-    parts = parts_of(Dataset("train", X[n:]), Dataset("test", X[:n]), fraction=0.1, rows="random", seed=seed)
+    parts = rows_of_repeat(Dataset("train", X[n:]), Dataset("test", X[:n]), fraction=0.1, rows="random", seed=seed)
     models = [Autoencoder(size, random_state=seed).fit(X[n:]) for size in sizes]
-    found = [measure(model, parts, seed=seed) for model in models]
+    found = [measure_model(model, parts, seed=seed) for model in models]
     pairs = zip(sizes, found, strict=True)
     cells = [Cell("ae", size, 0, seed, of.selection, of.test, X.shape[1]) for size, of in pairs]
     return [*cells, *baselines(models[0], sizes, parts, 0, seed)]

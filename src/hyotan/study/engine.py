@@ -165,9 +165,9 @@ def conclude(folder: StudyFolder, seconds: float, progress: Progress | None = No
 
 def experiments(folder: StudyFolder) -> Experiments:
     """Do the experiments of a study: figures, and the numbers behind them."""
-    from hyotan.study.experiments import draw  # loads what draws
+    from hyotan.study.four_experiments import run_experiments  # loads what draws
 
-    return draw(folder.path)
+    return run_experiments(folder.path)
 
 
 # -- who does it -------------------------------------------------------------------------------------------------------

@@ -25,8 +25,9 @@ from hyotan.runs import fitting
 from hyotan.runs.folder import RunFolder
 from hyotan.study.cells import Cell
 from hyotan.study.folder import Failure, StudyFolder
-from hyotan.study.measures import Measured, Parts, baselines, measure, measure_prefix, parts_of
+from hyotan.study.measures import Measured, baselines, measure_model, measure_prefix
 from hyotan.study.plan import CellPlan
+from hyotan.study.repeat_rows import RepeatRows, rows_of_repeat
 from hyotan.training.interruption import TrainingInterrupted
 
 PARENT_POLL = 0.2
@@ -159,7 +160,7 @@ class Work:
     def measured(self, plan: CellPlan, estimator: LatentEstimator, evaluation: Evaluation) -> list[Cell]:
         """The records of a trained model: one, or of an ordered code one for each size."""
         parts = self.parts(plan)
-        whole = measure(estimator, parts, evaluation)
+        whole = measure_model(estimator, parts, evaluation)
         found = {plan.latent_dim: whole}
         for size in plan.sizes:
             if size not in found:
@@ -178,7 +179,7 @@ class Work:
         self.folder.write_baselines(repeat, cells)
         return cells
 
-    def parts(self, plan: CellPlan) -> Parts:
+    def parts(self, plan: CellPlan) -> RepeatRows:
         """The rows of a cell's repeat."""
         held = {
             name: plan.parameters.get(name, PARAMETERS[name].default)
@@ -214,8 +215,8 @@ def opened(folder: str, stamp: str) -> Work:
 
 
 @functools.lru_cache(maxsize=1)
-def _parts(work: Work, fraction: float, rows: str, seed: int) -> Parts:
-    return parts_of(work.train, work.test, fraction, rows, seed)
+def _parts(work: Work, fraction: float, rows: str, seed: int) -> RepeatRows:
+    return rows_of_repeat(work.train, work.test, fraction, rows, seed)
 
 
 def _signal_of(stop: KeyboardInterrupt) -> int:

@@ -25,12 +25,13 @@ from hyotan.runs import fitting as runs
 from hyotan.runs.folder import RunFolder
 from hyotan.runs.settings import DataOptions
 from hyotan.study import engine, measures, worker
+from hyotan.study.agenda import Agenda
 from hyotan.study.cells import Cell, Scores
 from hyotan.study.comparison import Study
-from hyotan.study.engine import Schedule, create_study, run
+from hyotan.study.engine import create_study, run
 from hyotan.study.folder import StudyFolder, run_config
 from hyotan.study.plan import StudyConfig, configure, preset_names, read_preset
-from hyotan.study.progress import Progress, duration, status
+from hyotan.study.progress import StudyProgress, duration, status
 from hyotan.study.worker import Outcome
 from run_children import nursery
 
@@ -489,7 +490,7 @@ class TestACellThatFails:
         assert "Training diverged" in failure.message
         assert json.loads((folder.path / "study.json").read_text())["failures"][0]["cell"] == "vae-2-0"
         # It would do so again, and is not trained again.
-        assert Schedule.of(folder, 100).pending == []
+        assert Agenda(folder, 100).pending == []
 
     def test_with_all_the_others_ends_the_study(self, digits: Dataset, tmp_path: Path) -> None:
         wild = {**SMALL, "learning_rate": 1e9, "optimizer": "sgd"}
@@ -594,23 +595,23 @@ class TestTheProgress:
 
     def test_in_a_pipe_is_a_line_a_cell(self, finished: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
         cell = replace(finished.cells()[0], test=Scores(10, mse=0.0123456, knn_accuracy=0.5))
-        Progress().finished(Outcome("ae-2-0", [cell], seconds=3.2), 3, 27)
+        StudyProgress().finished(Outcome("ae-2-0", [cell], seconds=3.2), 3, 27)
         assert capsys.readouterr().err == "cell  3 of 27  ae-2-0  MSE 0.01235  5-NN 0.500  3 s\n"
 
     def test_counts_epochs_of_running_cells(self, copy: StudyFolder) -> None:
-        assert Schedule.of(copy, 144).share() == 1
+        assert Agenda(copy, 144).share() == 1
         path = copy.run_path(copy.plans[0])
         (path / "cell.json").unlink()
         shares = []
         for lines in (0, 1, 2, 3):
             (path / "history.jsonl").write_text("{}\n" * lines)
-            shares.append(Schedule.of(copy, 144).share())
+            shares.append(Agenda(copy, 144).share())
         assert shares == sorted(shares)
         assert 0.8 < shares[0] < shares[1] < shares[3] == 1
 
     def test_begins_with_what_takes_longest(self, digits: Dataset, tmp_path: Path) -> None:
         config = small(digits, repeats=1, own={"ae": {"max_epochs": 300}})
-        pending = Schedule.of(create_study(config, digits, "s", tmp_path / "s"), 144).pending
+        pending = Agenda(create_study(config, digits, "s", tmp_path / "s"), 144).pending
         assert [plan.name for plan in pending] == ["ae-3-0", "ae-2-0", "vae-3-0", "vae-2-0"]
 
 

@@ -166,11 +166,11 @@ def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
 def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     """Bring a study to its end with progress shown, then print what came of it."""
     from hyotan.study.engine import run
-    from hyotan.study.progress import Progress
+    from hyotan.study.progress import StudyProgress
 
     printer.notice(plan_line(folder.config))
     printer.notice(f"study folder: {folder.path}")
-    finished = run(folder, jobs, Progress() if printer.talks else None)
+    finished = run(folder, jobs, StudyProgress() if printer.talks else None)
     report = _write_report(folder.path)
     for line in lines_of(finished):
         printer.notice(line)

@@ -19,7 +19,7 @@ from hyotan.study.cells import Cell
 from hyotan.study.engine import Finished, create_study, run
 from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import DEFAULT, configure
-from hyotan.study.progress import Progress
+from hyotan.study.progress import StudyProgress
 
 
 class Study:
@@ -116,7 +116,7 @@ class Study:
         DivergenceError, HyotanError
             No cell could be trained.
         """
-        self._finished = run(self.folder, self.jobs, Progress() if self.verbose else None)
+        self._finished = run(self.folder, self.jobs, StudyProgress() if self.verbose else None)
         return self
 
     @property

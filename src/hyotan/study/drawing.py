@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from hyotan.figures import (
     WalksDisplay,
 )
 from hyotan.figures.conditional import Way
-from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, interval, models_of, sizes_of
+from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, Interval, interval, models_of, sizes_of
 from hyotan.study.exhibits import Pictures, Plane, Told, Walked
 from hyotan.words import say
 
@@ -114,14 +113,15 @@ def _drawn_clusterings(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
 
 
 def _drawn_curves(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
-    trained = [model for model in models_of(cells) if model not in (MEAN, RAW)]
     for measure in CURVES:
-        curves: dict[str, dict[int, Any]] = {}
-        for model in trained:
-            for size in sizes_of(cells, model):
-                if (value := interval(cells, model, size, measure, "test")) is not None:
-                    curves.setdefault(model, {})[size] = (value.mean, value.low, value.high)
-        levels = _levels(cells, measure)
+        values = {model: dict(_by_size(cells, model, measure)) for model in models_of(cells)}
+        # The mean and the data themselves have no size: each is a level.
+        levels = {model: next(iter(own.values())).mean for model, own in values.items() if own and model in (MEAN, RAW)}
+        curves = {
+            model: {size: (value.mean, value.low, value.high) for size, value in own.items()}
+            for model, own in values.items()
+            if own and model not in levels
+        }
         if any(len(curve) > 1 for curve in curves.values()):
             yield (
                 f"sizes-{measure.replace('_', '-')}",
@@ -131,11 +131,8 @@ def _drawn_curves(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
             )
 
 
-def _levels(cells: Sequence[Cell], measure: str) -> dict[str, float]:
-    """The measure of what has no size: the mean, and the data themselves."""
-    found: dict[str, float] = {}
-    for model in (MEAN, RAW):
-        for size in sizes_of(cells, model)[:1]:
-            if (value := interval(cells, model, size, measure, "test")) is not None:
-                found[model] = value.mean
-    return found
+def _by_size(cells: Sequence[Cell], model: str, measure: str) -> Iterator[tuple[int, Interval]]:
+    """A measure on the test rows at each size of a model."""
+    for size in sizes_of(cells, model):
+        if (value := interval(cells, model, size, measure, "test")) is not None:
+            yield size, value

@@ -17,7 +17,7 @@ from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.files.settings import from_toml, to_toml
 from hyotan.models.families import BY_NAME
-from hyotan.parameters import PARAMETERS, check_settings, current_names, parameters_of
+from hyotan.parameters import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.settings import DataOptions
 from hyotan.study.classes import Classes
@@ -111,6 +111,11 @@ class CellPlan:
     def nested(self) -> bool:
         """Whether its code is ordered, and stands for all sizes."""
         return bool(self.parameters.get("ordered", False))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every parameter of the estimator, defaults included."""
+        return {p.name: default_of(p, self.kind) for p in parameters_of(self.kind)} | self.parameters
 
 
 @dataclass(frozen=True)

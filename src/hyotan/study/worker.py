@@ -20,7 +20,6 @@ from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import HyotanError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.parameters import PARAMETERS
 from hyotan.runs import fitting
 from hyotan.runs.folder import RunFolder
 from hyotan.study.cells import Cell
@@ -79,30 +78,30 @@ def train_and_measure(order: Order, names: Sequence[str]) -> list[Outcome]:
     started = time.monotonic()
     _end_with(order.study_pid)
     with threads_limited(order.threads):
-        work = opened(order.folder, order.stamp)
-        plans = [work.folder.plan(name) for name in names]
+        study = opened(order.folder, order.stamp)
+        plans = [study.folder.plan(name) for name in names]
         try:
-            fitted = work.fitted_together(plans)
+            fitted = study.fitted_together(plans)
         except KeyboardInterrupt as stop:
             return [Outcome(names[0], stopped=_signal_of(stop))]
         shared = (time.monotonic() - started) / len(names)
         outcomes = []
         for plan in plans:
-            outcomes.append(_outcome_of(work, plan, fitted.get(plan.name), shared))
+            outcomes.append(_outcome_of(study, plan, fitted.get(plan.name), shared))
             if outcomes[-1].stopped:
                 break
     return outcomes
 
 
-def _outcome_of(work: Work, plan: CellPlan, fitted: fitting.FittedRun | None, seconds: float) -> Outcome:
+def _outcome_of(study: OpenStudy, plan: CellPlan, fitted: fitting.FittedRun | None, seconds: float) -> Outcome:
     started = time.monotonic() - seconds
     try:
-        cells = work.cells_of(plan, fitted)
+        cells = study.cells_of(plan, fitted)
     except KeyboardInterrupt as stop:
         return Outcome(plan.name, stopped=_signal_of(stop))
     except Exception as error:  # one cell's failure is noted; the others go on
         failure = _failure_of(plan, error)
-        work.folder.write_failure(failure)
+        study.folder.write_failure(failure)
         return Outcome(plan.name, failure=failure, seconds=time.monotonic() - started)
     return Outcome(plan.name, cells, seconds=time.monotonic() - started)
 
@@ -120,7 +119,7 @@ def measure_baselines(order: Order, repeat: int) -> Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class OpenStudy:
     """A study's folder with its data, read once a process."""
 
     folder: StudyFolder
@@ -181,11 +180,8 @@ class Work:
 
     def parts(self, plan: CellPlan) -> RepeatRows:
         """The rows of a cell's repeat."""
-        held = {
-            name: plan.parameters.get(name, PARAMETERS[name].default)
-            for name in ("validation_fraction", "validation_rows")
-        }
-        return _parts(self, held["validation_fraction"], held["validation_rows"], plan.seed)
+        settings = plan.settings
+        return _rows_of(self, settings["validation_fraction"], settings["validation_rows"], plan.seed)
 
     def _record(self, plan: CellPlan, size: int, found: Measured, estimator: LatentEstimator) -> Cell:
         return Cell(
@@ -208,15 +204,15 @@ class Work:
 
 
 @functools.lru_cache(maxsize=1)
-def opened(folder: str, stamp: str) -> Work:
+def opened(folder: str, stamp: str) -> OpenStudy:
     """A study's folder and data; a process that gets many cells of a study reads them once."""
     study = StudyFolder(folder)
-    return Work(study, *study.load_data())
+    return OpenStudy(study, *study.load_data())
 
 
 @functools.lru_cache(maxsize=1)
-def _parts(work: Work, fraction: float, rows: str, seed: int) -> RepeatRows:
-    return rows_of_repeat(work.train, work.test, fraction, rows, seed)
+def _rows_of(study: OpenStudy, fraction: float, rows: str, seed: int) -> RepeatRows:
+    return rows_of_repeat(study.train, study.test, fraction, rows, seed)
 
 
 def _signal_of(stop: KeyboardInterrupt) -> int:

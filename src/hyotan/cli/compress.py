@@ -58,7 +58,7 @@ def compress(
     from hyotan.cli.uses import Used
     from hyotan.compression.codec import compress as to_bytes
     from hyotan.compression.codec import describe
-    from hyotan.files.container import write_bytes_atomically
+    from hyotan.files.atomic import write_bytes_atomically
 
     used = Used(run)
     dataset = used.rows(source, options)

@@ -35,7 +35,7 @@ PAGE = "report.html"
 @output_options
 def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write one HTML page about a run or a study, to read offline, print or send."""
-    from hyotan.files.container import write_text_atomically
+    from hyotan.files.atomic import write_text_atomically
 
     page = page_of(Path(place), preferred(lang))
     path = Path(out) if out is not None else Path(place) / PAGE

@@ -13,14 +13,14 @@ import click
 from hyotan.analysis.denoising import Denoising
 from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer, plain
-from hyotan.data import NAMES, Dataset
+from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
 from hyotan.runs.fitting import FittedRun
 from hyotan.runs.fitting import fit as fit_run
 from hyotan.runs.folder import TEST_FRACTION, RunFolder
 from hyotan.runs.gallery import draw
-from hyotan.runs.settings import DataOptions, RunConfig
+from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
@@ -45,11 +45,7 @@ def train_new(
     train, test = dataset.split(TEST_FRACTION)
     for note in train.notes:
         printer.notice(f"  {note}")
-    is_name = config.source.lower() in NAMES
-    source = config.source if is_name else str(Path(config.source).expanduser().resolve())
-    if dataset.feature_names is not None:
-        # The columns are noted in their order, so that another table can be read as this one was.
-        options = replace(options, columns=list(dataset.feature_names), ignore=[])
+    source, options = absolute_source(config.source), options.with_columns_of(dataset)
     noted = replace(config.with_defaults(), source=source, data=options, fingerprint=dataset.fingerprint())
     rehearse(noted, train)
     more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]

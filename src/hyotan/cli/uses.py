@@ -17,7 +17,8 @@ from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_me
 from hyotan.estimators import CVAE, load_model
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.model_files import DETECTOR
-from hyotan.files.container import read_settings, write_bytes_atomically
+from hyotan.files.atomic import write_bytes_atomically
+from hyotan.files.container import read_settings
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.runs.folder import CONFIG, RunFolder
 from hyotan.runs.settings import DataOptions

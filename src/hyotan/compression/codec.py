@@ -21,7 +21,7 @@ from hyotan.data.arrays import LARGEST_BYTES, digest
 from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.files.container import Contents, parse, read, serialise
+from hyotan.files.container import AGAIN, Contents, parse, read, serialise
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.preprocessing.tabular import TableScaling
 
@@ -42,8 +42,6 @@ FINER, MOST_TRIES = 0.97, 200
 """By so much a step is made finer where it just misses an error, and how often."""
 
 CHUNK = 4096
-
-AGAIN = "Use another copy of the file, or write it again."
 
 DTYPES = (
     "bool",

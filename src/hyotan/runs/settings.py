@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hyotan.data import Dataset
+from hyotan.data import NAMES, Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
@@ -28,6 +28,16 @@ class DataOptions:
     size: tuple[int, int] | None = None
     limit: int | None = None
     id: str | None = None
+
+    def with_columns_of(self, dataset: Dataset) -> DataOptions:
+        """The same with a table's columns named in their order, so that another table can be read as this one was."""
+        names = dataset.feature_names
+        return self if names is None else replace(self, columns=list(names), ignore=[])
+
+
+def absolute_source(source: str) -> str:
+    """The name of named data, else the whole path."""
+    return source if source.lower() in NAMES else str(Path(source).expanduser().resolve())
 
 
 @dataclass(frozen=True)

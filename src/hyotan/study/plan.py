@@ -6,20 +6,19 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from hyotan.data import NAMES, Dataset
+from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.files.settings import from_toml, to_toml
 from hyotan.models.families import BY_NAME
 from hyotan.parameters import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.runs.settings import DataOptions
+from hyotan.runs.settings import DataOptions, absolute_source
 from hyotan.study.classes import Classes
 from hyotan.words.phrases import listed
 
@@ -31,6 +30,9 @@ SET_BY_THE_STUDY = {
     "ordered": "Ask for ordered codes of every model: --nested.",
 }
 """Parameters that differ from cell to cell by the study's plan, and how that is said."""
+
+ORDERED = [family.name for family in PARAMETERS["ordered"].families]
+"""Models whose code can be ordered."""
 
 SAME_FOR_ALL = ("scaling", "binarise", "validation_fraction", "validation_rows")
 """Parameters in which models cannot differ: their errors would not be comparable, or not be those of the same rows."""
@@ -271,12 +273,8 @@ def configure(
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}
     chosen = tuple(models) if models is not None else _models_for(base.models, dataset, nested)
     kept = {m: {k: v for k, v in values.items() if k not in common} for m, values in base.own.items() if m in chosen}
-    options = data or DataOptions()
-    if dataset.feature_names is not None:
-        # The columns are noted in their order, so that another table can be read as this one was.
-        options = replace(options, columns=list(dataset.feature_names), ignore=[])
     config = StudyConfig(
-        source=source if source.lower() in NAMES else str(Path(source).expanduser().resolve()),
+        source=absolute_source(source),
         models=chosen,
         sizes=tuple(sizes) if sizes is not None else _sizes_for(base.sizes, dataset),
         repeats=base.repeats if repeats is None else repeats,
@@ -286,7 +284,7 @@ def configure(
         test_rows=base.test_rows if test_rows is None else test_rows,
         parameters={**_fitting(weaker or {}, chosen), **base.parameters, **common},
         own={model: {**kept.get(model, {}), **single.get(model, {})} for model in {**kept, **single}},
-        data=options,
+        data=(data or DataOptions()).with_columns_of(dataset),
         fingerprint=dataset.fingerprint(),
     ).checked()
     _refuse_unlabelled(config, dataset, source)
@@ -298,17 +296,11 @@ def _fitting(parameters: Mapping[str, Any], models: Iterable[str]) -> dict[str, 
     return {name: value for name, value in parameters.items() if name in known - set(SET_BY_THE_STUDY)}
 
 
-def needs_labels(model: str) -> bool:
-    """Whether a model learns from labels."""
-    return BY_NAME[model].conditional
-
-
 def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[str, ...]:
-    known = [model for model in models if model in BY_NAME]
     # Models of labels do not know what to do with a value that is missing.
     can_use_labels = Classes.of(dataset.y) is not None and not has_missing(dataset.X)
-    fitting = [model for model in known if can_use_labels or not needs_labels(model)]
-    return tuple(model for model in fitting if not nested or _can_be_ordered(model))
+    fitting = [model for model in models if can_use_labels or not BY_NAME[model].conditional]
+    return tuple(model for model in fitting if not nested or model in ORDERED)
 
 
 def _sizes_for(sizes: Iterable[int], dataset: Dataset) -> tuple[int, ...]:
@@ -324,23 +316,19 @@ def _refuse_unlabelled(config: StudyConfig, dataset: Dataset, source: str) -> No
     if Classes.of(dataset.y) is not None:
         return
     why = "has no labels" if dataset.y is None else f"has labels that are no classes ({dataset.describe()})"
-    for model in filter(needs_labels, config.models):
+    for model in (model for model in config.models if BY_NAME[model].conditional):
         raise SettingsError(
             f"--models {model} needs labels; {source} {why}.",
             f"Leave {model} out, or name the column that holds the classes: --label COLUMN",
         )
 
 
-def _can_be_ordered(model: str) -> bool:
-    return BY_NAME[model] in PARAMETERS["ordered"].families
-
-
 def _refuse_unordered(models: Sequence[str]) -> None:
-    able = [model for model in BY_NAME if _can_be_ordered(model)]
     for model in models:
-        if not _can_be_ordered(model):
+        if model not in ORDERED:
             raise SettingsError(
-                f"--nested needs models with an ordered code, which {model} is not.", f"Choose from: {', '.join(able)}."
+                f"--nested needs models with an ordered code, which {model} is not.",
+                f"Choose from: {', '.join(ORDERED)}.",
             )
 
 

@@ -19,7 +19,7 @@ from hyotan.models.families import BY_KIND
 from hyotan.runs.fitting import FittedRun
 from hyotan.runs.fitting import fit as fit_run
 from hyotan.runs.folder import TEST_FRACTION, RunFolder
-from hyotan.runs.gallery import draw
+from hyotan.runs.gallery import draw_figures
 from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
@@ -114,7 +114,7 @@ def watched(
         stop.args = (f"saved epoch {stop.epoch}, step {stop.step} in {folder.path}.",)
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
-    figures = draw(run)
+    figures = draw_figures(run)
     report(printer, run, figures, profiler)
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -66,8 +66,21 @@ MEASURES = tuple(member.name for member in fields(Scores) if member.name != "n_r
 LOWER_IS_BETTER = frozenset({"mse", "bound", "nll", "kl", "label_error"})
 
 
+class Plain:
+    """A record that can be written as JSON and read back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return msgspec.to_builtins(self)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
+        return msgspec.convert(content, cls, strict=True)
+
+
 @dataclass(frozen=True)
-class Cell:
+class Cell(Plain):
     """One cell of a study, trained and measured.
 
     Attributes
@@ -106,15 +119,6 @@ class Cell:
     def is_baseline(self) -> bool:
         """Whether nothing of ours was trained."""
         return self.model in BASELINES
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return msgspec.to_builtins(self)
-
-    @staticmethod
-    def from_dict(content: Any) -> Cell:
-        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
-        return msgspec.convert(content, Cell, strict=True)
 
 
 @dataclass(frozen=True)

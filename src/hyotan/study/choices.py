@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from hyotan.study.cells import Interval
+from hyotan.study.cells import Interval, Plain
 
 # Purposes.
 SEE, CLUSTER, COMPRESS, GENERATE = "see", "cluster", "compress", "generate"
@@ -96,7 +94,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Plain):
     """What to take for each purpose, the headline first.
 
     Attributes
@@ -119,12 +117,3 @@ class Recommendation:
     def of(self, purpose: str) -> Choice:
         """The choice for a purpose."""
         return next(choice for choice in self.choices if choice.purpose == purpose)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return msgspec.to_builtins(self)
-
-    @staticmethod
-    def from_dict(content: Any) -> Recommendation:
-        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
-        return msgspec.convert(content, Recommendation, strict=True)

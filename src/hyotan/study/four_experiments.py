@@ -181,6 +181,5 @@ def _exchanged(bench: Bench) -> Iterator[Exchanged]:
         if code.is_conditional and known:
             view = Shown(code.estimator)
             X, y = bench.X[known], bench.labels_of(bench.y[known])
-            images = code.estimator.exchange_labels(X, y)
-            scaled = view.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
-            yield Exchanged(code.model, code.latent_dim, [str(label) for label in y], scaled, view.rows(X))
+            names, images = [str(label) for label in y], view.exchanged(X, y)
+            yield Exchanged(code.model, code.latent_dim, names, images, view.rows(X))

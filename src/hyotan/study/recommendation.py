@@ -18,30 +18,9 @@ from dataclasses import dataclass, replace
 
 from hyotan.errors import DataError
 from hyotan.models.families import BY_NAME
+from hyotan.study import choices
 from hyotan.study.cells import BASELINES, LOWER_IS_BETTER, MEASURES, PCA, RAW, Cell, Interval, Scores, models_of
-from hyotan.study.choices import (
-    ALONE,
-    BEST_CLUSTERS,
-    BEST_NEIGHBOURHOODS,
-    BEST_NEIGHBOURS,
-    CHOSEN_ON_TEST,
-    CLUSTER,
-    COMPRESS,
-    GENERATE,
-    HELPS,
-    LIKE_PCA,
-    LIKE_RAW,
-    NOTHING,
-    SEE,
-    SMALLEST_BOUND,
-    SMALLEST_ENOUGH,
-    UNKNOWN,
-    WORSE_THAN_PCA,
-    Choice,
-    Note,
-    Option,
-    Recommendation,
-)
+from hyotan.study.choices import Choice, Note, Option, Recommendation
 
 Q2 = "q2"
 """The share of the variance that a code predicts: what sizes are compared by."""
@@ -80,8 +59,8 @@ def recommend(cells: Sequence[Cell]) -> Recommendation:
             f"A recommendation compares trained models; among {len(cells)} cells there are none.",
             f"Train one of {', '.join(BY_NAME)}.",
         )
-    choices = tuple(choose(table) for choose in (to_compress, to_see, to_cluster, to_generate))
-    return Recommendation(choices, table.repeats, tuple(_caveats(table)))
+    found = tuple(choose(table) for choose in (to_compress, to_see, to_cluster, to_generate))
+    return Recommendation(found, table.repeats, tuple(_caveats(table)))
 
 
 def q2_of(cell: Cell, scores: Scores) -> float | None:
@@ -209,14 +188,14 @@ def first_of_equals(options: Options) -> Pair:
 
 def to_compress(table: Table) -> Choice:
     """The smallest size that predicts nearly as much as the best one."""
-    blank = Choice(COMPRESS, UNKNOWN, SMALLEST_ENOUGH, Q2, "explained")
+    blank = Choice(choices.COMPRESS, choices.UNKNOWN, choices.SMALLEST_ENOUGH, Q2, "explained")
     options, principal = table.options(Q2, table.trained), table.options(Q2, [PCA])
     if not options:
         return blank
     if _is_nothing(options):
         if not principal or _is_nothing(principal):
-            return _concluded(table, blank, NOTHING)
-        return _concluded(table, blank, WORSE_THAN_PCA, best_of(options), options, _smallest(principal))
+            return _concluded(table, blank, choices.NOTHING)
+        return _concluded(table, blank, choices.WORSE_THAN_PCA, best_of(options), options, _smallest(principal))
     ours = _smallest(options)
     # Better than PCA is only what predicts more of values that it has not seen, and keeps more of those that it has.
     verdict = max((_beside_pca_in(table, ours, share) for share in (Q2, "explained")), key=_WORSE.index)
@@ -226,7 +205,7 @@ def to_compress(table: Table) -> Choice:
     return _concluded(table, blank, verdict, ours, options, notes=notes)
 
 
-_WORSE = (ALONE, HELPS, LIKE_PCA, WORSE_THAN_PCA)
+_WORSE = (choices.ALONE, choices.HELPS, choices.LIKE_PCA, choices.WORSE_THAN_PCA)
 """Verdicts, each weaker than the one before it."""
 
 
@@ -242,10 +221,10 @@ def _beside_pca_in(table: Table, ours: Pair, share: str) -> str:
 def _beside_pca(ours: ByRepeat, theirs: ByRepeat, least: float) -> str:
     """Better than PCA by at least so much, like it or worse."""
     if not ours or not theirs:
-        return ALONE
+        return choices.ALONE
     if is_clearly_above(ours, theirs, least):
-        return HELPS
-    return WORSE_THAN_PCA if is_clearly_above(theirs, ours, least) else LIKE_PCA
+        return choices.HELPS
+    return choices.WORSE_THAN_PCA if is_clearly_above(theirs, ours, least) else choices.LIKE_PCA
 
 
 def _smallest(options: Options) -> Pair:
@@ -266,8 +245,11 @@ def _predicts_more(principal: Options, options: Options) -> bool:
 
 def to_see(table: Table) -> Choice:
     """Of the codes that fit on paper, the one whose neighbours belong together."""
-    for rule, criterion in ((BEST_NEIGHBOURS, "knn_accuracy"), (BEST_NEIGHBOURHOODS, "trustworthiness")):
-        blank = Choice(SEE, UNKNOWN, rule, criterion, criterion)
+    for rule, criterion in (
+        (choices.BEST_NEIGHBOURS, "knn_accuracy"),
+        (choices.BEST_NEIGHBOURHOODS, "trustworthiness"),
+    ):
+        blank = Choice(choices.SEE, choices.UNKNOWN, rule, criterion, criterion)
         if options := table.options(criterion, table.trained, SEEN):
             largest = max(size for _, size in options)
             options = {pair: values for pair, values in options.items() if pair[1] == largest}
@@ -278,18 +260,20 @@ def to_see(table: Table) -> Choice:
 
 def to_cluster(table: Table) -> Choice:
     """The code whose K-means clusters agree best with the labels, if that is more than PCA or the features reach."""
-    blank = Choice(CLUSTER, UNKNOWN, BEST_CLUSTERS, "v_measure", "v_measure")
+    blank = Choice(choices.CLUSTER, choices.UNKNOWN, choices.BEST_CLUSTERS, "v_measure", "v_measure")
     options = table.options(blank.criterion, table.trained)
     if not options:
-        return _concluded(table, blank, UNKNOWN, notes=[Note("no-labels")])
+        return _concluded(table, blank, choices.UNKNOWN, notes=[Note("no-labels")])
     ours = best_of(options)
     others = table.options(blank.criterion, [PCA, RAW])
     for pair in sorted(others, key=lambda pair: -mean(others[pair])):
         if not is_clearly_above(options[ours], others[pair], TOLERANCE * mean(others[pair])):
             is_worse = is_clearly_above(others[pair], options[ours], TOLERANCE * mean(options[ours]))
-            verdict = LIKE_RAW if pair[0] == RAW else WORSE_THAN_PCA if is_worse else LIKE_PCA
+            verdict = choices.LIKE_RAW if pair[0] == RAW else choices.WORSE_THAN_PCA if is_worse else choices.LIKE_PCA
             return _concluded(table, blank, verdict, ours, options, pair, _ties(table, ours, options))
-    return _concluded(table, blank, HELPS if others else ALONE, ours, options, notes=_ties(table, ours, options))
+    return _concluded(
+        table, blank, choices.HELPS if others else choices.ALONE, ours, options, notes=_ties(table, ours, options)
+    )
 
 
 def to_generate(table: Table) -> Choice:
@@ -298,7 +282,7 @@ def to_generate(table: Table) -> Choice:
     The size of a model without a bound is the one to compress with: what its samples reach says little of sizes, for
     the blurred rows of a small code are near to many.
     """
-    blank = Choice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage")
+    blank = Choice(choices.GENERATE, choices.UNKNOWN, choices.SMALLEST_BOUND, "bound", "coverage")
     tried: dict[str, Options] = {}
     found: list[Pair] = []
     for model in table.trained:  # the simplest first
@@ -309,9 +293,9 @@ def to_generate(table: Table) -> Choice:
         tried[model] = own
     reach = {pair: values for pair in found if (values := table.by_repeat(*pair, "coverage"))}
     if not reach and not table.options("bound", table.trained):
-        return _concluded(table, blank, UNKNOWN, notes=[Note("no-samples")])
-    if to_compress(table).verdict == NOTHING:
-        return _concluded(table, blank, NOTHING)
+        return _concluded(table, blank, choices.UNKNOWN, notes=[Note("no-samples")])
+    if to_compress(table).verdict == choices.NOTHING:
+        return _concluded(table, blank, choices.NOTHING)
     ours = first_of_equals(reach) if reach else found[0]
     notes = [*_sizes(table, ours[1], tried[ours[0]]), *_ties(table, ours, reach)]
     return _compared(table, blank, ours, {pair: tried[pair[0]][pair] for pair in found}, notes)
@@ -356,12 +340,15 @@ def _concluded(
     """
     raw = next(((cell.model, cell.latent_dim) for cell in table.cells if cell.model == RAW), None)
     blank = replace(
-        blank, verdict=verdict, raw=table.option(raw, blank) if blank.purpose == CLUSTER else None, notes=tuple(notes)
+        blank,
+        verdict=verdict,
+        raw=table.option(raw, blank) if blank.purpose == choices.CLUSTER else None,
+        notes=tuple(notes),
     )
     if ours is None:
         return blank
     pca = (PCA, ours[1])
-    chosen = ours if verdict in (HELPS, ALONE) else instead or pca
+    chosen = ours if verdict in (choices.HELPS, choices.ALONE) else instead or pca
     tests = (table.by_repeat(*pair, blank.measure, "test") for pair in (ours, pca))
     choice = replace(
         blank,
@@ -378,7 +365,7 @@ def _concluded(
 
 def _is_opposite(choice: Choice) -> bool:
     """Whether the test rows, whose figures are told, order model and PCA as the rows that were chosen by do not."""
-    pairs = {WORSE_THAN_PCA: (choice.ours, choice.chosen), HELPS: (choice.pca, choice.ours)}
+    pairs = {choices.WORSE_THAN_PCA: (choice.ours, choice.chosen), choices.HELPS: (choice.pca, choice.ours)}
     worse, better = pairs.get(choice.verdict, (None, None))
     if worse is None or better is None or worse.test is None or better.test is None:
         return False
@@ -387,7 +374,7 @@ def _is_opposite(choice: Choice) -> bool:
 
 def _runners_up(table: Table, blank: Choice, ours: Pair, options: Options) -> Iterator[Option]:
     """What the rule finds for each model by itself, but for the one chosen."""
-    pick = _smallest if blank.rule == SMALLEST_ENOUGH else best_of
+    pick = _smallest if blank.rule == choices.SMALLEST_ENOUGH else best_of
     for model in table.trained:
         own = {pair: values for pair, values in options.items() if pair[0] == model != ours[0]}
         if own and (option := table.option(pick(own), blank)) is not None:
@@ -424,7 +411,7 @@ def _caveats(table: Table) -> list[Note]:
     """What weakens every statement of the study."""
     trained = [cell for cell in table.cells if not cell.is_baseline]
     single = [Note("one-repeat")] if table.repeats == 1 else []
-    return [*single, Note(CHOSEN_ON_TEST)] if all(map(_is_the_same, trained)) else single
+    return [*single, Note(choices.CHOSEN_ON_TEST)] if all(map(_is_the_same, trained)) else single
 
 
 def _is_the_same(cell: Cell) -> bool:

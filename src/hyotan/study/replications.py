@@ -11,12 +11,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
-import msgspec
 import numpy as np
 
-from hyotan.study.cells import MEAN, RAW, Cell, Interval, sizes_of
+from hyotan.study.cells import MEAN, RAW, Cell, Interval, Plain, sizes_of
 
 AE, VAE, CVAE = "ae", "vae", "cvae"
 MODELS = (AE, VAE, CVAE)
@@ -62,7 +60,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Experiments:
+class Experiments(Plain):
     """What the experiments measured beyond the cells' scores; an empty list was not measured.
 
     Attributes
@@ -89,15 +87,6 @@ class Experiments:
     kept: list[Series] = field(default_factory=list)
     curves: list[Series] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return msgspec.to_builtins(self)
-
-    @staticmethod
-    def from_dict(content: Any) -> Experiments:
-        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
-        return msgspec.convert(content, Experiments, strict=True)
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -118,7 +107,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Plain):
     """What an article found, and what we find.
 
     Attributes
@@ -140,10 +129,6 @@ class Finding:
     def within_spread(self) -> bool:
         """Whether some comparison cannot be told from chance."""
         return SPREAD in self.comparisons
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return msgspec.to_builtins(self)
 
 
 # -- numbers and their spread ------------------------------------------------------------------------------------------

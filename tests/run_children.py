@@ -139,7 +139,7 @@ def nursery() -> Nursery:
 
 def new_run(out: Path, kind: str = "autoencoder", rows: int = ROWS, **parameters: Any) -> Any:
     """A run folder on a few digits, ready to be trained in."""
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
     from hyotan.runs.settings import DataOptions, RunConfig
 
     return RunFolder.create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
@@ -204,7 +204,7 @@ def resume(folder: str, max_epochs: int | None = None) -> None:
 def study(folder: str) -> None:
     """Bring a study to its end in this process, without what takes most of its time: pictures, runs of K-means."""
     from hyotan.study import engine, measures
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     measures.RUNS, measures.SELECTION_RUNS, measures.WALKS = 3, 2, 5
     engine.experiments = lambda folder: None
@@ -213,7 +213,7 @@ def study(folder: str) -> None:
 
 def make(name: str, seed: int, out: str | None = None) -> None:
     """Make a run folder, and print its path."""
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
     from hyotan.runs.settings import RunConfig
 
     print(RunFolder.create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
@@ -221,7 +221,7 @@ def make(name: str, seed: int, out: str | None = None) -> None:
 
 def hold(folder: str) -> None:
     """Hold a run folder's lock until killed."""
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
 
     with RunFolder(folder).locked():
         print("held", flush=True)

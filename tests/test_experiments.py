@@ -17,9 +17,9 @@ from hyotan.study import four_experiments, measures
 from hyotan.study.bench import Bench
 from hyotan.study.classes import Classes
 from hyotan.study.comparison import Study
-from hyotan.study.exhibits import Pictures
+from hyotan.study.exhibits import Exhibits
 from hyotan.study.four_experiments import PICTURES, perform
-from hyotan.study.replications import Experiments, Series
+from hyotan.study.replications import Experiments, Observations
 
 SMALL: dict[str, Any] = {"hidden_dims": (16,), "batch_size": 32, "max_epochs": 4, "device": "cpu"}
 
@@ -40,11 +40,11 @@ def bench(study: Study) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def done(bench: Bench) -> tuple[Experiments, Pictures]:
+def done(bench: Bench) -> tuple[Experiments, Exhibits]:
     return perform(bench)
 
 
-def values(found: list[Series], model: str, size: int, condition: str = "none") -> np.ndarray:
+def values(found: list[Observations], model: str, size: int, condition: str = "none") -> np.ndarray:
     return next(
         np.array(one.values) for one in found if (one.model, one.latent_dim, one.condition) == (model, size, condition)
     )
@@ -145,7 +145,7 @@ class TestFiles:
     def test_bring_the_pictures_back(self, done: tuple, tmp_path: Path) -> None:
         pictures = done[1]
         pictures.save(tmp_path / "p.hyotan")
-        again = Pictures.load(tmp_path / "p.hyotan")
+        again = Exhibits.load(tmp_path / "p.hyotan")
         assert [walk.ends for walk in again.walks] == [walk.ends for walk in pictures.walks]
         assert again.shown == pictures.shown and again.labels == pictures.labels
         assert again.value_range == pictures.value_range
@@ -161,8 +161,8 @@ class TestFiles:
     def test_refuse_a_file_of_something_else(self, study: Study) -> None:
         model = next((study.path / "cells").glob("ae-*/model.hyotan"))
         with pytest.raises(ModelFileError, match=r"holds 'autoencoder'; expected 'study-pictures'"):
-            Pictures.load(model)
-        assert Pictures.load(study.path / "data" / PICTURES).labels == [str(label) for label in range(10)]
+            Exhibits.load(model)
+        assert Exhibits.load(study.path / "data" / PICTURES).labels == [str(label) for label in range(10)]
 
 
 class TestOtherData:

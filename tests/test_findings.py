@@ -10,7 +10,7 @@ import pytest
 
 from hyotan.study import sentences
 from hyotan.study.cells import Cell, Scores
-from hyotan.study.replications import CLAIMS, Experiments, Finding, Series, findings
+from hyotan.study.replications import CLAIMS, Experiments, Observations, Replication, findings
 from hyotan.words import languages
 
 FEATURES, ROWS = 784, 2000
@@ -34,7 +34,7 @@ def scored(measure: str, values: dict[tuple[str, int], float], repeats: int = 3,
 
 def measured(name: str, values: dict[tuple[str, int, str], list[float]]) -> Study:
     """What an experiment measured, with empty cells of the same models and sizes."""
-    series = [Series(model, size, numbers, condition) for (model, size, condition), numbers in values.items()]
+    series = [Observations(model, size, numbers, condition) for (model, size, condition), numbers in values.items()]
     cells = [Cell(model, size, 0, 0, Scores(ROWS), Scores(ROWS), FEATURES) for model, size, _ in values]
     return cells, Experiments(**{name: series})
 
@@ -142,7 +142,7 @@ CASES: dict[str, tuple[Study, Study]] = {
 }
 
 
-def found(study: Study, code: str) -> Finding:
+def found(study: Study, code: str) -> Replication:
     return next(finding for finding in findings(*study) if finding.code == code)
 
 
@@ -263,7 +263,7 @@ def test_a_finding_is_written_with_its_figures() -> None:
     )
 
 
-WRITERS: list[Callable[[Finding, str], str]] = [sentences.of_finding, sentences.claim, sentences.outcome]
+WRITERS: list[Callable[[Replication, str], str]] = [sentences.of_finding, sentences.claim, sentences.outcome]
 
 
 @pytest.mark.parametrize("lang", languages())

@@ -17,7 +17,7 @@ from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.study import sentences
 from hyotan.study.cells import Cell, Interval, Scores
-from hyotan.study.choices import CLUSTER, COMPRESS, GENERATE, PURPOSES, SEE, Choice, Recommendation
+from hyotan.study.choices import CLUSTER, COMPRESS, GENERATE, PURPOSES, SEE, Advice, Recommendation
 from hyotan.study.measures import baselines, measure_model
 from hyotan.study.prediction import leverages, predicted
 from hyotan.study.recommendation import q2_of, recommend
@@ -42,11 +42,11 @@ def curve(model: str, kept: dict[int, float], repeats: int = 3, spread: float = 
     ]
 
 
-def compress(cells: Sequence[Cell]) -> Choice:
+def compress(cells: Sequence[Cell]) -> Advice:
     return recommend(cells).of(COMPRESS)
 
 
-def codes(choice: Choice | Recommendation) -> list[str]:
+def codes(choice: Advice | Recommendation) -> list[str]:
     return [note.code for note in choice.notes]
 
 

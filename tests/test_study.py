@@ -22,16 +22,16 @@ from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderEr
 from hyotan.files.lock import held
 from hyotan.models.families import BY_NAME
 from hyotan.runs import fitting as runs
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.settings import DataOptions
 from hyotan.study import engine, measures, worker
 from hyotan.study.agenda import Agenda
 from hyotan.study.cells import Cell, Scores
 from hyotan.study.comparison import Study
 from hyotan.study.engine import create_study, run
-from hyotan.study.folder import StudyFolder, run_config
 from hyotan.study.plan import StudyConfig, configure, preset_names, read_preset
 from hyotan.study.progress import StudyProgress, duration, status
+from hyotan.study.study_folder import StudyFolder, run_config
 from hyotan.study.worker import Outcome
 from run_children import nursery
 

@@ -13,7 +13,7 @@ from command_line import done, hyotan
 from hyotan.cli.study import summary
 from hyotan.study import engine, measures
 from hyotan.study.cells import Cell, Scores
-from hyotan.study.folder import StudyFolder
+from hyotan.study.study_folder import StudyFolder
 
 QUICK = ("--hidden-dims", 8, "--epochs", 2, "--batch-size", 32, "--limit", 120, "--jobs", 1)
 SMALL = ("digits", "--models", "ae", "--sizes", 2, "--repeats", 1, *QUICK)

@@ -18,7 +18,7 @@ from hyotan.errors import DivergenceError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.models import draws
 from hyotan.runs import fitting as runs
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.settings import RunConfig
 from hyotan.study import bundles as study_bundles
 from hyotan.study.bundles import bundles

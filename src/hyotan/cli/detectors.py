@@ -20,7 +20,7 @@ from hyotan.data import load as load_data
 from hyotan.data.stored import Array
 from hyotan.estimators.model_files import DETECTOR
 from hyotan.files.folders import Folder
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.words.phrases import counted
 
 DETECTED = "detected.csv"

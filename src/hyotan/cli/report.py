@@ -47,7 +47,7 @@ def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: 
 
 def page_of(place: Path, lang: str) -> str:
     """The page of a study's folder, or of a run's."""
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     if StudyFolder.is_at(place):
         from hyotan.report.study import study_report

@@ -32,7 +32,7 @@ def resume(run: str, max_epochs: int | None, as_json: bool, quiet: bool, debug: 
     from hyotan.cli.uses import open_run
     from hyotan.runs.fitting import resume as resume_run
     from hyotan.runs.fitting import schedule_after
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     if StudyFolder.is_at(run):
         _resume_study(Printer(as_json, quiet), Path(run), max_epochs)

@@ -158,7 +158,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
 
 def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
     """Go on with the study in a folder."""
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     work(printer, StudyFolder(place), jobs)
 
@@ -251,7 +251,7 @@ def _write_report(folder: Path) -> Path:
 def _place_to_resume(source: str | None, out: str | None, given: Sequence[str]) -> Path:
     """The study that --resume means; settings beside it are refused, since it keeps its own."""
     from hyotan.errors import RunNotFoundError
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     if given:
         name = "--" + given[0].replace("_", "-")

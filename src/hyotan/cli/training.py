@@ -18,8 +18,8 @@ from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
 from hyotan.runs.fitting import FittedRun
 from hyotan.runs.fitting import fit as fit_run
-from hyotan.runs.folder import TEST_FRACTION, RunFolder
 from hyotan.runs.gallery import draw_figures
+from hyotan.runs.run_folder import TEST_FRACTION, RunFolder
 from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted

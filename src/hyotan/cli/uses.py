@@ -20,9 +20,9 @@ from hyotan.estimators.model_files import DETECTOR
 from hyotan.files.atomic import write_bytes_atomically
 from hyotan.files.container import read_settings
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import CONFIG, RunFolder
+from hyotan.runs.run_folder import CONFIG, RunFolder
 from hyotan.runs.settings import DataOptions
-from hyotan.study.folder import CELLS, StudyFolder
+from hyotan.study.study_folder import CELLS, StudyFolder
 
 TABLES = (".csv", ".tsv", ".parquet")
 ROW_FILES = ("reconstructed.npy", "samples.npy", "decoded.npy", "interpolation.npy")

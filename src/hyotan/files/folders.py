@@ -152,14 +152,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, each file old or new, never half; what is not finite becomes null."""
-    text = json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_text_atomically(path, text + "\n")
 
 
-def finite(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
     """The same with null for every number that is not finite, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: with_nulls(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [with_nulls(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

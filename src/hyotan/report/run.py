@@ -19,8 +19,8 @@ from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS, Parameter, default_of
-from hyotan.runs.folder import HISTORY, RunFolder
 from hyotan.runs.gallery import Shown
+from hyotan.runs.run_folder import HISTORY, RunFolder
 from hyotan.runs.settings import RunConfig
 
 MOST_ROWS = 10_000

@@ -15,7 +15,7 @@ from hyotan.errors import DivergenceError, SettingsError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.checkpoints import FolderStore, save_together
-from hyotan.runs.folder import METRICS, MODEL, RunFolder
+from hyotan.runs.run_folder import METRICS, MODEL, RunFolder
 from hyotan.training.callbacks import Callback, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot
 from hyotan.training.together import Together, together
@@ -48,7 +48,7 @@ def fit(
 
     Parameters
     ----------
-    folder : as :meth:`RunFolder.create <hyotan.runs.folder.RunFolder.create>` made it.
+    folder : as :meth:`RunFolder.create <hyotan.runs.run_folder.RunFolder.create>` made it.
     callbacks : watch the training.
     interval : least time between two checkpoints, in seconds.
     data : training and test rows, where the caller has read and split them already.

@@ -32,7 +32,7 @@ from hyotan.figures import (
 from hyotan.metrics import are_active, some_rows
 from hyotan.preprocessing.tabular import TableScaling
 from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
-from hyotan.runs.folder import FIGURES
+from hyotan.runs.run_folder import FIGURES
 
 SCATTER_ROWS = 5000
 

@@ -12,7 +12,7 @@ from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.files.settings import from_toml, to_toml
+from hyotan.files.toml import from_toml, to_toml
 from hyotan.parameters import check_settings, current_names, default_of, parameters_of
 from hyotan.training.callbacks import Callback, Fitting
 
@@ -62,7 +62,7 @@ class RunConfig:
     fingerprint: str | None = None
 
     def to_toml(self) -> str:
-        """As TOML, see :func:`hyotan.files.settings.to_toml`."""
+        """As TOML, see :func:`hyotan.files.toml.to_toml`."""
         return to_toml(self)
 
     @staticmethod

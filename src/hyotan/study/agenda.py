@@ -6,8 +6,8 @@ from hyotan.errors import DivergenceError
 from hyotan.estimators.build import choose_batch_size, choose_epochs
 from hyotan.models.families import BY_KIND
 from hyotan.study.bundles import bundles
-from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import CellPlan
+from hyotan.study.study_folder import StudyFolder
 
 
 class Agenda:

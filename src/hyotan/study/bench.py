@@ -15,8 +15,8 @@ from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
 from hyotan.metrics import mean_filled, observed_mean
 from hyotan.study.classes import Classes
-from hyotan.study.folder import StudyFolder
 from hyotan.study.replications import SIZES
+from hyotan.study.study_folder import StudyFolder
 
 ROWS = 2000
 """Test rows measured."""

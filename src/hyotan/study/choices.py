@@ -33,7 +33,7 @@ CHOSEN_ON_TEST = "chosen-on-test"
 
 
 @dataclass(frozen=True)
-class Note:
+class Caveat:
     """Something to know about a choice: a code of the catalogue of messages, and the values that its sentence names."""
 
     code: str
@@ -58,7 +58,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Advice:
     """What to take for one purpose.
 
     Attributes
@@ -90,7 +90,7 @@ class Choice:
     raw: Option | None = None
     gain: Interval | None = None
     runners_up: tuple[Option, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Caveat, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,15 @@ class Recommendation(Plain):
     notes : what weakens all of it: a single repeat, or no rows to choose by but the test rows.
     """
 
-    choices: tuple[Choice, ...]
+    choices: tuple[Advice, ...]
     repeats: int
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Caveat, ...] = ()
 
     @property
-    def headline(self) -> Choice:
+    def headline(self) -> Advice:
         """Which model and which size, if there is to be one answer."""
         return self.of(COMPRESS)
 
-    def of(self, purpose: str) -> Choice:
+    def of(self, purpose: str) -> Advice:
         """The choice for a purpose."""
         return next(choice for choice in self.choices if choice.purpose == purpose)

@@ -17,9 +17,9 @@ from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs.settings import DataOptions
 from hyotan.study.cells import Cell
 from hyotan.study.engine import Finished, create_study, run
-from hyotan.study.folder import StudyFolder
 from hyotan.study.plan import DEFAULT, configure
 from hyotan.study.progress import StudyProgress
+from hyotan.study.study_folder import StudyFolder
 
 
 class Study:

@@ -18,14 +18,14 @@ from hyotan.figures import (
 )
 from hyotan.figures.conditional import Way
 from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, Interval, interval, models_of, sizes_of
-from hyotan.study.exhibits import Pictures, Plane, Told, Walked
+from hyotan.study.exhibits import Exhibits, Plane, Told, Walked
 from hyotan.words import say
 
 CURVES = ("mse", "bound", "nll", "knn_accuracy", "smoothness", "coverage", "active_units")
 """Measures that are drawn against the latent size."""
 
 
-def displays(pictures: Pictures, cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
+def displays(pictures: Exhibits, cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
     """Every figure of a study, by the name of its files."""
     for drawing in (_drawn_reconstructions, _drawn_walks, _drawn_planes, _drawn_exchanges):
         yield from drawing(pictures)
@@ -33,7 +33,7 @@ def displays(pictures: Pictures, cells: Sequence[Cell]) -> Iterator[tuple[str, D
     yield from _drawn_curves(cells)
 
 
-def _drawn_reconstructions(pictures: Pictures) -> Iterator[tuple[str, Display]]:
+def _drawn_reconstructions(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
     if pictures.originals is None or not pictures.told:
         return
     ways = [
@@ -58,7 +58,7 @@ def _sized(found: Walked | Plane) -> str:
     return say("short.sized", model=say(f"short.{found.model}"), size=found.latent_dim)
 
 
-def _drawn_walks(pictures: Pictures) -> Iterator[tuple[str, Display]]:
+def _drawn_walks(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
     groups: dict[tuple[str, tuple[str, str]], list[Walked]] = {}
     for walk in pictures.walks:
         groups.setdefault((walk.way, walk.ends), []).append(walk)
@@ -75,7 +75,7 @@ def _drawn_walks(pictures: Pictures) -> Iterator[tuple[str, Display]]:
         )
 
 
-def _drawn_planes(pictures: Pictures) -> Iterator[tuple[str, Display]]:
+def _drawn_planes(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
     labels = pictures.plane_labels or None
     raw = {_sized(plane): plane.points for plane in pictures.planes if plane.is_code}
     if raw:
@@ -89,7 +89,7 @@ def _drawn_planes(pictures: Pictures) -> Iterator[tuple[str, Display]]:
         yield "tsne", CodePlotsDisplay.from_planes(tsne, labels)
 
 
-def _drawn_exchanges(pictures: Pictures) -> Iterator[tuple[str, Display]]:
+def _drawn_exchanges(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
     for found in pictures.exchanged:
         yield (
             f"exchange-{found.latent_dim}",

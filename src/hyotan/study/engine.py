@@ -26,11 +26,11 @@ from hyotan.files.folders import write_json
 from hyotan.study.agenda import Agenda
 from hyotan.study.cells import Cell
 from hyotan.study.choices import Recommendation
-from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
 from hyotan.study.plan import StudyConfig
 from hyotan.study.progress import StudyProgress
 from hyotan.study.recommendation import recommend
-from hyotan.study.replications import Experiments, Finding, findings
+from hyotan.study.replications import Experiments, Replication, findings
+from hyotan.study.study_folder import RECORD, SCHEMA, SETTINGS, CellFailure, StudyFolder, run_config, split
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
 
 Result = TypeVar("Result")
@@ -66,9 +66,9 @@ class Finished:
 
     folder: StudyFolder
     cells: list[Cell]
-    failures: list[Failure]
+    failures: list[CellFailure]
     recommendation: Recommendation
-    findings: tuple[Finding, ...]
+    findings: tuple[Replication, ...]
     seconds: float
 
 

@@ -90,7 +90,7 @@ class Exchanged:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class Exhibits:
     """All of it.
 
     Attributes
@@ -125,7 +125,7 @@ class Pictures:
         write(path, kind=KIND, settings=msgspec.to_builtins(self, enc_hook=moved), tensors=tensors)
 
     @staticmethod
-    def load(path: Path) -> Pictures:
+    def load(path: Path) -> Exhibits:
         """Read what :meth:`save` wrote; ModelFileError where it is something else."""
         contents = read(path, kinds=[KIND])
-        return msgspec.convert(contents.settings, Pictures, dec_hook=lambda kind, name: contents.tensors[name["array"]])
+        return msgspec.convert(contents.settings, Exhibits, dec_hook=lambda kind, name: contents.tensors[name["array"]])

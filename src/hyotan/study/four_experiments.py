@@ -18,9 +18,9 @@ from hyotan.runs.gallery import Shown
 from hyotan.study.bench import Bench, Code
 from hyotan.study.cells import RAW
 from hyotan.study.drawing import displays
-from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
-from hyotan.study.folder import DATA, FIGURES, StudyFolder
-from hyotan.study.replications import NO_LABEL, RIGHT_LABEL, WRONG_LABEL, Experiments, Series
+from hyotan.study.exhibits import Exchanged, Exhibits, Plane, Told, Walked
+from hyotan.study.replications import NO_LABEL, RIGHT_LABEL, WRONG_LABEL, Experiments, Observations
+from hyotan.study.study_folder import DATA, FIGURES, StudyFolder
 
 PICTURES = "pictures.hyotan"
 
@@ -45,7 +45,7 @@ def run_experiments(path: Path) -> Experiments:
     return numbers
 
 
-def perform(bench: Bench) -> tuple[Experiments, Pictures]:
+def perform(bench: Bench) -> tuple[Experiments, Exhibits]:
     """Do the experiments."""
     shown = bench.one_a_class()
     first = next(bench.codes(), None)
@@ -53,7 +53,7 @@ def perform(bench: Bench) -> tuple[Experiments, Pictures]:
     pictured = view is not None and view.is_image
     walks, passed = _walks(bench, pictured)
     planes, plane_rows, centre, plane = _planes(bench)
-    pictures = Pictures(
+    pictures = Exhibits(
         labels=bench.names,
         shown=bench.names_of(shown),
         plane_labels=bench.names_of(plane_rows),
@@ -74,14 +74,14 @@ def conditions(code: Code, bench: Bench, y: np.ndarray) -> dict[str, np.ndarray 
     return {NO_LABEL: None, RIGHT_LABEL: bench.labels_of(y), WRONG_LABEL: bench.labels_of(bench.wrong(y))}
 
 
-def _measure_reconstructions(bench: Bench) -> dict[str, list[Series]]:
+def _measure_reconstructions(bench: Bench) -> dict[str, list[Observations]]:
     """Experiment 1: errors of reconstructions with no, the right and a wrong label, and what a classifier sees."""
-    found: dict[str, list[Series]] = {"errors": [], "pulled": [], "mistaken": []}
+    found: dict[str, list[Observations]] = {"errors": [], "pulled": [], "mistaken": []}
     known = slice(None) if bench.classes is None else bench.y >= 0
     X, y, digits = bench.X[known], bench.y[known], bench.class_of_digit
 
     def note(name: str, code: Code, values: np.ndarray, condition: str = NO_LABEL) -> None:
-        found[name].append(Series(code.model, code.latent_dim, values.astype(float).tolist(), condition))
+        found[name].append(Observations(code.model, code.latent_dim, values.astype(float).tolist(), condition))
 
     for code in bench.codes(sizes=bench.sizes):
         for condition, labels in conditions(code, bench, y).items():
@@ -107,7 +107,7 @@ def _shown_reconstructions(bench: Bench, shown: np.ndarray) -> Iterator[Told]:
             yield Told(code.model, code.latent_dim, condition if code.is_conditional else "", names, images)
 
 
-def _walks(bench: Bench, pictured: bool) -> tuple[list[Walked], list[Series]]:
+def _walks(bench: Bench, pictured: bool) -> tuple[list[Walked], list[Observations]]:
     """Experiment 2: walks between codes, and which classes are passed on the way."""
     if bench.probe is None or len(set(bench.y.tolist()) - {-1}) < 2:
         return [], []
@@ -120,7 +120,7 @@ def _walks(bench: Bench, pictured: bool) -> tuple[list[Walked], list[Series]]:
         codes = code.encode(bench.X)
         rows = decoded(walk_named("linear")(codes[pairs[:, 0]], codes[pairs[:, 1]], STEPS), code.decode)
         others = passages(bench.probe.along(rows)).others
-        passed.append(Series(code.model, code.latent_dim, others.astype(float).tolist()))
+        passed.append(Observations(code.model, code.latent_dim, others.astype(float).tolist()))
         walks += _pictured_walks(bench, code, codes) if pictured else []
     return walks, passed
 
@@ -135,7 +135,7 @@ def _pictured_walks(bench: Bench, code: Code, codes: np.ndarray) -> Iterator[Wal
             yield Walked(code.model, code.latent_dim, way, (str(names[a]), str(names[b])), seen, view.scaled(rows[0]))
 
 
-def _planes(bench: Bench) -> tuple[list[Plane], np.ndarray, list[Series], list[Series]]:
+def _planes(bench: Bench) -> tuple[list[Plane], np.ndarray, list[Observations], list[Observations]]:
     """Experiment 3: codes of size 2 as they are; by t-SNE the data, the smallest and the largest codes."""
     rows = np.sort(np.random.default_rng(0).permutation(len(bench.X))[:PLANE_ROWS])
     centre: dict[str, list[float]] = {}
@@ -156,8 +156,8 @@ def _planes(bench: Bench) -> tuple[list[Plane], np.ndarray, list[Series], list[S
         known = bench.y[rows] >= 0
         if bench.classes is not None and known.sum() > 20:
             hits = _told_apart(points[known], bench.y[rows][known])
-            plane.append(Series(model, size, hits))
-    return planes, rows, [Series(model, 2, values) for model, values in centre.items()], plane
+            plane.append(Observations(model, size, hits))
+    return planes, rows, [Observations(model, 2, values) for model, values in centre.items()], plane
 
 
 def _off_centre(codes: np.ndarray) -> float:

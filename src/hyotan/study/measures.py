@@ -17,7 +17,7 @@ from hyotan.analysis.latent import random_pairs, smoothness
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.study.cells import MEAN, PCA, RAW, Cell, Scores
-from hyotan.study.codes import Codes, Features, Generator, ModelCode, PrincipalCode
+from hyotan.study.latent_codes import Codes, Features, Generator, ModelCode, PrincipalCode
 from hyotan.study.prediction import predicted
 from hyotan.study.repeat_rows import ClassedRows, RepeatRows
 

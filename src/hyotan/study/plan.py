@@ -14,7 +14,7 @@ import numpy as np
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.files.settings import from_toml, to_toml
+from hyotan.files.toml import from_toml, to_toml
 from hyotan.models.families import BY_NAME
 from hyotan.parameters import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
@@ -214,7 +214,7 @@ class StudyConfig:
         return CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured)
 
     def to_toml(self) -> str:
-        """As TOML, see :func:`hyotan.files.settings.to_toml`."""
+        """As TOML, see :func:`hyotan.files.toml.to_toml`."""
         return to_toml(self)
 
     @staticmethod

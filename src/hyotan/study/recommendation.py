@@ -20,7 +20,7 @@ from hyotan.errors import DataError
 from hyotan.models.families import BY_NAME
 from hyotan.study import choices
 from hyotan.study.cells import BASELINES, LOWER_IS_BETTER, MEASURES, PCA, RAW, Cell, Interval, Scores, models_of
-from hyotan.study.choices import Choice, Note, Option, Recommendation
+from hyotan.study.choices import Advice, Caveat, Option, Recommendation
 
 Q2 = "q2"
 """The share of the variance that a code predicts: what sizes are compared by."""
@@ -34,11 +34,11 @@ SEEN = 2
 CLEAR = 2.0
 """Standard errors from which on a difference is no longer called chance."""
 
-Pair = tuple[str, int]
+ModelSize = tuple[str, int]
 """A model and a latent size."""
 
 ByRepeat = dict[int, float]
-Options = dict[Pair, ByRepeat]
+Options = dict[ModelSize, ByRepeat]
 
 
 def recommend(cells: Sequence[Cell]) -> Recommendation:
@@ -122,7 +122,7 @@ class Table:
         values = self.by_repeat(model, size, measure, rows).values()
         return Interval.of(-value for value in values) if measure in LOWER_IS_BETTER else Interval.of(values)
 
-    def option(self, pair: Pair | None, choice: Choice) -> Option | None:
+    def option(self, pair: ModelSize | None, choice: Advice) -> Option | None:
         """A model of one size with its figures, by the criterion and the measure of a choice; None if not measured."""
         if pair is None:
             return None
@@ -164,12 +164,12 @@ def is_clearly_above(a: ByRepeat, b: ByRepeat, least: float) -> bool:
     return gain is not None and gain.mean >= least and gain.mean > CLEAR * gain.standard_error
 
 
-def best_of(options: Options) -> Pair:
+def best_of(options: Options) -> ModelSize:
     """The option with the highest mean; of equal ones the first."""
     return max(options, key=lambda pair: mean(options[pair]))
 
 
-def smallest_enough(options: Options, tolerance: float) -> Pair:
+def smallest_enough(options: Options, tolerance: float) -> ModelSize:
     """The smallest size at which some model is enough; there the best model, or an earlier one that ties with it."""
     best = options[best_of(options)]
     enough = [pair for pair, values in options.items() if is_enough(values, best, tolerance)]
@@ -177,7 +177,7 @@ def smallest_enough(options: Options, tolerance: float) -> Pair:
     return first_of_equals({pair: options[pair] for pair in enough if pair[1] == size})
 
 
-def first_of_equals(options: Options) -> Pair:
+def first_of_equals(options: Options) -> ModelSize:
     """The first option that is within one standard error of the best: the models come simplest first."""
     best = options[best_of(options)]
     return next(pair for pair, values in options.items() if is_enough(values, best, 0.0))
@@ -186,9 +186,9 @@ def first_of_equals(options: Options) -> Pair:
 # -- the purposes ------------------------------------------------------------------------------------------------------
 
 
-def to_compress(table: Table) -> Choice:
+def to_compress(table: Table) -> Advice:
     """The smallest size that predicts nearly as much as the best one."""
-    blank = Choice(choices.COMPRESS, choices.UNKNOWN, choices.SMALLEST_ENOUGH, Q2, "explained")
+    blank = Advice(choices.COMPRESS, choices.UNKNOWN, choices.SMALLEST_ENOUGH, Q2, "explained")
     options, principal = table.options(Q2, table.trained), table.options(Q2, [PCA])
     if not options:
         return blank
@@ -201,7 +201,7 @@ def to_compress(table: Table) -> Choice:
     verdict = max((_beside_pca_in(table, ours, share) for share in (Q2, "explained")), key=_WORSE.index)
     notes = [*_sizes(table, ours[1], options), *_ties(table, ours, options)]
     if principal and best_of(principal)[1] != ours[1] and _predicts_more(principal, options):
-        notes.append(Note("pca-predicts-more", {"size": best_of(principal)[1]}))
+        notes.append(Caveat("pca-predicts-more", {"size": best_of(principal)[1]}))
     return _concluded(table, blank, verdict, ours, options, notes=notes)
 
 
@@ -209,7 +209,7 @@ _WORSE = (choices.ALONE, choices.HELPS, choices.LIKE_PCA, choices.WORSE_THAN_PCA
 """Verdicts, each weaker than the one before it."""
 
 
-def _beside_pca_in(table: Table, ours: Pair, share: str) -> str:
+def _beside_pca_in(table: Table, ours: ModelSize, share: str) -> str:
     """The verdict by a share of the variance. Its logarithms are compared: their difference is a ratio of errors."""
     mine, theirs = (
         {repeat: -math.log(max(1 - value, 1e-12)) for repeat, value in table.by_repeat(*pair, share).items()}
@@ -227,7 +227,7 @@ def _beside_pca(ours: ByRepeat, theirs: ByRepeat, least: float) -> str:
     return choices.WORSE_THAN_PCA if is_clearly_above(theirs, ours, least) else choices.LIKE_PCA
 
 
-def _smallest(options: Options) -> Pair:
+def _smallest(options: Options) -> ModelSize:
     return smallest_enough(options, TOLERANCE * mean(options[best_of(options)]))
 
 
@@ -243,27 +243,27 @@ def _predicts_more(principal: Options, options: Options) -> bool:
     return is_clearly_above(best, options[best_of(options)], TOLERANCE * mean(best))
 
 
-def to_see(table: Table) -> Choice:
+def to_see(table: Table) -> Advice:
     """Of the codes that fit on paper, the one whose neighbours belong together."""
     for rule, criterion in (
         (choices.BEST_NEIGHBOURS, "knn_accuracy"),
         (choices.BEST_NEIGHBOURHOODS, "trustworthiness"),
     ):
-        blank = Choice(choices.SEE, choices.UNKNOWN, rule, criterion, criterion)
+        blank = Advice(choices.SEE, choices.UNKNOWN, rule, criterion, criterion)
         if options := table.options(criterion, table.trained, SEEN):
             largest = max(size for _, size in options)
             options = {pair: values for pair, values in options.items() if pair[1] == largest}
             ours = first_of_equals(options)
             return _compared(table, blank, ours, options, _ties(table, ours, options))
-    return replace(blank, notes=() if min(table.sizes) <= SEEN else (Note("no-small-size", {"size": SEEN}),))
+    return replace(blank, notes=() if min(table.sizes) <= SEEN else (Caveat("no-small-size", {"size": SEEN}),))
 
 
-def to_cluster(table: Table) -> Choice:
+def to_cluster(table: Table) -> Advice:
     """The code whose K-means clusters agree best with the labels, if that is more than PCA or the features reach."""
-    blank = Choice(choices.CLUSTER, choices.UNKNOWN, choices.BEST_CLUSTERS, "v_measure", "v_measure")
+    blank = Advice(choices.CLUSTER, choices.UNKNOWN, choices.BEST_CLUSTERS, "v_measure", "v_measure")
     options = table.options(blank.criterion, table.trained)
     if not options:
-        return _concluded(table, blank, choices.UNKNOWN, notes=[Note("no-labels")])
+        return _concluded(table, blank, choices.UNKNOWN, notes=[Caveat("no-labels")])
     ours = best_of(options)
     others = table.options(blank.criterion, [PCA, RAW])
     for pair in sorted(others, key=lambda pair: -mean(others[pair])):
@@ -276,15 +276,15 @@ def to_cluster(table: Table) -> Choice:
     )
 
 
-def to_generate(table: Table) -> Choice:
+def to_generate(table: Table) -> Advice:
     """The smallest size that describes new rows nearly as well as the best; of the models, whose samples reach most.
 
     The size of a model without a bound is the one to compress with: what its samples reach says little of sizes, for
     the blurred rows of a small code are near to many.
     """
-    blank = Choice(choices.GENERATE, choices.UNKNOWN, choices.SMALLEST_BOUND, "bound", "coverage")
+    blank = Advice(choices.GENERATE, choices.UNKNOWN, choices.SMALLEST_BOUND, "bound", "coverage")
     tried: dict[str, Options] = {}
-    found: list[Pair] = []
+    found: list[ModelSize] = []
     for model in table.trained:  # the simplest first
         if own := table.options("bound", [model]):
             found.append(smallest_enough(own, _span(own)))
@@ -293,7 +293,7 @@ def to_generate(table: Table) -> Choice:
         tried[model] = own
     reach = {pair: values for pair in found if (values := table.by_repeat(*pair, "coverage"))}
     if not reach and not table.options("bound", table.trained):
-        return _concluded(table, blank, choices.UNKNOWN, notes=[Note("no-samples")])
+        return _concluded(table, blank, choices.UNKNOWN, notes=[Caveat("no-samples")])
     if to_compress(table).verdict == choices.NOTHING:
         return _concluded(table, blank, choices.NOTHING)
     ours = first_of_equals(reach) if reach else found[0]
@@ -310,7 +310,7 @@ def _span(options: Options) -> float:
 # -- the answer --------------------------------------------------------------------------------------------------------
 
 
-def _compared(table: Table, blank: Choice, ours: Pair, options: Options, notes: Sequence[Note]) -> Choice:
+def _compared(table: Table, blank: Advice, ours: ModelSize, options: Options, notes: Sequence[Caveat]) -> Advice:
     """Compare with PCA of the same size, in the choice's measure, which is larger for better."""
     mine, theirs = (table.by_repeat(*pair, blank.measure) for pair in (ours, (PCA, ours[1])))
     verdict = _beside_pca(mine, theirs, TOLERANCE * mean(theirs) if theirs else 0.0)
@@ -319,13 +319,13 @@ def _compared(table: Table, blank: Choice, ours: Pair, options: Options, notes: 
 
 def _concluded(
     table: Table,
-    blank: Choice,
+    blank: Advice,
     verdict: str,
-    ours: Pair | None = None,
+    ours: ModelSize | None = None,
     options: Options | None = None,
-    instead: Pair | None = None,
-    notes: Sequence[Note] = (),
-) -> Choice:
+    instead: ModelSize | None = None,
+    notes: Sequence[Caveat] = (),
+) -> Advice:
     """The choice with its figures and what else there is to know.
 
     Parameters
@@ -359,11 +359,11 @@ def _concluded(
         runners_up=tuple(_runners_up(table, blank, ours, options or {})),
     )
     if blank.criterion == blank.measure and _is_opposite(choice):
-        return replace(choice, notes=(*choice.notes, Note("test-disagrees")))
+        return replace(choice, notes=(*choice.notes, Caveat("test-disagrees")))
     return choice
 
 
-def _is_opposite(choice: Choice) -> bool:
+def _is_opposite(choice: Advice) -> bool:
     """Whether the test rows, whose figures are told, order model and PCA as the rows that were chosen by do not."""
     pairs = {choices.WORSE_THAN_PCA: (choice.ours, choice.chosen), choices.HELPS: (choice.pca, choice.ours)}
     worse, better = pairs.get(choice.verdict, (None, None))
@@ -372,7 +372,7 @@ def _is_opposite(choice: Choice) -> bool:
     return worse.test.mean > better.test.mean
 
 
-def _runners_up(table: Table, blank: Choice, ours: Pair, options: Options) -> Iterator[Option]:
+def _runners_up(table: Table, blank: Advice, ours: ModelSize, options: Options) -> Iterator[Option]:
     """What the rule finds for each model by itself, but for the one chosen."""
     pick = _smallest if blank.rule == choices.SMALLEST_ENOUGH else best_of
     for model in table.trained:
@@ -381,20 +381,20 @@ def _runners_up(table: Table, blank: Choice, ours: Pair, options: Options) -> It
             yield option
 
 
-def _sizes(table: Table, size: int, options: Options) -> list[Note]:
+def _sizes(table: Table, size: int, options: Options) -> list[Caveat]:
     """Whether the sizes tried could decide: the largest one cannot, and between two lie others."""
     tried = sorted({size for _, size in options})
     place, features = tried.index(size), max(cell.n_features for cell in table.cells)
     found = []
     if place == len(tried) - 1 and size < features - 1:
-        found.append(Note("largest-size", {"size": size, "next": min(2 * size, features - 1)}))
+        found.append(Caveat("largest-size", {"size": size, "next": min(2 * size, features - 1)}))
     if place > 0 and size - tried[place - 1] > 1:
         low = tried[place - 1] + 1
-        found.append(Note("untried", {"low": low, "high": size - 1, "n": size - low}))
+        found.append(Caveat("untried", {"low": low, "high": size - 1, "n": size - low}))
     return found
 
 
-def _ties(table: Table, ours: Pair, options: Options) -> list[Note]:
+def _ties(table: Table, ours: ModelSize, options: Options) -> list[Caveat]:
     """Other models of the same size that cannot be told from the one chosen."""
     equals = [
         model
@@ -404,14 +404,14 @@ def _ties(table: Table, ours: Pair, options: Options) -> list[Note]:
         and not is_clearly_above(options[ours], options[model, ours[1]], 0.0)
         and not is_clearly_above(options[model, ours[1]], options[ours], 0.0)
     ]
-    return [Note("tie", {"models": equals, "size": ours[1]})] if equals and table.repeats > 1 else []
+    return [Caveat("tie", {"models": equals, "size": ours[1]})] if equals and table.repeats > 1 else []
 
 
-def _caveats(table: Table) -> list[Note]:
+def _caveats(table: Table) -> list[Caveat]:
     """What weakens every statement of the study."""
     trained = [cell for cell in table.cells if not cell.is_baseline]
-    single = [Note("one-repeat")] if table.repeats == 1 else []
-    return [*single, Note(choices.CHOSEN_ON_TEST)] if all(map(_is_the_same, trained)) else single
+    single = [Caveat("one-repeat")] if table.repeats == 1 else []
+    return [*single, Caveat(choices.CHOSEN_ON_TEST)] if all(map(_is_the_same, trained)) else single
 
 
 def _is_the_same(cell: Cell) -> bool:

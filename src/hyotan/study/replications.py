@@ -42,7 +42,7 @@ SETTLING_EPOCH = 40
 
 
 @dataclass(frozen=True)
-class Series:
+class Observations:
     """Numbers of one kind, of one model and size.
 
     Attributes
@@ -78,18 +78,18 @@ class Experiments(Plain):
     curves : held-out loss after each epoch, of recipes.
     """
 
-    errors: list[Series] = field(default_factory=list)
-    pulled: list[Series] = field(default_factory=list)
-    mistaken: list[Series] = field(default_factory=list)
-    passed: list[Series] = field(default_factory=list)
-    centre: list[Series] = field(default_factory=list)
-    plane: list[Series] = field(default_factory=list)
-    kept: list[Series] = field(default_factory=list)
-    curves: list[Series] = field(default_factory=list)
+    errors: list[Observations] = field(default_factory=list)
+    pulled: list[Observations] = field(default_factory=list)
+    mistaken: list[Observations] = field(default_factory=list)
+    passed: list[Observations] = field(default_factory=list)
+    centre: list[Observations] = field(default_factory=list)
+    plane: list[Observations] = field(default_factory=list)
+    kept: list[Observations] = field(default_factory=list)
+    curves: list[Observations] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One number of ours.
 
     Attributes
@@ -107,7 +107,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding(Plain):
+class Replication(Plain):
     """What an article found, and what we find.
 
     Attributes
@@ -122,7 +122,7 @@ class Finding(Plain):
     code: str
     article: str
     outcome: str
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Measurement, ...] = ()
     comparisons: tuple[str, ...] = ()
 
     @property
@@ -147,7 +147,7 @@ class Sample:
     """
 
     mean: float
-    figure: Figure | None = None
+    figure: Measurement | None = None
     by_repeat: dict[int, float] = field(default_factory=dict)
     standard_error: float = 0.0
 
@@ -176,15 +176,15 @@ class Evidence:
         if value is None:
             return None
         error = float(np.mean([_error_within(cell, measure) for cell in cells]))
-        return Sample(value.mean, Figure(measure, model, size, value), found, error)
+        return Sample(value.mean, Measurement(measure, model, size, value), found, error)
 
     def series(self, name: str, model: str, size: int, condition: str = NO_LABEL) -> Sample | None:
         """What an experiment measured."""
         for series in getattr(self.experiments, name):
-            if (series.model, series.latent_dim, series.condition) == (model, size, condition):
-                value = Interval.of(series.values)
-                if value is not None:
-                    return Sample(value.mean, Figure(name, model, size, value, condition), {}, value.standard_error)
+            value = Interval.of(series.values)
+            if value is not None and (series.model, series.latent_dim, series.condition) == (model, size, condition):
+                figure = Measurement(name, model, size, value, condition)
+                return Sample(value.mean, figure, standard_error=value.standard_error)
         return None
 
     def sizes(self, model: str) -> list[int]:
@@ -226,7 +226,7 @@ def compare_samples(smaller: Sample, larger: Sample) -> str:
 
 # -- the claims --------------------------------------------------------------------------------------------------------
 
-CLAIMS: list[Callable[[Evidence], Finding]] = []
+CLAIMS: list[Callable[[Evidence], Replication]] = []
 """Every claim of the articles, in their order: what a study says of it."""
 
 
@@ -240,7 +240,7 @@ def claimed_by(article: str) -> Callable[[Callable[[Evidence], Iterable[Pair]]],
     return add
 
 
-def concluded(code: str, article: str, pairs: Iterable[Pair]) -> Finding:
+def concluded(code: str, article: str, pairs: Iterable[Pair]) -> Replication:
     """What the comparisons that can be made say of a claim: reproduced where all hold, partly where some do."""
     measured = [(smaller, larger) for smaller, larger in pairs if smaller is not None and larger is not None]
     results = tuple(compare_samples(*pair) for pair in measured)
@@ -249,7 +249,7 @@ def concluded(code: str, article: str, pairs: Iterable[Pair]) -> Finding:
     ordered = sorted(figures, key=lambda figure: (models.index(figure.model), figure.latent_dim))
     held = results.count(HOLDS)
     outcome = PARTLY if 0 < held < len(results) else REPRODUCED if held else NOT_REPRODUCED if results else UNTESTED
-    return Finding(code, article, outcome, tuple(ordered), results)
+    return Replication(code, article, outcome, tuple(ordered), results)
 
 
 @claimed_by("A4")
@@ -381,10 +381,10 @@ def curves_settle(evidence: Evidence) -> Iterator[Pair]:
         if len(series.values) > SETTLING_EPOCH and (there := series.values[SETTLING_EPOCH - 1]):
             fall = Interval.of([(there - series.values[-1]) / there])
             if fall is not None:
-                yield Sample(fall.mean, Figure("fall", series.model, series.latent_dim, fall)), Sample(SETTLED)
+                yield Sample(fall.mean, Measurement("fall", series.model, series.latent_dim, fall)), Sample(SETTLED)
 
 
-def findings(cells: Sequence[Cell], experiments: Experiments | None = None) -> tuple[Finding, ...]:
+def findings(cells: Sequence[Cell], experiments: Experiments | None = None) -> tuple[Replication, ...]:
     """Every finding of the articles, in their order, with what this study says of it."""
     evidence = Evidence(tuple(cell for cell in cells if cell.model != MEAN), experiments or Experiments())
     return tuple(find(evidence) for find in CLAIMS)

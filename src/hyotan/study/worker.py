@@ -21,12 +21,12 @@ from hyotan.data import Dataset
 from hyotan.errors import HyotanError
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.runs import fitting
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.study.cells import Cell
-from hyotan.study.folder import Failure, StudyFolder
 from hyotan.study.measures import Measured, baselines, measure_model, measure_prefix
 from hyotan.study.plan import CellPlan
 from hyotan.study.repeat_rows import RepeatRows, rows_of_repeat
+from hyotan.study.study_folder import CellFailure, StudyFolder
 from hyotan.training.interruption import TrainingInterrupted
 
 PARENT_POLL = 0.2
@@ -50,7 +50,7 @@ class Outcome:
 
     name: str
     cells: list[Cell] = field(default_factory=list)
-    failure: Failure | None = None
+    failure: CellFailure | None = None
     stopped: int = 0
     seconds: float = 0.0
 
@@ -219,15 +219,17 @@ def _signal_of(stop: KeyboardInterrupt) -> int:
     return stop.exit_code - 128 if isinstance(stop, TrainingInterrupted) else signal.SIGINT
 
 
-def _failure_of(plan: CellPlan, error: Exception) -> Failure:
+def _failure_of(plan: CellPlan, error: Exception) -> CellFailure:
     where = plan.name, plan.model, plan.latent_dim, plan.repeat
     if isinstance(error, HyotanError):
-        return Failure(*where, error.code, error.message, error.fix, error.exit_code)
+        return CellFailure(*where, error.code, error.message, error.fix, error.exit_code)
     if isinstance(error, MemoryError):
-        return Failure(*where, "RESOURCES", "Memory ran out.", "Lower --batch-size or --jobs, or use fewer rows.", 4)
+        return CellFailure(
+            *where, "RESOURCES", "Memory ran out.", "Lower --batch-size or --jobs, or use fewer rows.", 4
+        )
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}"
-    return Failure(*where, INTERNAL, f"{type(error).__name__}: {error} ({place})", "Please report it.", OUR_BUG)
+    return CellFailure(*where, INTERNAL, f"{type(error).__name__}: {error} ({place})", "Please report it.", OUR_BUG)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.files.folders import Folder, read_json, write_json
-from hyotan.runs.folder import CONFIG, HISTORY, TEST_FRACTION, RunFolder
+from hyotan.runs.run_folder import CONFIG, HISTORY, TEST_FRACTION, RunFolder
 from hyotan.runs.settings import DataOptions, RunConfig, refuse_changed
 from hyotan.study.cells import Cell
 from hyotan.study.choices import Recommendation
@@ -34,7 +34,7 @@ NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
-class Failure:
+class CellFailure:
     """A cell that could not be trained or measured: which, and why.
 
     Attributes
@@ -144,19 +144,19 @@ class StudyFolder(Folder):
         return found if [cell.latent_dim for cell in found] == list(plan.sizes) else []
 
     def write_cells(self, plan: CellPlan, cells: list[Cell]) -> None:
-        """Note what was measured of one training: a record, or of an ordered code one for each size."""
+        """Write down what was measured of one training: a record, or of an ordered code one for each size."""
         records = [cell.to_dict() for cell in cells]
         write_json(self.run_path(plan) / CELL, records if plan.nested else records[0])
         (self.run_path(plan) / FAILURE).unlink(missing_ok=True)
 
-    def read_failure(self, plan: CellPlan) -> Failure | None:
+    def read_failure(self, plan: CellPlan) -> CellFailure | None:
         """Why a cell failed; None where it did not."""
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self.run_path(plan) / FAILURE).read_bytes(), type=Failure)
+            return msgspec.json.decode((self.run_path(plan) / FAILURE).read_bytes(), type=CellFailure)
         return None
 
-    def write_failure(self, failure: Failure) -> None:
-        """Note why a cell failed."""
+    def write_failure(self, failure: CellFailure) -> None:
+        """Write down why a cell failed."""
         path = self.path / CELLS / failure.cell
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / FAILURE, asdict(failure))
@@ -170,7 +170,7 @@ class StudyFolder(Folder):
         return _read_records(self.baselines_path(repeat))
 
     def write_baselines(self, repeat: int, cells: list[Cell]) -> None:
-        """Note the baselines of one repeat."""
+        """Write down the baselines of one repeat."""
         write_json(self.baselines_path(repeat), [cell.to_dict() for cell in cells])
 
     def cells(self) -> list[Cell]:
@@ -178,7 +178,7 @@ class StudyFolder(Folder):
         trained = [cell for plan in self.plans for cell in self.read_cells(plan)]
         return trained + [cell for repeat in range(self.config.repeats) for cell in self.read_baselines(repeat)]
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[CellFailure]:
         """Every cell that failed."""
         found = (self.read_failure(plan) for plan in self.plans if not self.read_cells(plan))
         return [failure for failure in found if failure is not None]
@@ -227,11 +227,11 @@ def run_config(study: StudyConfig, plan: CellPlan, train: Dataset) -> RunConfig:
     config = RunConfig(study.source, plan.kind, plan.parameters, study.data, fingerprint=study.fingerprint)
     complete = config.with_defaults()
     if "unlabelled" in complete.parameters and "unlabelled" not in plan.parameters:
-        complete.parameters["unlabelled"] = no_label(train)
+        complete.parameters["unlabelled"] = unlabelled_marker(train)
     return complete
 
 
-def no_label(train: Dataset) -> int | str:
+def unlabelled_marker(train: Dataset) -> int | str:
     """What says "no label" in these data: -1, unless that is one of the labels; an empty text, where there is one."""
     classes = Classes.of(train.y)
     if classes is not None and UNKNOWN in classes.names:

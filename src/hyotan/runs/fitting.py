@@ -43,6 +43,7 @@ def fit(
     callbacks: list[Callback] | None = None,
     interval: float = 5.0,
     data: tuple[Dataset, Dataset] | None = None,
+    max_epochs: int | None = None,
 ) -> FittedRun:
     """Train a run from the start, or on from its checkpoint, to its end; then evaluate it.
 
@@ -52,8 +53,17 @@ def fit(
     callbacks : watch the training.
     interval : least time between two checkpoints, in seconds.
     data : training and test rows, where the caller has read and split them already.
+    max_epochs : a later last epoch than the checkpoint's.
     """
-    return _train(folder, None, callbacks, interval, data)
+    with folder.locked():
+        run = RunTraining(folder, *(data or folder.split_data()), FolderStore(folder.path, interval), callbacks or [])
+        try:
+            with run.training(max_epochs) as trainer:
+                trainer.fit()
+        except DivergenceError as error:
+            folder.write_metrics({"diagnosis": [{"code": error.code, "level": "warning", "text": str(error)}]})
+            raise
+        return run.finished()
 
 
 def fit_together(
@@ -103,7 +113,7 @@ def resume(
         max_epochs = None  # The same words again, after a stop on the way: the run is told no more than it knows.
     else:
         _end_before(folder, snapshot, max_epochs)
-    return _train(folder, max_epochs, callbacks, interval)
+    return fit(folder, callbacks, interval, max_epochs=max_epochs)
 
 
 def _refuse_finished(folder: RunFolder, snapshot: Snapshot | None) -> None:
@@ -163,24 +173,6 @@ def schedule_after(folder: RunFolder, max_epochs: int) -> str:
         f"The {schedule} schedule runs to its end at epoch {end} as planned; epochs {end + 1} to {max_epochs} are a "
         "new cycle, so the learning rate rises again and the loss may rise before it falls."
     )
-
-
-def _train(
-    folder: RunFolder,
-    max_epochs: int | None,
-    callbacks: list[Callback] | None,
-    interval: float,
-    data: tuple[Dataset, Dataset] | None = None,
-) -> FittedRun:
-    with folder.locked():
-        run = RunTraining(folder, *(data or folder.split_data()), FolderStore(folder.path, interval), callbacks or [])
-        try:
-            with run.training(max_epochs) as trainer:
-                trainer.fit()
-        except DivergenceError as error:
-            folder.write_metrics({"diagnosis": [{"code": error.code, "level": "warning", "text": str(error)}]})
-            raise
-        return run.finished()
 
 
 class RunTraining:

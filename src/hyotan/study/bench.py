@@ -71,14 +71,9 @@ class Code:
         return rows if self.estimator.is_of_table else self.estimator.scaling_.to_model(rows)
 
     @property
-    def is_conditional(self) -> bool:
-        """Whether the model takes labels."""
-        return self.estimator.family.conditional
-
-    @property
     def decodes_alone(self) -> bool:
         """Whether a code is decoded without a label as training knew it."""
-        return not self.is_conditional or self.estimator.unlabelled_rows == "zero"
+        return not self.estimator.family.conditional or self.estimator.unlabelled_rows == "zero"
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,7 @@ def perform(bench: Bench) -> tuple[Experiments, Exhibits]:
 
 def conditions(code: Code, bench: Bench, y: np.ndarray) -> dict[str, np.ndarray | None]:
     """What a code is told of rows of these classes: nothing; and a conditional one the right and a wrong label too."""
-    if not code.is_conditional or bench.classes is None:
+    if not code.estimator.family.conditional or bench.classes is None:
         return {NO_LABEL: None}
     return {NO_LABEL: None, RIGHT_LABEL: bench.labels_of(y), WRONG_LABEL: bench.labels_of(bench.wrong(y))}
 
@@ -90,7 +90,7 @@ def _measure_reconstructions(bench: Bench) -> dict[str, list[Observations]]:
             if bench.probe is None:
                 continue
             seen = bench.probe.predict(rows)
-            if code.is_conditional and condition != RIGHT_LABEL:
+            if code.estimator.family.conditional and condition != RIGHT_LABEL:
                 note("pulled", code, seen == bench.wrong(y), condition)
             if condition == NO_LABEL and {4, 9} <= set(digits):
                 note("mistaken", code, (seen == digits[9])[y == digits[4]])
@@ -104,7 +104,9 @@ def _shown_reconstructions(bench: Bench, shown: np.ndarray) -> Iterator[Told]:
         for condition, labels in conditions(code, bench, bench.y[shown]).items():
             images = view.scaled(code.reconstruct(bench.X[shown], labels))
             names = None if labels is None else [str(label) for label in labels]
-            yield Told(code.model, code.latent_dim, condition if code.is_conditional else "", names, images)
+            yield Told(
+                code.model, code.latent_dim, condition if code.estimator.family.conditional else "", names, images
+            )
 
 
 def _walks(bench: Bench, pictured: bool) -> tuple[list[Walked], list[Observations]]:
@@ -178,7 +180,7 @@ def _exchanged(bench: Bench) -> Iterator[Exchanged]:
     """The style of rows under every label, at the sizes shown."""
     known = [bench.unlike(number) for number in np.unique(bench.y[bench.y >= 0])[:STYLES]]
     for code in bench.codes(sizes=bench.sizes):
-        if code.is_conditional and known:
+        if code.estimator.family.conditional and known:
             view = Shown(code.estimator)
             X, y = bench.X[known], bench.labels_of(bench.y[known])
             names, images = [str(label) for label in y], view.exchanged(X, y)

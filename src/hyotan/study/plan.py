@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -68,8 +69,8 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def read_preset(name: str) -> Preset:
-    """Read a preset by its name.
+def read_preset(name: str, place: str = "") -> Preset:
+    """Read a preset by its name; ``place`` is where the name stands, for errors.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def read_preset(name: str) -> Preset:
         There is none of this name; names the nearest.
     """
     if name not in preset_names():
-        raise SettingsError(f"There is no preset '{name}'.", did_you_mean(name, preset_names()))
+        raise SettingsError(f"There is no preset '{name}'{place}.", did_you_mean(name, preset_names()))
     text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Preset, strict=True)
 
@@ -173,10 +174,7 @@ class StudyConfig:
             )
         if self.test_rows is not None and self.test_rows < 1:
             raise SettingsError(f"test_rows{place} cannot be {self.test_rows}.", "Expected at least 1.")
-        if self.preset not in preset_names():
-            raise SettingsError(
-                f"There is no preset '{self.preset}'{place}.", did_you_mean(self.preset, preset_names())
-            )
+        read_preset(self.preset, place)
         if self.nested:
             _refuse_unordered(self.models)
         _check_owners(self.own, self.models, place)
@@ -200,18 +198,13 @@ class StudyConfig:
         """Every training, repeats outermost: a study that is stopped has whole repeats."""
         sizes = self.sizes[-1:] if self.nested else self.sizes
         measured = {size: self.sizes if self.nested else (size,) for size in sizes}
-        return [
-            self._cell(model, size, repeat, measured[size])
-            for repeat in range(self.repeats)
-            for size in sizes
-            for model in self.models
-        ]
-
-    def _cell(self, model: str, size: int, repeat: int, measured: tuple[int, ...]) -> CellPlan:
-        seed = self.seed + repeat
-        set_here = {"latent_dim": size, "random_state": seed, **({"ordered": True} if self.nested else {})}
-        parameters = {**self.parameters_of(model), **set_here}
-        return CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured)
+        ordered = {"ordered": True} if self.nested else {}
+        found = []
+        for repeat, size, model in itertools.product(range(self.repeats), sizes, self.models):
+            seed = self.seed + repeat
+            parameters = {**self.parameters_of(model), "latent_dim": size, "random_state": seed, **ordered}
+            found.append(CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured[size]))
+        return found
 
     def to_toml(self) -> str:
         """As TOML, see :func:`hyotan.files.toml.to_toml`."""

@@ -21,7 +21,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.models import NOISES
 from hyotan.report.run import fit_command
 from hyotan.report.run_page import run_page
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 
 IMAGES = (load_digits().images / 16).astype(np.float32)
 TRAIN, TEST = IMAGES[:600], IMAGES[600:700]

@@ -16,8 +16,9 @@ from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.runs import folder as runs
-from hyotan.runs.folder import RunConfig, create
+from hyotan.runs import fitting as runs
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import RunConfig
 from hyotan.study import bundles as study_bundles
 from hyotan.study.bundles import bundles
 from hyotan.study.plan import configure
@@ -281,9 +282,9 @@ class TestRunFolders:
         parameters = [{**SMALL, "hidden_dims": [12], "latent_dim": size, "random_state": 0} for size in (2, 4)]
         configs = [RunConfig("digits", "vae", one) for one in parameters]
         data = DIGITS.split(0.1)
-        folders = [create(config, "run", tmp_path / f"together-{i}") for i, config in enumerate(configs)]
+        folders = [RunFolder.create(config, "run", tmp_path / f"together-{i}") for i, config in enumerate(configs)]
         for i, (config, fitted) in enumerate(zip(configs, runs.fit_together(folders, data), strict=True)):
-            alone = runs.fit(create(config, "run", tmp_path / f"alone-{i}"), data=data)
+            alone = runs.fit(RunFolder.create(config, "run", tmp_path / f"alone-{i}"), data=data)
             assert sorted(p.name for p in fitted.folder.path.iterdir()) == sorted(
                 p.name for p in alone.folder.path.iterdir()
             )

@@ -58,7 +58,7 @@ def compress(
     from hyotan.cli.uses import Used
     from hyotan.compression.codec import compress as to_bytes
     from hyotan.compression.codec import describe
-    from hyotan.files.container import write_bytes_atomically
+    from hyotan.files.atomic import write_bytes_atomically
 
     used = Used(run)
     dataset = used.rows(source, options)
@@ -94,7 +94,7 @@ def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dic
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
-    from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
+    from hyotan.compression.rate_distortion import bits_at, lossless_bits, mse_at, pca_rates
     from hyotan.data.stored import evenly
 
     model = used.path if used.run is None else used.path / "model.hyotan"

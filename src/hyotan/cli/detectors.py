@@ -19,12 +19,20 @@ from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.data.stored import Array
 from hyotan.estimators.store import DETECTOR
-from hyotan.files.folders import FolderKind, made, refuse_occupied
-from hyotan.runs.folder import RunFolder
+from hyotan.files.folders import Folder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.words.phrases import counted
 
 DETECTED = "detected.csv"
-FOLDER = FolderKind("detector", DETECTOR, (DETECTOR, DETECTED), (), goes_on=False)
+
+
+class DetectorFolder(Folder):
+    """The folder of a detector: its file, and what it says of the rows that it was fitted on."""
+
+    owner = noun = "detector"
+    mark = DETECTOR
+    files = (DETECTOR, DETECTED)
+    can_resume = False
 
 
 class UsedDetector(Used):
@@ -64,7 +72,7 @@ def fit_new(
     out, overwrite : the folder, and whether one that is there is replaced.
     """
     if out is not None:
-        refuse_occupied(FOLDER, Path(out), overwrite)  # before the training, not after
+        DetectorFolder.refuse_occupied(Path(out), overwrite)  # before the training, not after
     dataset = load_data(source, **given_data(options))
     for line in (dataset.describe(), *(f"  {note}" for note in dataset.notes)):
         printer.notice(line)
@@ -72,7 +80,7 @@ def fit_new(
     printer.notice(f"training {counted(detector.n_estimators, 'autoencoder')} …")
     detector.fit(dataset.X, dataset.y)
     columns = judged(detector, dataset.X)
-    with made(FOLDER, run_name(source, "detector"), out, overwrite) as folder:
+    with DetectorFolder.making(run_name(source, "detector"), out, overwrite) as folder:
         _named(detector, dataset.feature_names).save(folder / DETECTOR)
         file = write_judged(folder / DETECTED, columns, dataset)
     record = {"detector": folder, **told(printer, detector, dataset, columns, None)}

@@ -55,7 +55,7 @@ def evaluate(
     from hyotan.analysis.evaluation import evaluate as evaluate_estimator
     from hyotan.cli.training import verdict_lines
     from hyotan.cli.uses import open_run
-    from hyotan.runs.folder import metrics_of
+    from hyotan.runs.fitting import metrics_of
 
     printer = Printer(as_json, quiet)
     folder = open_run(run, "evaluate")
@@ -79,7 +79,7 @@ def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -
     """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
     from hyotan.analysis.embedding import beside_pca
     from hyotan.data.stored import evenly
-    from hyotan.runs.folder import without_missing
+    from hyotan.runs.fitting import without_missing
     from hyotan.study.classes import Classes
 
     if len(test.X) < FEWEST_ROWS:

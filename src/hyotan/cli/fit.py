@@ -134,7 +134,7 @@ def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
     from dataclasses import asdict
 
     from hyotan.estimators import ESTIMATORS
-    from hyotan.runs.folder import DataOptions, RunConfig
+    from hyotan.runs.settings import DataOptions, RunConfig
 
     known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), "": (28, 28)}
     shape = known.get((chosen["source"] or "").lower())

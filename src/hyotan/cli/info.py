@@ -47,7 +47,7 @@ def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> 
 def _run(printer: Printer, path: Path) -> None:
     from dataclasses import asdict
 
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
     from hyotan.words.phrases import counted
 
     folder = RunFolder(path)
@@ -71,8 +71,8 @@ def _study(printer: Printer, path: Path) -> None:
     from dataclasses import asdict
 
     from hyotan.cli.study import plan_line, summary
-    from hyotan.study.folder import StudyFolder
     from hyotan.study.sentences import of_recommendation
+    from hyotan.study.study_folder import StudyFolder
     from hyotan.words.phrases import counted
 
     folder = StudyFolder(path)

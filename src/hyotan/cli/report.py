@@ -35,7 +35,7 @@ PAGE = "report.html"
 @output_options
 def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write one HTML page about a run or a study, to read offline, print or send."""
-    from hyotan.files.container import write_text_atomically
+    from hyotan.files.atomic import write_text_atomically
 
     page = page_of(Path(place), preferred(lang))
     path = Path(out) if out is not None else Path(place) / PAGE
@@ -47,9 +47,9 @@ def report(place: str, lang: str | None, out: str | None, as_json: bool, quiet: 
 
 def page_of(place: Path, lang: str) -> str:
     """The page of a study's folder, or of a run's."""
-    from hyotan.study.folder import StudyFolder, is_study
+    from hyotan.study.study_folder import StudyFolder
 
-    if is_study(place):
+    if StudyFolder.is_at(place):
         from hyotan.report.study import study_report
         from hyotan.report.study_page import study_page
 

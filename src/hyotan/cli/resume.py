@@ -30,11 +30,11 @@ def resume(run: str, max_epochs: int | None, as_json: bool, quiet: bool, debug: 
     """
     from hyotan.cli.training import watched
     from hyotan.cli.uses import open_run
-    from hyotan.runs.folder import resume as resume_run
-    from hyotan.runs.folder import schedule_after
-    from hyotan.study.folder import is_study
+    from hyotan.runs.fitting import resume as resume_run
+    from hyotan.runs.fitting import schedule_after
+    from hyotan.study.study_folder import StudyFolder
 
-    if is_study(run):
+    if StudyFolder.is_at(run):
         _resume_study(Printer(as_json, quiet), Path(run), max_epochs)
         return
     folder = open_run(run, "resume")

@@ -100,7 +100,7 @@ def choose(
     config: str | None,
 ) -> dict[str, Any]:
     """What was asked for, as :func:`hyotan.study.plan.configure` takes it: flags over --config, over settings files."""
-    from hyotan.runs.folder import DataOptions
+    from hyotan.runs.settings import DataOptions
 
     files = settings_files(None)
     weaker = resolve(from_environment(), [file.get("parameters", {}) for file in files])
@@ -144,7 +144,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
 
     from hyotan.cli.training import run_name
     from hyotan.data import load as load_data
-    from hyotan.study.engine import create
+    from hyotan.study.engine import create_study
     from hyotan.study.plan import configure
 
     dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
@@ -152,13 +152,13 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
     for note in dataset.notes:
         printer.notice(f"  {note}")
     config = configure(dataset, **chosen)
-    folder = create(config, dataset, run_name(config.source, "study"), out, overwrite)
+    folder = create_study(config, dataset, run_name(config.source, "study"), out, overwrite)
     work(printer, folder, jobs)
 
 
 def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
     """Go on with the study in a folder."""
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     work(printer, StudyFolder(place), jobs)
 
@@ -166,11 +166,11 @@ def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
 def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     """Bring a study to its end with progress shown, then print what came of it."""
     from hyotan.study.engine import run
-    from hyotan.study.progress import Progress
+    from hyotan.study.progress import StudyProgress
 
     printer.notice(plan_line(folder.config))
     printer.notice(f"study folder: {folder.path}")
-    finished = run(folder, jobs, Progress() if printer.talks else None)
+    finished = run(folder, jobs, StudyProgress() if printer.talks else None)
     report = _write_report(folder.path)
     for line in lines_of(finished):
         printer.notice(line)
@@ -220,7 +220,7 @@ def summary(cells: Sequence[Any]) -> list[str]:
     """A table of the means over repeats on the test rows, with half the 95 % interval; columns without numbers fall
     away.
     """
-    from hyotan.study.records import interval, models_of, sizes_of
+    from hyotan.study.cells import interval, models_of, sizes_of
 
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = {(pair, name): interval(cells, *pair, name, "test") for pair in pairs for name, _ in COLUMNS.values()}
@@ -251,12 +251,12 @@ def _write_report(folder: Path) -> Path:
 def _place_to_resume(source: str | None, out: str | None, given: Sequence[str]) -> Path:
     """The study that --resume means; settings beside it are refused, since it keeps its own."""
     from hyotan.errors import RunNotFoundError
-    from hyotan.study.folder import is_study
+    from hyotan.study.study_folder import StudyFolder
 
     if given:
         name = "--" + given[0].replace("_", "-")
         raise SettingsError(f"{name} cannot change a study that goes on.", f"Leave {name} out, or start a new study.")
-    place = next((place for place in (source, out) if place is not None and is_study(place)), None)
+    place = next((place for place in (source, out) if place is not None and StudyFolder.is_at(place)), None)
     if place is not None:
         return Path(place)
     known = [str(path.parent) for path in Path("runs").glob("*/study.toml")]

@@ -13,13 +13,14 @@ import click
 from hyotan.analysis.denoising import Denoising
 from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer, plain
-from hyotan.data import NAMES, Dataset
+from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS
-from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
-from hyotan.runs.folder import fit as fit_run
-from hyotan.runs.gallery import draw
+from hyotan.runs.fitting import FittedRun
+from hyotan.runs.fitting import fit as fit_run
+from hyotan.runs.gallery import draw_figures
+from hyotan.runs.run_folder import TEST_FRACTION, RunFolder
+from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
@@ -44,18 +45,12 @@ def train_new(
     train, test = dataset.split(TEST_FRACTION)
     for note in train.notes:
         printer.notice(f"  {note}")
-    is_name = config.source.lower() in NAMES
-    source = config.source if is_name else str(Path(config.source).expanduser().resolve())
-    if dataset.feature_names is not None:
-        # The columns are noted in their order, so that another table can be read as this one was.
-        options = replace(options, columns=list(dataset.feature_names), ignore=[])
-    noted = replace(
-        config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
-    )
+    source, options = absolute_source(config.source), options.with_columns_of(dataset)
+    noted = replace(config.with_defaults(), source=source, data=options, fingerprint=dataset.fingerprint())
     rehearse(noted, train)
     more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     profiler = StepProfiler() if profile else None
-    folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
+    folder = RunFolder.create(noted, run_name(source, chosen["model"]), out, overwrite)
     return watched(
         printer,
         folder,
@@ -63,12 +58,6 @@ def train_new(
         [f"run folder: {folder.path}"],
         profiler,
     )
-
-
-def every_setting(config: RunConfig) -> dict[str, Any]:
-    """The parameters with all defaults written out, so that a run stays what it was when defaults change."""
-    settings = config.make_estimator().settings()
-    return {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line and name != "verbose"}
 
 
 def run_name(source: str, model: str) -> str:
@@ -125,7 +114,7 @@ def watched(
         stop.args = (f"saved epoch {stop.epoch}, step {stop.step} in {folder.path}.",)
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
-    figures = draw(run)
+    figures = draw_figures(run)
     report(printer, run, figures, profiler)
     return run
 

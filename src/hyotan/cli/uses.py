@@ -17,9 +17,11 @@ from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_me
 from hyotan.estimators import CVAE, load_model
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.store import DETECTOR
-from hyotan.files.container import read_settings, write_bytes_atomically
-from hyotan.runs.folder import CONFIG, DataOptions, RunFolder
-from hyotan.study.folder import CELLS, StudyFolder, is_study
+from hyotan.files.atomic import write_bytes_atomically
+from hyotan.files.container import read_settings
+from hyotan.runs.run_folder import CONFIG, RunFolder
+from hyotan.runs.settings import DataOptions
+from hyotan.study.study_folder import CELLS, StudyFolder
 
 TABLES = (".csv", ".tsv", ".parquet")
 ROW_FILES = ("reconstructed.npy", "samples.npy", "decoded.npy", "interpolation.npy")
@@ -38,9 +40,9 @@ def open_run(place: str, command: str) -> RunFolder:
         There is none; says what lies there instead, or which run is meant.
     """
     path = Path(place)
-    if (path / CONFIG).is_file():
+    if RunFolder.is_at(path):
         return RunFolder(path)
-    if path.is_file() and (path.parent / CONFIG).is_file():
+    if path.is_file() and RunFolder.is_at(path.parent):
         fix = f"Name its run folder: hyotan {command} {path.parent}"
         raise RunNotFoundError(f"{place} is a file of a run; hyotan {command} needs the whole run.", fix)
     raise _no_run(place, f"hyotan {command} works on a run: train one with hyotan fit {place}")
@@ -48,7 +50,7 @@ def open_run(place: str, command: str) -> RunFolder:
 
 def _no_run(place: str, fix: str) -> RunNotFoundError:
     path = Path(place)
-    if is_study(path):
+    if StudyFolder.is_at(path):
         return RunNotFoundError(f"{place} is a study, where one of its runs is expected.", _run_of_study(path))
     if place.lower() in NAMES or is_data(path):
         return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)
@@ -85,7 +87,7 @@ class Used:
 
     def __init__(self, place: str) -> None:
         self.path = path = Path(place)
-        self.run = RunFolder(path) if (path / CONFIG).is_file() else None
+        self.run = RunFolder(path) if RunFolder.is_at(path) else None
         if self.run is None and (is_data(path) or not path.is_file()):
             raise _no_run(place, f"Name the run first, then the data: RUN {place}")
         self.estimator: Any = self.run.load_model() if self.run else load_model(path)

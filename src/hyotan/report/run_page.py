@@ -38,7 +38,7 @@ from hyotan.report.page import (
 )
 from hyotan.report.run import Bounds, RunRecord, fit_command
 from hyotan.report.run_figures import curves, reconstructions, samples
-from hyotan.runs.folder import MODEL, TEST_FRACTION, RunFolder
+from hyotan.runs.run_folder import MODEL, TEST_FRACTION, RunFolder
 from hyotan.words import aligned, say, shown
 
 FEW_TEST_ROWS = 100

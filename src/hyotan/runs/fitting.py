@@ -18,7 +18,7 @@ from hyotan.runs.checkpoints import FolderStore, save_together
 from hyotan.runs.run_folder import METRICS, MODEL, RunFolder
 from hyotan.training.callbacks import Callback, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot
-from hyotan.training.stacked_trainer import StackedTrainer
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 from hyotan.training.trainer import Trainer
 
 TRACKED_ROWS = 10

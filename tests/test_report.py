@@ -23,19 +23,18 @@ from scipy import stats
 from command_line import done, fitted, hyotan, sketch
 from fake_study import HOSTILE, fake_folder, fake_study
 from hyotan.errors import RunFolderError
+from hyotan.figures.charts import BarChart, BoxChart, Chart, Curve, LineChart, ScatterChart, box_of
 from hyotan.figures.images import to_rgb
 from hyotan.report import data_uris as images
 from hyotan.report import page as pages
-from hyotan.report.axes import Axis, marker, tick_text, ticks_of
-from hyotan.report.bars import BarChart, BoxChart, box_of
-from hyotan.report.charts import LineChart, ScatterChart, Series
 from hyotan.report.findings import notes_of
 from hyotan.report.latent_page import code_plot, eta_squared
-from hyotan.report.markup import Html, data, table, tag
+from hyotan.report.markup import data, table, tag
 from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
+from hyotan.report.svg import Axis, drawn, marker, tick_text, ticks_of
 from hyotan.runs.folder import RunFolder
 from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.folder import StudyFolder
@@ -371,8 +370,8 @@ class TestNumbers:
         assert eta_squared(values, kinds.astype(str)) == pytest.approx(3 * f / (3 * f + 196))
 
 
-def parse(svg: Html) -> ElementTree.Element:
-    return ElementTree.fromstring(svg)
+def parse(chart: Chart) -> ElementTree.Element:
+    return ElementTree.fromstring(drawn(chart)[0])
 
 
 class TestCharts:
@@ -394,12 +393,12 @@ class TestCharts:
         assert places == sorted(places) and places[0] >= 10 and places[-1] <= 400
 
     def chart(self, **more) -> LineChart:
-        a = Series("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5], 0)
-        b = Series("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], slot=1)
+        a = Curve("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5], 0)
+        b = Curve("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], slot=1)
         return LineChart("A & B", "size", "nats", [a, b], **more)
 
     def test_lines_pass_through_their_numbers(self):
-        svg = parse(self.chart().svg())
+        svg = parse(self.chart())
         lines = [e.get("d") for e in svg.iter("path") if e.get("class") == "ln"]
         points = [[tuple(map(float, p.split(","))) for p in d[1:].split("L")] for d in lines]
         (a, b) = points
@@ -413,8 +412,8 @@ class TestCharts:
 
     def test_wide_intervals_do_not_flatten_the_lines(self):
         def height(low, high):
-            one = LineChart("t", "x", "y", [Series("a", [1, 2], [1.0, 2.0], [low] * 2, [high] * 2)])
-            line = next(e.get("d") for e in parse(one.svg()).iter("path") if e.get("class") == "ln")
+            one = LineChart("t", "x", "y", [Curve("a", [1, 2], [1.0, 2.0], [low] * 2, [high] * 2)])
+            line = next(e.get("d") for e in parse(one).iter("path") if e.get("class") == "ln")
             (_, a), (_, b) = [tuple(map(float, p.split(","))) for p in line[1:].split("L")]
             return a - b, one.cuts
 
@@ -430,22 +429,22 @@ class TestCharts:
         "more", [{}, {"log_x": True, "x_ticks": [2, 4, 8]}, {"log_y": True}, {"mark": (4, "hier & da")}]
     )
     def test_line_charts_are_valid_whatever_is_asked(self, more):
-        svg = parse(self.chart(**more).svg())
+        svg = parse(self.chart(**more))
         assert svg.find("title").text == "A & B" and "nan" not in ElementTree.tostring(svg, "unicode")
 
     def test_extremes_are_drawn(self):
-        one = LineChart("t", "x", "y", [Series("a", [1], [5.0], [4.0], [6.0])])
-        flat = LineChart("t", "x", "y", [Series("a", [1, 2], [0.0, 0.0])])
+        one = LineChart("t", "x", "y", [Curve("a", [1], [5.0], [4.0], [6.0])])
+        flat = LineChart("t", "x", "y", [Curve("a", [1, 2], [0.0, 0.0])])
         boxes = BoxChart("t", "x", [("a", [1.0], 0), ("b", [], 1), ("日本語の長い長い名前です", [2.0, 2.0], 2)])
-        bars = BarChart("t", "x", [("a", 0.0), ("b", -1.0)], references=[("c", 2.0)])
+        bars = BarChart("t", "x", [("a", 0.0), ("b", -1.0)])
         for chart in (one, flat, boxes, bars):
-            drawn = parse(chart.svg())
+            drawn = parse(chart)
             numbers = re.findall(r"-?\d+\.?\d*", " ".join(e.get("d", "") for e in drawn.iter("path")))
             assert numbers and all(abs(float(n)) < 1e4 for n in numbers)
 
     def test_points_lie_where_they_are_and_are_their_labels(self):
         points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        svg = parse(ScatterChart("t", "x", "y", points, ["一", "2", "一"], ["一", "2"]).svg())
+        svg = parse(ScatterChart("t", "x", "y", points, ["一", "2", "一"], ["一", "2"]))
         texts = {e.text: e for e in svg.iter("text") if "glyph" in (e.get("class") or "")}
         x = [float(v) for v in texts["一一"].get("x").split()]
         y = [float(v) for v in texts["一一"].get("y").split()]

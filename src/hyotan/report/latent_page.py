@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart, ScatterChart
 from hyotan.figures.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
 from hyotan.metrics import ACTIVE_VARIANCE, mean_filled, observed_mean
-from hyotan.report.bars import BarChart
-from hyotan.report.charts import MOST_POINTS, ScatterChart
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.run import RunRecord
 from hyotan.report.run_figures import names_of
 from hyotan.words import say, shown
 
-MOST_BARS = 32
+MOST_BARS, MOST_POINTS = 32, 1500
 SHOWN_UNITS, MOST_UNITS = 12, 256
 BINS = 5
 
@@ -105,8 +104,8 @@ def _bars(record: RunRecord, lang: str) -> Html:
         say("latent.kl" if kl else "latent.variance", lang),
         say("latent.kl_unit" if kl else "latent.variance_unit", lang),
         [(f"z{index}", float(values[index])) for index in order],
-        (quiet, say("latent.inactive", lang)),
-        solid=say("latent.active", lang),
+        quiet,
+        (say("latent.active", lang), say("latent.inactive", lang)),
     )
     some = say("latent.some", lang, n=len(order), of=len(values)) if len(values) > len(order) else ""
     said = say("latent.counted", lang, n=int(record.active.sum()), of=len(values), least=ACTIVE_VARIANCE)

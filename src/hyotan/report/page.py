@@ -13,9 +13,10 @@ from typing import Any
 
 from hyotan.__about__ import __version__
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
-from hyotan.report.charts import Chart
+from hyotan.figures.charts import Chart
 from hyotan.report.data_uris import Pictures
 from hyotan.report.markup import Html, data, join, table, tag
+from hyotan.report.svg import drawn
 from hyotan.words import say, shown
 
 TARGET = 2 * 10**6
@@ -260,14 +261,8 @@ def figure(chart: Chart, lang: str, caption: Any = None, level: str = "h3") -> H
         thinned,
         table(head, kept, numbers=range(1, len(head)), caption=chart.title),
     )
-    return tag(
-        "figure",
-        tag(level, chart.title),
-        chart.svg(),
-        chart.legend(),
-        tag("figcaption", caption) if caption else None,
-        behind,
-    )
+    drawing = drawn(chart)
+    return tag("figure", tag(level, chart.title), drawing, tag("figcaption", caption) if caption else None, behind)
 
 
 def charts(figures: Iterable[Html | None]) -> Html:

@@ -13,13 +13,12 @@ from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.figures.canvas import ERROR, tidy
+from hyotan.figures.charts import BarChart, Curve, LineChart
 from hyotan.figures.images import gap_of, to_rgb
 from hyotan.figures.manifold import ManifoldDisplay, central_limits
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.scaling import ends
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.report.bars import BarChart
-from hyotan.report.charts import LineChart, Series
 from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
 from hyotan.report.markup import Html, join, table, tag
@@ -67,7 +66,7 @@ def _curve(rows: Sequence[Any], name: str, mark: tuple[float, str] | None, lang:
     of_rows = [(name, say("curves.train", lang)), (f"val_{name}", say("curves.validation", lang))]
     series = [("learning_rate", say("curves.learning_rate", lang))] if name == "learning_rate" else of_rows
     lines = [
-        Series(word, *_points(rows, key), slot=slot)
+        Curve(word, *_points(rows, key), slot=slot)
         for slot, (key, word) in enumerate(series)
         if any(row.get(key) is not None for row in rows)
     ]
@@ -80,14 +79,14 @@ def _points(rows: Sequence[Any], key: str) -> tuple[list[float], list[float]]:
 
 
 def _logarithmic(chart: LineChart, lang: str) -> Html | None:
-    values = [value for one in chart.series for value in one.y if math.isfinite(value)]
+    values = [value for one in chart.curves for value in one.y if math.isfinite(value)]
     if min(values) <= 0 or max(values) < 1.5 * min(values):
         return None
     again = LineChart(
         say("curves.on_log", lang, title=chart.title),
         chart.x_label,
         chart.y_label,
-        chart.series,
+        chart.curves,
         chart.mark,
         log_y=True,
     )

@@ -15,9 +15,9 @@ from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
 from hyotan.estimators.rows import count_held_out
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart
 from hyotan.figures.chosen import label_key
 from hyotan.files.container import read_settings
-from hyotan.report.bars import BarChart
 from hyotan.report.data_uris import Pictures
 from hyotan.report.denoised import denoising
 from hyotan.report.findings import notes_of, values_of

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BoxChart, Curve, LineChart
 from hyotan.figures.images import gap_of, to_rgb, value_range_of
-from hyotan.report.bars import BoxChart
-from hyotan.report.charts import LineChart, Series
 from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
 from hyotan.report.latent_page import code_plot
@@ -341,15 +340,15 @@ def _against_size(measure: Measure, lang: str) -> LineChart | None:
     return LineChart(title, say("study.size", lang), _direction(measure.name, lang), lines, log_x=True, x_ticks=ticks)
 
 
-def _line(measure: Measure, model: str, ticks: Sequence[int], lang: str) -> Series:
+def _line(measure: Measure, model: str, ticks: Sequence[int], lang: str) -> Curve:
     found = {size: value for (name, size), value in measure.values.items() if name == model}
     slot, name = SLOTS.get(model, 8), say(f"short.{model}", lang)
     if model in (MEAN, RAW):  # of no size, or of one that is not on the axis: a line across to compare with
         value = next(iter(found.values())).mean
-        return Series(name, [float(ticks[0]), float(ticks[-1])], [value, value], slot=slot, dashed=True)
+        return Curve(name, [float(ticks[0]), float(ticks[-1])], [value, value], slot=slot, dashed=True)
     at = [float(size) for size in ticks]
     values = [found.get(size) for size in ticks]
-    return Series(
+    return Curve(
         name,
         at,
         [math.nan if value is None else value.mean for value in values],

@@ -9,10 +9,10 @@ import numpy as np
 
 from hyotan.anomalies.members import loss_by_part, usual_loss
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.columns import Category, Column, Date, Number
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.report.bars import BarChart
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.run import RunRecord

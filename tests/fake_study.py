@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from hyotan.data import load
-from hyotan.report.grids import Grid
+from hyotan.figures.charts import ImageTable
 from hyotan.report.page import Note
 from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
 from hyotan.study.findings import findings
@@ -106,9 +106,16 @@ def fake_study(repeats: int = 3) -> StudyReport:
             Walk("AE, on the sphere", walk),
         ],
         reconstructions=[
-            Grid("CVAE, size 4", list("0123456789"), [("original", ten), ("right label", ten), (HOSTILE, 1 - ten)], "…")
+            ImageTable(
+                "CVAE, size 4",
+                list("0123456789"),
+                [("original", ten), ("right label", ten), (HOSTILE, 1 - ten)],
+                caption="…",
+            )
         ],
-        exchanges=[Grid("One style under every label", list("0123456789"), [(f"style {i}", ten) for i in range(4)])],
+        exchanges=[
+            ImageTable("One style under every label", list("0123456789"), [(f"style {i}", ten) for i in range(4)])
+        ],
         claims=[
             Claim("Walks through a CVAE pass fewer classes.", "yes", "1.2 against 2.9", "A4: figure 7"),
             Claim("Codes of size 64 cluster best.", "no", "V-measure 0.71 against 0.74 at size 16", "A4: table 2"),

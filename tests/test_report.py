@@ -23,13 +23,14 @@ from scipy import stats
 from command_line import done, fitted, hyotan, sketch
 from fake_study import HOSTILE, fake_folder, fake_study
 from hyotan.errors import RunFolderError
-from hyotan.figures.charts import BarChart, BoxChart, Chart, Curve, LineChart, ScatterChart, box_of
+from hyotan.figures.canvas import SHAPES
+from hyotan.figures.charts import BarChart, BoxChart, Chart, Curve, ImageSheet, LineChart, ScatterChart, box_of
 from hyotan.figures.images import to_rgb
-from hyotan.report import data_uris as images
 from hyotan.report import page as pages
 from hyotan.report.findings import notes_of
 from hyotan.report.latent_page import code_plot, eta_squared
 from hyotan.report.markup import data, table, tag
+from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
@@ -393,8 +394,8 @@ class TestCharts:
         assert places == sorted(places) and places[0] >= 10 and places[-1] <= 400
 
     def chart(self, **more) -> LineChart:
-        a = Curve("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5], 0)
-        b = Curve("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], slot=1)
+        a = Curve("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5])
+        b = Curve("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], color=1, marker="s")
         return LineChart("A & B", "size", "nats", [a, b], **more)
 
     def test_lines_pass_through_their_numbers(self):
@@ -407,7 +408,7 @@ class TestCharts:
         assert a[1][0] - a[0][0] == pytest.approx((a[2][0] - a[1][0]) / 2, abs=0.2)
 
     def test_lines_differ_by_marker_and_not_by_colour_alone(self):
-        shapes = {re.sub(r"[\d.]+", "0", marker(slot)) + marker(slot) for slot in range(10)}
+        shapes = {re.sub(r"[\d.]+", "0", marker(shape)) + marker(shape) for shape in SHAPES[:10]}
         assert len(shapes) == 10
 
     def test_wide_intervals_do_not_flatten_the_lines(self):
@@ -517,13 +518,13 @@ class TestColours:
 class TestPictures:
     def test_nothing_shows_between_pictures(self):
         grey = np.random.default_rng(0).random((4, 8, 8))
-        found = re.search(r"base64,([^\"]+)", images.Pictures(112).sheet(grey, (0, 1), 2, "alt"))
+        found = re.search(r"base64,([^\"]+)", drawn(ImageSheet("alt", grey, 2, (0, 1)), Thumbnails(112))[0])
         picture = Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGBA")
         alpha = np.asarray(picture)[..., 3]
         assert picture.size == (17, 17) and (alpha[8] == 0).all() and (alpha[:8, :8] == 255).all()
 
     def test_large_ones_are_made_small(self):
-        found = images.Pictures(40).one(np.zeros((3, 200, 100)), (0, 1), "alt")
+        found = Thumbnails(40).of(np.zeros((3, 200, 100)), (0, 1), "alt")
         assert 'width="20" height="40"' in found
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.figures.canvas import WIDTH, Array, FigureDisplay, Layout, frozen, tidy, write_atomically
+from hyotan.figures.chosen import thinned
 from hyotan.figures.film import film_page
 from hyotan.figures.fonts import font_path
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
@@ -75,7 +76,7 @@ class TrainingAnimation(FigureDisplay):
         known = [None] * len(film) if losses is None else losses
         values = [float("nan") if loss is None else float(loss) for loss in known]
         _check(first, film, numbers, values)
-        keep = thinned(len(film))
+        keep = thinned(len(film), MOST_FRAMES)
         return cls(
             frozen(first),
             frozen([film[index] for index in keep]),
@@ -170,11 +171,6 @@ class TrainingAnimation(FigureDisplay):
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         figure.suptitle(tidy(self.title, int(11 * self._size()[0])), x=0.01, ha="left", fontsize=10)
-
-
-def thinned(count: int, most: int = MOST_FRAMES) -> list[int]:
-    """At most ``most`` of ``count`` positions, evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def _check(first: Array, film: Sequence[Array], epochs: Sequence[int], losses: Sequence[float]) -> None:

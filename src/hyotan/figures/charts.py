@@ -1,19 +1,22 @@
-"""Records of curves, boxes, bars and points: their numbers, how far their axes reach, and the table behind them.
+"""What a page can show: records of curves, boxes, bars, points and images, in words, with the table behind them.
 
-A record knows nothing of a renderer. :mod:`hyotan.report.svg` draws it on a page; what a figure's file shows of the
-same numbers, the figures draw with Matplotlib.
+A record knows nothing of HTML; :mod:`hyotan.report.svg` and :mod:`hyotan.report.pictures` draw it. Figures give their
+records with :meth:`hyotan.figures.canvas.Display.charts` and draw the same numbers into files with Matplotlib.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from hyotan.words import aligned, shown
+
+ValueRange = tuple[float, float]
+"""What is drawn black and what is drawn white."""
 
 Cells = tuple[list[str], list[list[str]]]
 """Head and rows of a table."""
@@ -23,17 +26,31 @@ WIDEST = 0.75
 is six times as wide as they are apart, and a chart of intervals alone shows nothing."""
 
 
-class Chart(Protocol):
-    """What a page needs of a chart, apart from its drawing."""
+@dataclass(frozen=True)
+class Chart:
+    """A part of a page.
+
+    Attributes
+    ----------
+    title : in words; may be empty where a heading says it already.
+    caption : what else to know.
+    is_aside : whether it is folded away until it is asked for.
+    is_wide : whether it takes the page's width, instead of standing beside others.
+    """
+
+    title: str
+    caption: str = field(default="", kw_only=True)
+    is_aside: bool = field(default=False, kw_only=True)
+    is_wide: ClassVar[bool] = False
 
     @property
-    def title(self) -> str:
-        """In words."""
-        ...
+    def kind(self) -> str | None:
+        """A class for a style sheet."""
+        return None
 
-    def numbers(self) -> Cells:
-        """The table of its numbers."""
-        ...
+    def numbers(self) -> Cells | None:
+        """The table of its numbers; None for images."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,8 @@ class Curve:
     name : in the legend.
     x, y : the numbers; a NaN is a missing value.
     low, high : of the intervals; NaN or None where there is none.
-    slot : colour and marker.
+    color : place in the palette.
+    marker : as Matplotlib spells it.
     dashed : for what is only there to compare with.
     """
 
@@ -54,12 +72,13 @@ class Curve:
     y: Sequence[float]
     low: Sequence[float | None] | None = None
     high: Sequence[float | None] | None = None
-    slot: int = 0
+    color: int = 0
+    marker: str = "o"
     dashed: bool = False
 
 
 @dataclass(frozen=True)
-class LineChart:
+class LineChart(Chart):
     """Numbers along an axis.
 
     Attributes
@@ -71,7 +90,6 @@ class LineChart:
     x_ticks : where the x axis is written, in place of round numbers.
     """
 
-    title: str
     x_label: str
     y_label: str
     curves: Sequence[Curve]
@@ -130,16 +148,15 @@ def _with_interval(value: float, low: float | None, high: float | None) -> str:
 
 
 @dataclass(frozen=True)
-class BoxChart:
+class BoxChart(Chart):
     """Distributions side by side: median, quartiles, whiskers to 1.5 times their distance, single values beyond.
 
     Attributes
     ----------
     title, x_label : in words, with units.
-    groups : name, values and slot of each box.
+    groups : name, values and colour of each box.
     """
 
-    title: str
     x_label: str
     groups: Sequence[tuple[str, Sequence[float], int]]
 
@@ -162,7 +179,7 @@ def box_of(values: Sequence[float]) -> tuple[float, float, float, float, float, 
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(Chart):
     """A number for each name.
 
     Attributes
@@ -173,7 +190,6 @@ class BarChart:
     meanings : what a full and what a hollow bar means.
     """
 
-    title: str
     x_label: str
     bars: Sequence[tuple[str, float]]
     hollow: frozenset[str] = frozenset()
@@ -185,7 +201,7 @@ class BarChart:
 
 
 @dataclass(frozen=True, eq=False)
-class ScatterChart:
+class ScatterChart(Chart):
     """Points in the plane, told apart by their class.
 
     Attributes
@@ -197,7 +213,6 @@ class ScatterChart:
     quiet : classes that are drawn small and grey: other, unlabelled.
     """
 
-    title: str
     x_label: str
     y_label: str
     points: np.ndarray
@@ -225,3 +240,47 @@ class ScatterChart:
             spread = np.stack([inside.mean(axis=0), inside.std(axis=0)], axis=1).ravel() if len(inside) else []
             rows.append([name, shown(len(inside)), *[shown(float(value)) for value in spread]])
         return ["", "n", *[f"{word} ({axis})" for axis in ("x", "y") for word in ("mean", "SD")]], rows
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSheet(Chart):
+    """Images side by side, row by row.
+
+    Attributes
+    ----------
+    images : (n, height, width) or (n, 3, height, width).
+    columns : images in a row; a sheet of one row is a strip.
+    value_range : what is drawn black and white; found in the images where None.
+    gap : pixels between them; found from their size where None.
+    alt : what it shows, for who cannot see it; the title where it is empty.
+    """
+
+    images: np.ndarray
+    columns: int
+    value_range: ValueRange | None = None
+    gap: int | None = None
+    alt: str = field(default="", kw_only=True)
+
+    @property
+    def kind(self) -> str:
+        """A class for a style sheet: a strip is as high as one image, a sheet of few columns is not enlarged much."""
+        return "strip" if self.columns == len(self.images) else "sheet some" if self.columns <= 5 else "sheet"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable(Chart):
+    """Images in a table, such as originals and what each model makes of them, or one style under every label.
+
+    Attributes
+    ----------
+    columns : what stands above each image.
+    rows : the row's name and its images, (columns, height, width) or (columns, 3, height, width).
+    value_range : what is drawn black and white; found in each row where None.
+    beneath : for some rows, by number, what stands beneath each image.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, np.ndarray]]
+    value_range: ValueRange | None = None
+    beneath: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    is_wide: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import CONTINUOUS, QUIET, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
+from hyotan.figures.charts import ImageTable
 from hyotan.figures.chosen import sample_tags
 from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
 from hyotan.figures.images import (
@@ -26,6 +27,7 @@ from hyotan.figures.images import (
     to_rgb,
 )
 from hyotan.metrics import psnr
+from hyotan.words import say
 
 PER_ROW = 10
 """Images side by side; more begin a new block of rows."""
@@ -98,6 +100,19 @@ class DenoisingDisplay(FigureDisplay):
     def _rows(self) -> dict[str, Array]:
         known = {} if self.clean is None else {"clean": self.clean}
         return {**known, "noisy": self.noisy, "denoised": self.denoised}
+
+    def charts(self, lang: str) -> list[ImageTable]:
+        """The images with their PSNR beneath; nothing of a table."""
+        if not are_images(self.noisy):
+            return []
+        numbered = [say("pictures.row", lang, n=n) for n in range(len(self.noisy))]
+        rows = [(say(f"denoising.row.{name}", lang), images) for name, images in self._rows.items()]
+        beneath = {
+            place: [say("denoising.decibels", lang, value=f"{value:.1f}") for value in values]
+            for place, values in enumerate(self.psnr or (), start=1)
+        }
+        title, caption = say("denoising.title", lang), say("denoising.caption", lang)
+        return [ImageTable(title, self.labels or numbered, rows, self.value_range, beneath, caption=caption)]
 
     @property
     def _layout(self) -> Layout:

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
+from hyotan.figures.charts import ImageTable
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.words import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,16 @@ class ExchangeDisplay(AxesDisplay):
     def to_dict(self) -> dict[str, Any]:
         """The labels of rows and columns as plain values; the pictures are :attr:`images`."""
         return {"labels": list(self.labels), "own": None if self.own is None else list(self.own)}
+
+    def charts(self, lang: str) -> list[ImageTable]:
+        """A row for each style, its origin first."""
+        first = [] if self.originals is None else [say("exchange.original", lang)]
+        images = self.images
+        if self.originals is not None:
+            images = np.concatenate([self.originals[:, None], images], axis=1)
+        rows = [(say("exchange.row", lang, n=n), row) for n, row in enumerate(images)]
+        title, caption = say("exchange.title", lang), say("exchange.text", lang)
+        return [ImageTable(title, [*first, *self.labels], rows, self.value_range, caption=caption)]
 
     def _cell(self) -> float:
         return min(0.62, (WIDTH - 1.2) / (len(self.labels) + 1.4) / 1.07)

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.figures.canvas import Array, finite
+from hyotan.figures.charts import ValueRange
 
-ValueRange = tuple[float, float]
 _SLACK = 0.25  # a Gaussian decoder's mean leaves the data's range a little; that does not make it another range
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, tidy
+from hyotan.models.families import FAMILIES, Family
 
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
 
@@ -19,6 +20,7 @@ class Look:
     ----------
     name, color, marker, hatch : as Matplotlib takes them.
     line : the dash pattern; baselines are dashed.
+    color_number : of its colour in the style sheet of a page.
     """
 
     name: str
@@ -26,18 +28,21 @@ class Look:
     marker: str
     hatch: str = ""
     line: Literal["-"] | tuple[float, tuple[float, ...]] = "-"
+    color_number: int = 8
 
 
-LOOKS = {
-    "ae": Look("AE", PALETTE[0], "o"),
-    "vae": Look("VAE", PALETTE[1], "s", "////"),
-    "cvae": Look("CVAE", PALETTE[2], "^", "...."),
-    "dae": Look("DAE", PALETTE[3], "v", "xxxx"),
-    "pca": Look("PCA", QUIET, "D", "", (0, (5, 2))),
-    "raw": Look("raw data", PALETTE[4], "x", "", (0, (1, 1.5))),
-    "mean": Look("mean of the data", PALETTE[4], "+", "", (0, (1, 3))),
+def _look_of_family(family: Family) -> Look:
+    style = family.style
+    return Look(family.label, PALETTE[style.color], style.marker, style.hatch, color_number=style.color)
+
+
+BASELINES = {
+    "pca": Look("PCA", QUIET, "D", "", (0, (5, 2)), 6),
+    "raw": Look("raw data", PALETTE[4], "x", "", (0, (1, 1.5)), 4),
+    "mean": Look("mean of the data", PALETTE[4], "+", "", (0, (1, 3)), 9),
 }
-"""Every model of a study, its baselines included."""
+LOOKS = {family.name: _look_of_family(family) for family in FAMILIES} | BASELINES
+"""Every model of a study, its baselines last."""
 
 
 def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Look]:

@@ -14,8 +14,8 @@ from typing import Any
 from hyotan.__about__ import __version__
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.figures.charts import Chart
-from hyotan.report.data_uris import Pictures
 from hyotan.report.markup import Html, data, join, table, tag
+from hyotan.report.pictures import Thumbnails
 from hyotan.report.svg import drawn
 from hyotan.words import say, shown
 
@@ -87,7 +87,7 @@ class Page:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def within_limits(build: Callable[[Pictures], Page], lang: str) -> str:
+def within_limits(build: Callable[[Thumbnails], Page], lang: str) -> str:
     """The page with pictures as large as its size allows; without any where even small ones are too much.
 
     Parameters
@@ -97,10 +97,10 @@ def within_limits(build: Callable[[Pictures], Page], lang: str) -> str:
     """
     html = ""
     for side in SIDES:
-        html = render(build(Pictures(side, lang)))
+        html = render(build(Thumbnails(side, lang)))
         if len(html.encode()) <= TARGET:
             return html
-    return html if len(html.encode()) <= LIMIT else render(build(Pictures(0, lang)))
+    return html if len(html.encode()) <= LIMIT else render(build(Thumbnails(0, lang)))
 
 
 def render(page: Page) -> str:
@@ -249,26 +249,44 @@ def tiles(items: Iterable[tuple[str, str, str, str]]) -> Html:
     )
 
 
-def figure(chart: Chart, lang: str, caption: Any = None, level: str = "h3") -> Html:
-    """A chart with its heading, legend, caption and numbers."""
-    head, rows = chart.numbers()
+def figure(chart: Chart, lang: str, thumbnails: Thumbnails | None = None, level: str = "h3") -> Html:
+    """A chart with its heading, legend, caption and numbers; images as the thumbnails make them."""
+    return tag(
+        "figure",
+        tag(level, chart.title) if chart.title else None,
+        drawn(chart, thumbnails or Thumbnails(lang=lang)),
+        tag("figcaption", chart.caption) if chart.caption else None,
+        _numbers_behind(chart, lang),
+        class_=chart.kind,
+    )
+
+
+def _numbers_behind(chart: Chart, lang: str) -> Html | None:
+    numbers = chart.numbers()
+    if numbers is None:
+        return None
+    head, rows = numbers
     every = max(1, -(-len(rows) // MOST_ROWS))
     kept = rows if every == 1 else rows[::every] + ([rows[-1]] if (len(rows) - 1) % every else [])
     thinned = None if every == 1 else tag("p", say("page.thinned", lang, every=every, n=len(rows)), class_="quiet")
-    behind = tag(
-        "details",
-        tag("summary", say("page.numbers", lang)),
-        thinned,
-        table(head, kept, numbers=range(1, len(head)), caption=chart.title),
-    )
-    drawing = drawn(chart)
-    return tag("figure", tag(level, chart.title), drawing, tag("figcaption", caption) if caption else None, behind)
+    body = table(head, kept, numbers=range(1, len(head)), caption=chart.title)
+    return tag("details", tag("summary", say("page.numbers", lang)), thinned, body)
 
 
 def charts(figures: Iterable[Html | None]) -> Html:
     """Figures side by side where there is room."""
     drawn = [one for one in figures if one]
     return tag("div", [tag("div", one) for one in drawn], class_="charts") if drawn else Html("")
+
+
+def laid_out(found: Sequence[Chart], lang: str, thumbnails: Thumbnails, aside: str = "") -> Html:
+    """Charts side by side, wide ones beneath, and folded away under ``aside`` those that are less important."""
+    wide = [figure(chart, lang, thumbnails) for chart in found if chart.is_wide]
+    first, rest = (
+        charts(figure(chart, lang, thumbnails) for chart in found if chart.is_aside == folded and not chart.is_wide)
+        for folded in (False, True)
+    )
+    return join([first, wide, tag("details", tag("summary", aside), rest) if rest else None])
 
 
 def command(text: str, lang: str) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,13 @@ from hyotan import metrics
 from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
-from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.contract import LatentEstimator
-from hyotan.models.families import BY_KIND
+from hyotan.figures import Display
+from hyotan.figures.charts import Chart
+from hyotan.models.families import BY_KIND, Family
 from hyotan.parameters import PARAMETERS, Parameter, default_of
 from hyotan.runs.folder import HISTORY, RunConfig, RunFolder
-from hyotan.runs.gallery import Shown
+from hyotan.runs.gallery import RUN_FIGURES, Shown
 
 MOST_ROWS = 10_000
 """Test rows that are looked at one by one; more are drawn at random, with a fixed seed."""
@@ -95,9 +96,28 @@ class RunRecord:
         return self.shown.is_image
 
     @property
-    def is_vae(self) -> bool:
-        """Whether the code is a distribution near a prior."""
-        return isinstance(self.estimator, VAE)
+    def family(self) -> Family:
+        """What the model's family can do."""
+        return type(self.estimator).family
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+        return self.metrics.get("kl_per_dimension")
+
+    @property
+    def frames(self) -> None:
+        """The epochs' reconstructions: a run's folder does not keep them."""
+        return None
+
+    @cached_property
+    def _displays(self) -> list[tuple[str, Display | None]]:
+        return [(one.section, one.compute(self)) for one in RUN_FIGURES if one.section]
+
+    def charts(self, section: str, lang: str) -> list[Chart]:
+        """What the run's figures have for a section of its page."""
+        found = [display for its_section, display in self._displays if its_section == section and display is not None]
+        return [chart for display in found for chart in display.charts(lang)]
 
     @property
     def no_test_rows(self) -> bool:
@@ -147,7 +167,7 @@ class RunRecord:
     @cached_property
     def dimensions(self) -> np.ndarray:
         """The code's dimensions from the most to the least used: by KL, else by variance."""
-        use = self.metrics.get("kl_per_dimension") or self.codes.var(axis=0)
+        use = self.kl_per_dimension or self.codes.var(axis=0)
         return np.argsort(-np.asarray(use), kind="stable")
 
     @cached_property
@@ -168,12 +188,12 @@ class RunRecord:
     @cached_property
     def label_error(self) -> float | None:
         """Share of those rows with a label whose label is predicted wrongly; None for models that predict none."""
-        if not isinstance(self.estimator, CVAE) or self.rows.y is None:
+        if not self.family.conditional or self.rows.y is None:
             return None
         known = np.isin(self.rows.y.astype(str), self.estimator.classes_.astype(str))
         if not known.any():
             return None
-        predicted = self.estimator.predict(self.rows.X[known])
+        predicted = self.estimator.predict(self.rows.X[known])  # pyrefly: ignore[missing-attribute]
         return float((predicted.astype(str) != self.rows.y[known].astype(str)).mean())
 
     def labels(self) -> list[Any] | None:

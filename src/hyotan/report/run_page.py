@@ -18,7 +18,6 @@ from hyotan.figures.canvas import tidy
 from hyotan.figures.charts import BarChart
 from hyotan.figures.chosen import label_key
 from hyotan.files.container import read_settings
-from hyotan.report.data_uris import Pictures
 from hyotan.report.denoised import denoising
 from hyotan.report.findings import notes_of, values_of
 from hyotan.report.latent_page import latent
@@ -36,6 +35,7 @@ from hyotan.report.page import (
     tiles,
     within_limits,
 )
+from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import Bounds, RunRecord, fit_command
 from hyotan.report.run_figures import curves, reconstructions, samples
 from hyotan.runs.folder import MODEL, TEST_FRACTION, RunFolder
@@ -65,10 +65,10 @@ def run_page(folder: RunFolder, lang: str = "en") -> str:
         The data have changed since the run was made.
     """
     record = RunRecord.open(folder)
-    return within_limits(lambda pictures: page_of(record, pictures, lang), lang)
+    return within_limits(lambda thumbnails: page_of(record, thumbnails, lang), lang)
 
 
-def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
+def page_of(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Page:
     """The page with pictures of one size."""
     found = all_notes(record, lang)
     grave = [note for note in found if note.level != GOOD]
@@ -76,10 +76,10 @@ def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
     parts = {
         "warnings": notes(grave, lang) if grave else tag("p", say("warnings.none", lang)),
         "numbers": numbers(record, lang),
-        "curves": curves(record, lang),
-        "pictures" if record.is_image else "columns": reconstructions(record, pictures, lang),
-        "denoising": denoising(record, pictures, lang),
-        "samples": samples(record, pictures, lang),
+        "curves": curves(record, thumbnails, lang),
+        "pictures" if record.is_image else "columns": reconstructions(record, thumbnails, lang),
+        "denoising": denoising(record, thumbnails, lang),
+        "samples": samples(record, thumbnails, lang),
         "latent": latent(record, lang),
         "data": data(record, lang),
         "model": model(record, lang),
@@ -99,7 +99,7 @@ def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
 
 def _words(record: RunRecord) -> list[str]:
     """What the page's glossary explains."""
-    words = [name for name in WORDS if name != "kl" or record.is_vae]
+    words = [name for name in WORDS if name != "kl" or record.family.prior]
     found = record.metrics.get("denoising") or {}
     return [*words, *(name for name in ("psnr", "ssim") if found.get(name) is not None)]
 

@@ -13,13 +13,13 @@ import msgspec
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
+from hyotan.figures.styles import LOOKS
 from hyotan.report.experiments import with_pictures
 from hyotan.report.page import Note
 from hyotan.report.study_page import (
     IN_SECONDS,
     NO,
     PARTLY,
-    SLOTS,
     UNTESTED,
     YES,
     Claim,
@@ -209,7 +209,7 @@ def measures(cells: Sequence[Cell]) -> list[Measure]:
     found = []
     for name in SHOWN:
         values = {pair: value for pair in pairs if (value := interval(cells, *pair, name, "test")) is not None}
-        if any(model in SLOTS and model != MEAN for model, _ in values):
+        if any(model in LOOKS and model != MEAN for model, _ in values):
             found.append(Measure(name, values))
     times = {pair: value for pair in pairs if (value := _seconds(cells, *pair)) is not None}
     return [*found, Measure(IN_SECONDS, times)] if times else found

@@ -31,12 +31,14 @@ LETTER = 6.6
 
 MARKERS_ON_A_LINE = 9
 
+CIRCLE = "o"
+
 Point = tuple[float, float]
 
 
 @singledispatch
-def drawn(chart: Chart) -> tuple[Html, Html | None]:
-    """A record's drawing, and its legend where it needs one."""
+def drawn(chart: Chart, thumbnails: Any = None) -> tuple[Html, Html | None]:
+    """A record's drawing, and its legend where it needs one; ``thumbnails`` makes what images it has."""
     raise TypeError(f"There is no drawing of {type(chart).__name__}.")
 
 
@@ -44,19 +46,19 @@ def drawn(chart: Chart) -> tuple[Html, Html | None]:
 
 
 @cache
-def _outline(slot: int) -> tuple[Point, ...]:
+def _outline(shape: str) -> tuple[Point, ...]:
     """The corners of a marker that Matplotlib has too, about (0, 0), y downwards; none for a circle."""
-    style = MarkerStyle(SHAPES[slot % len(SHAPES)])
-    if style.get_marker() == "o":
+    style = MarkerStyle(shape)
+    if shape == CIRCLE:
         return ()
     path = style.get_path().transformed(style.get_transform())
     corners = np.asarray(path.to_polygons()[0])[:-1] * [1.9, -1.9]
     return tuple((float(x), float(y)) for x, y in corners)
 
 
-def marker(slot: int, radius: float = 3.6, x: float = 0.0, y: float = 0.0) -> str:
+def marker(shape: str, radius: float = 3.6, x: float = 0.0, y: float = 0.0) -> str:
     """A marker's outline around a place, as path data."""
-    corners = _outline(slot)
+    corners = _outline(shape)
     if corners:
         return line_through((x + radius * dx, y + radius * dy) for dx, dy in corners) + "Z"
     r = px(radius)
@@ -233,7 +235,7 @@ def bottom_axis(axis: Axis, bottom: float, label: str, top: float | None = None)
 
 
 @drawn.register
-def _(chart: LineChart) -> tuple[Html, Html | None]:
+def _(chart: LineChart, thumbnails: Any = None) -> tuple[Html, Html | None]:
     y = Axis.over(chart.heights(), HEIGHT - 46, 26, chart.log_y, most=5)
     left = 14 + max(map(width_of, y.texts()))
     x = _across(chart, left + 6, WIDTH - 14)
@@ -244,7 +246,7 @@ def _(chart: LineChart) -> tuple[Html, Html | None]:
         left_axis(y, left, WIDTH - 8, chart.y_label),
         bottom_axis(x, HEIGHT - 46, chart.x_label),
         None if chart.mark is None else _mark(x, *chart.mark),
-        [tag("g", _band(one, chart, x, y), _curve(one, chart, x, y), class_=colour(one.slot)) for one in chart.curves],
+        [tag("g", _band(one, chart, x, y), _curve(one, chart, x, y), class_=colour(one.color)) for one in chart.curves],
     )
     return svg, legend([(_line_sign(one), one.name) for one in chart.curves])
 
@@ -278,8 +280,8 @@ def _curve(one: Curve, chart: LineChart, x: Axis, y: Axis) -> list[Html]:
         return [line] if line else []
     step = max(1, -(-len(points) // MARKERS_ON_A_LINE))
     # Curves of one chart carry their markers at different places, so that none hides another.
-    some = points[(one.slot * step // 3) % step :: step]
-    return [line or Html(""), tag("path", d="".join(marker(one.slot, x=a, y=b) for a, b in some), class_="mk")]
+    some = points[(one.color * step // 3) % step :: step]
+    return [line or Html(""), tag("path", d="".join(marker(one.marker, x=a, y=b) for a, b in some), class_="mk")]
 
 
 def _band(one: Curve, chart: LineChart, x: Axis, y: Axis) -> Html | None:
@@ -301,7 +303,7 @@ def _band(one: Curve, chart: LineChart, x: Axis, y: Axis) -> Html | None:
 def _line_sign(one: Curve) -> Html:
     line = tag("path", d="M1,7H27", class_="ln dash" if one.dashed else "ln")
     return swatch(
-        colour(one.slot), line, None if one.dashed else tag("path", d=marker(one.slot, 4, 14, 7), class_="mk")
+        colour(one.color), line, None if one.dashed else tag("path", d=marker(one.marker, 4, 14, 7), class_="mk")
     )
 
 
@@ -324,7 +326,7 @@ def _room_for(names: Sequence[str]) -> float:
 
 
 @drawn.register
-def _(chart: BoxChart) -> tuple[Html, Html | None]:
+def _(chart: BoxChart, thumbnails: Any = None) -> tuple[Html, Html | None]:
     names = [name for name, _, _ in chart.groups]
     x = Axis.over([value for _, values, _ in chart.groups for value in values], _room_for(names), WIDTH - 14)
     rows = [_box(values, slot, 26 * row + 21, x) for row, (_, values, slot) in enumerate(chart.groups) if len(values)]
@@ -335,7 +337,7 @@ def _box(values: Sequence[float], slot: int, y: float, x: Axis) -> Html:
     *five, beyond = box_of(values)
     low, median, high, least, most = (px(x.at(value)) for value in five)
     whiskers = f"M{least},{px(y)}H{low}M{high},{px(y)}H{most}M{least},{px(y - 4)}v8M{most},{px(y - 4)}v8"
-    dots = "".join(marker(0, 1.8, x.at(value), y) for value in beyond)
+    dots = "".join(marker(CIRCLE, 1.8, x.at(value), y) for value in beyond)
     return tag(
         "g",
         tag("path", d=whiskers, class_="ln thin"),
@@ -347,7 +349,7 @@ def _box(values: Sequence[float], slot: int, y: float, x: Axis) -> Html:
 
 
 @drawn.register
-def _(chart: BarChart) -> tuple[Html, Html | None]:
+def _(chart: BarChart, thumbnails: Any = None) -> tuple[Html, Html | None]:
     names = [name for name, _ in chart.bars]
     x = Axis.over([value for _, value in chart.bars], _room_for(names), WIDTH - 44, zero=True)
     pitch = 22 if len(names) <= 16 else 16
@@ -373,7 +375,7 @@ def _bar(is_hollow: bool, x: float, y: float, width: float, height: float) -> Ht
 
 
 @drawn.register
-def _(chart: ScatterChart) -> tuple[Html, Html | None]:
+def _(chart: ScatterChart, thumbnails: Any = None) -> tuple[Html, Html | None]:
     x, y = _square(chart)
     groups = list(chart.groups().items())
     clouds = [_cloud(chart, slot, name, x, y, inside) for slot, (name, inside) in enumerate(groups)]
@@ -408,17 +410,19 @@ def _cloud(chart: ScatterChart, slot: int, name: str, x: Axis, y: Axis, inside: 
         across, down = " ".join(px(a) for a, _ in pixels), " ".join(px(b + 3.6) for _, b in pixels)
         style = f"pt {colour(slot)} glyph"
         return tag("text", name * len(pixels), x=across, y=down, text_anchor="middle", class_=style)
+    style, shape = f"pt {colour(slot)}", SHAPES[slot % len(SHAPES)]
     if name in chart.quiet:
-        slot, size, style = 0, 1.6, "pt rest"
-    else:
-        size, style = 0.55 * size if chart.labels is None else size, f"pt {colour(slot)}"
-    return tag("path", d="".join(marker(slot, size, a, b) for a, b in pixels), class_=style)
+        style, shape, size = "pt rest", CIRCLE, 1.6
+    elif chart.labels is None:
+        size *= 0.55
+    return tag("path", d="".join(marker(shape, size, a, b) for a, b in pixels), class_=style)
 
 
 def _class_sign(chart: ScatterChart, slot: int, name: str, count: int) -> tuple[Html, str]:
     """A class's sign, its name, and how many points it has."""
     if name in chart.quiet:
-        return swatch("", tag("path", d=marker(0, 1.6, 14, 7), class_="pt rest")), f"{name} ({count:,})"
+        return swatch("", tag("path", d=marker(CIRCLE, 1.6, 14, 7), class_="pt rest")), f"{name} ({count:,})"
     if chart.has_letters:
         return tag("b", name, class_=f"letter {colour(slot)}"), f"({count:,})"
-    return swatch(colour(slot), tag("path", d=marker(slot, 4, 14, 7), class_="mk")), f"{name} ({count:,})"
+    shape = tag("path", d=marker(SHAPES[slot % len(SHAPES)], 4, 14, 7), class_="mk")
+    return swatch(colour(slot), shape), f"{name} ({count:,})"

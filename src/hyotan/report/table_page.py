@@ -38,15 +38,15 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     kept = dict(zip(scaling.names, _kept(record, scaling), strict=True))
     order = sorted(columns, key=lambda column: math.inf if math.isnan(kept[column.name]) else kept[column.name])
     bars = [(c.name, max(-1.0, float(kept[c.name]))) for c in order if not math.isnan(kept[c.name])]
-    chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS])
-    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else None
+    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else ""
+    chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS], caption=note)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     own = scaling.selected(record.rows.X).table
     made = scaling.to_frame(record.pair[1]).table
     rows = [[c.name, _range(c, own[c.name], lang), _error(c, own[c.name], made[c.name], lang)] for c in order]
     listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
     # Below the chart, not beside it: the values of categories take the width.
-    return join([charts([figure(chart, lang, note)]), listing, _worst(record, scaling, own, made, lang)])
+    return join([charts([figure(chart, lang)]), listing, _worst(record, scaling, own, made, lang)])
 
 
 def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:

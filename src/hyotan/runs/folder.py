@@ -310,6 +310,16 @@ class FittedRun:
     frames: tuple[np.ndarray, list[int], np.ndarray] | None
     """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
 
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch."""
+        return self.estimator.history_
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+        return self.evaluation.kl_per_dimension
+
 
 def fit(
     folder: RunFolder,

@@ -1,10 +1,16 @@
-"""The figures of a run, drawn into its folder: what was learned, at a look."""
+"""The figures of a run: one table, which the run's folder and its page are drawn from.
+
+A new figure takes a record of its numbers (a :class:`hyotan.figures.Display` in a module of :mod:`hyotan.figures`), a
+function and a line of RUN_FIGURES here. To show it on the page too, its record gives ``charts``, and RUN_FIGURES names
+the section; words that are new go into the catalogues of :mod:`hyotan.words`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +18,7 @@ from hyotan.analysis.denoising import takes_noise_away
 from hyotan.data import Dataset
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
-from hyotan.estimators import CVAE, VAE, Autoencoder
+from hyotan.estimators import Autoencoder
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.estimators.sampling import DENSITY, PRIOR
 from hyotan.figures import (
@@ -31,12 +37,40 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
+from hyotan.runs.folder import tracked_rows, without_missing
 
 SCATTER_ROWS = 5000
 
 EXCHANGED, MOST_LABELS = 8, 20
-"""Rows whose style is shown under every label, and labels from which on there are too many to show."""
+"""Rows whose style is shown under every label, and labels that are shown at most."""
+
+
+class Finished(Protocol):
+    """A run that has come to its end: just fitted, or opened again."""
+
+    @property
+    def estimator(self) -> LatentEstimator:
+        """With its best weights."""
+
+    @property
+    def train(self) -> Dataset:
+        """The rows it was trained on."""
+
+    @property
+    def test(self) -> Dataset:
+        """Rows that it has not seen."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch."""
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+
+    @property
+    def frames(self) -> tuple[np.ndarray, list[int], np.ndarray] | None:
+        """Originals, epochs and the reconstructions after each, where these were kept."""
 
 
 class Shown:
@@ -71,7 +105,7 @@ class Shown:
         return rows if self.in_data_units else self.estimator.scaling_.to_model(rows)
 
 
-def names_of(run: FittedRun) -> Sequence[str] | None:
+def names_of(run: Finished) -> Sequence[str] | None:
     """The columns' names, where the data are a table that has them."""
     return columns_of(run.estimator) or run.train.feature_names
 
@@ -81,34 +115,145 @@ def columns_of(estimator: LatentEstimator) -> list[str] | None:
     return estimator.scaling_.encoded_names if isinstance(estimator.scaling_, TableScaling) else None
 
 
-def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
+# -- the figures of a run ----------------------------------------------------------------------------------------------
+
+
+def loss(run: Finished) -> LossCurvesDisplay:
     """Loss curves: both, and each alone."""
-    yield "loss.png", LossCurvesDisplay.from_history(run.estimator.history_)
+    return LossCurvesDisplay.from_history(run.history)
 
 
-def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """Originals above, reconstructions below, and the error."""
-    shown = Shown(run.estimator)
-    rows = tracked_rows(run.test)
-    X = run.test.X[rows]
-    labels = None if run.test.y is None else list(run.test.y[rows])
-    yield (
-        "reconstructions.png",
-        ReconstructionsDisplay.from_arrays(
-            shown.rows(X),
-            shown.scaled(run.estimator.reconstruct(X)),
-            labels,
-            value_range=shown.value_range if shown.is_image else None,
-            columns=names_of(run),
-        ),
+def reconstructions(run: Finished) -> ReconstructionsDisplay:
+    """Rows of every label beside their reconstructions."""
+    return reconstructions_display(run.estimator, run.test.take(tracked_rows(run.test)), columns=names_of(run))
+
+
+def denoising(run: Finished) -> DenoisingDisplay | None:
+    """Clean rows, the same with noise as in training, and what the model makes of them."""
+    if not takes_noise_away(run.estimator):
+        return None
+    some = run.test.take(tracked_rows(run.test))
+    return denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+
+
+def samples(run: Finished) -> SamplesDisplay:
+    """New samples."""
+    return samples_display(run.estimator, 64, 0, names_of(run))
+
+
+def latent(run: Finished) -> LatentScatterDisplay | None:
+    """The codes of the test rows."""
+    if run.estimator.latent_dim < 2:
+        return None
+    some = run.test.take(some_rows(len(run.test.X)))
+    return LatentScatterDisplay.from_codes(run.estimator.transform(some.X), None if some.y is None else list(some.y))
+
+
+def manifold(run: Finished) -> ManifoldDisplay | None:
+    """A grid of decoded codes over a code of size 2."""
+    estimator, shown, family = run.estimator, Shown(run.estimator), type(run.estimator).family
+    if estimator.latent_dim != 2 or not shown.is_image or family.conditional:
+        return None
+    rows = some_rows(len(run.train.X))
+    return ManifoldDisplay.from_decoder(
+        lambda codes: shown.scaled(estimator.inverse_transform(codes)),
+        latent_dim=2,
+        steps=manifold_steps(max(estimator.feature_shape_)),
+        spacing="normal" if family.prior else "linear",
+        limits=None if family.prior else central_limits(estimator.transform(run.train.X[rows])),
+        value_range=shown.value_range,
     )
 
 
-def denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """Clean rows, the same with noise as in training, and what the model makes of them."""
-    if takes_noise_away(run.estimator):
-        some = run.test.take(tracked_rows(run.test))
-        yield "denoising.png", denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+def exchange(run: Finished) -> ExchangeDisplay | None:
+    """The style of a few rows under every label."""
+    estimator, shown = run.estimator, Shown(run.estimator)
+    if not type(estimator).family.conditional or not shown.is_image or run.test.y is None:
+        return None
+    rows = tracked_rows(run.test)
+    rows = rows[np.isin(run.test.y[rows], estimator.classes_)][:EXCHANGED]
+    if len(rows) == 0:
+        return None
+    X, y = run.test.X[rows], run.test.y[rows]
+    images = estimator.exchange_labels(X, y)[:, :MOST_LABELS]  # pyrefly: ignore[missing-attribute]
+    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
+    labels = [str(label) for label in estimator.classes_[:MOST_LABELS]]
+    return ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), y.tolist(), value_range=shown.value_range)
+
+
+def kl(run: Finished) -> KLPerDimensionDisplay | None:
+    """KL of each latent dimension."""
+    if not run.kl_per_dimension:
+        return None
+    active = are_active(run.estimator.transform(run.test.X).var(axis=0))
+    return KLPerDimensionDisplay.from_kl(run.kl_per_dimension, active)
+
+
+def animation(run: Finished) -> TrainingAnimation | None:
+    """Ten reconstructions, epoch by epoch."""
+    if run.frames is None or len(run.estimator.feature_shape_) < 2:
+        return None
+    originals, epochs, frames = run.frames
+    by_epoch = {row["epoch"]: row.get("val_loss") for row in run.history}
+    losses = [by_epoch.get(epoch) for epoch in epochs]
+    return TrainingAnimation.from_frames(originals, frames, epochs, losses, value_range=run.estimator.range_)
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """A figure that is made of a finished run.
+
+    Attributes
+    ----------
+    name : of its files.
+    compute : the figure's numbers; None where it does not suit the run.
+    section : of the run's page that shows the figure's ``charts``; empty for none.
+    suffixes : formats of its files.
+    """
+
+    name: str
+    compute: Callable[[Finished], Display | None]
+    section: str = ""
+    suffixes: tuple[str, ...] = ("png",)
+
+
+RUN_FIGURES = (
+    RunFigure("loss", loss, "curves"),
+    RunFigure("reconstructions", reconstructions),
+    RunFigure("denoising", denoising, "denoising"),
+    RunFigure("samples", samples, "samples"),
+    RunFigure("latent", latent),
+    RunFigure("manifold", manifold, "samples"),
+    RunFigure("exchange", exchange, "samples"),
+    RunFigure("kl", kl),
+    RunFigure("training", animation, suffixes=("gif", "html")),
+)
+"""Every figure of a run, in its folder and on its page."""
+
+
+def draw(run: Finished, folder: Path) -> list[Path]:
+    """Draw all figures that suit the run into a folder; their paths come back."""
+    folder.mkdir(exist_ok=True)
+    computed = ((figure, figure.compute(run)) for figure in RUN_FIGURES)
+    return [
+        display.save(folder / f"{figure.name}.{suffix}")
+        for figure, display in computed
+        if display is not None
+        for suffix in figure.suffixes
+    ]
+
+
+# -- figures of single commands too ------------------------------------------------------------------------------------
+
+
+def some_rows(n: int) -> np.ndarray:
+    """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
+    return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
+
+
+def manifold_steps(side: int) -> int:
+    """Images along each axis of a manifold, so that each is large enough to be read."""
+    return 12 if side <= 16 else 20 if side <= 40 else 10
 
 
 def denoising_display(
@@ -134,11 +279,6 @@ def denoising_display(
     )
 
 
-def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """New samples."""
-    yield "samples.png", samples_display(run.estimator, 64, 0, names_of(run))
-
-
 def samples_display(
     estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **how: Any
 ) -> SamplesDisplay:
@@ -160,108 +300,8 @@ def samples_display(
 def origin_of(estimator: LatentEstimator, sampler: str) -> str:
     """Where codes come from, in words."""
     if sampler == PRIOR:
-        return "the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes"
+        return "the prior" if type(estimator).family.prior else "a Gaussian fitted to the codes"
     return "the density of the codes"
-
-
-def some_rows(n: int) -> np.ndarray:
-    """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
-    return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
-
-
-def latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """The codes of the test rows."""
-    if run.estimator.latent_dim < 2:
-        return
-    rows = some_rows(len(run.test.X))
-    codes = run.estimator.transform(run.test.X[rows])
-    labels = None if run.test.y is None else list(run.test.y[rows])
-    yield "latent.png", LatentScatterDisplay.from_codes(codes, labels)
-
-
-def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """A grid of decoded codes over a code of size 2."""
-    estimator, shown = run.estimator, Shown(run.estimator)
-    if estimator.latent_dim != 2 or not shown.is_image or isinstance(estimator, CVAE):
-        return
-    is_vae = isinstance(estimator, VAE)
-    limits = None if is_vae else central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X))]))
-    yield (
-        "manifold.png",
-        ManifoldDisplay.from_decoder(
-            lambda codes: shown.scaled(estimator.inverse_transform(codes)),
-            latent_dim=2,
-            steps=manifold_steps(max(estimator.feature_shape_)),
-            spacing="normal" if is_vae else "linear",
-            limits=limits,
-            value_range=shown.value_range,
-        ),
-    )
-
-
-def manifold_steps(side: int) -> int:
-    """Images along each axis of a manifold, so that each is large enough to be read."""
-    return 12 if side <= 16 else 20 if side <= 40 else 10
-
-
-def exchange(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """The style of a few rows under every label."""
-    estimator, shown = run.estimator, Shown(run.estimator)
-    if not isinstance(estimator, CVAE) or not shown.is_image or run.test.y is None:
-        return
-    rows = tracked_rows(run.test)
-    rows = rows[np.isin(run.test.y[rows], estimator.classes_)][:EXCHANGED]
-    if len(rows) == 0 or len(estimator.classes_) > MOST_LABELS:
-        return
-    X, y = run.test.X[rows], run.test.y[rows]
-    images = estimator.exchange_labels(X, y)
-    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
-    labels = [str(label) for label in estimator.classes_]
-    yield (
-        "exchange.png",
-        ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), [str(k) for k in y], value_range=shown.value_range),
-    )
-
-
-def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """KL of each latent dimension."""
-    if run.evaluation.kl_per_dimension:
-        active = are_active(run.estimator.transform(run.test.X).var(axis=0))
-        yield "kl.png", KLPerDimensionDisplay.from_kl(run.evaluation.kl_per_dimension, active)
-
-
-def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """Ten reconstructions, epoch by epoch."""
-    if run.frames is None or len(run.estimator.feature_shape_) < 2:
-        return
-    originals, epochs, frames = run.frames
-    by_epoch = {row["epoch"]: row.get("val_loss") for row in run.estimator.history_}
-    film = TrainingAnimation.from_frames(
-        originals, frames, epochs, [by_epoch.get(epoch) for epoch in epochs], value_range=run.estimator.range_
-    )
-    yield "training.gif", film
-    yield "training.html", film
-
-
-DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
-    "loss": loss,
-    "reconstructions": reconstructions,
-    "denoising": denoising,
-    "samples": samples,
-    "latent": latent,
-    "manifold": manifold,
-    "exchange": exchange,
-    "kl": kl,
-    "animation": animation,
-}
-"""What is drawn for a run: a new figure is one function here."""
-
-
-def draw(run: FittedRun) -> list[Path]:
-    """Draw all figures that suit the run into its ``figures/``; their paths come back."""
-    folder = run.folder.path / FIGURES
-    folder.mkdir(exist_ok=True)
-    return [display.save(folder / name) for drawing in DRAWINGS.values() for name, display in drawing(run)]
 
 
 def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps: int) -> InterpolationDisplay:
@@ -273,7 +313,11 @@ def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps:
 
 
 def reconstructions_display(
-    estimator: LatentEstimator, dataset: Dataset, n: int = 10, **label: Any
+    estimator: LatentEstimator,
+    dataset: Dataset,
+    n: int = 10,
+    columns: Sequence[str] | None = None,
+    **label: Any,
 ) -> ReconstructionsDisplay:
     """The first rows of a dataset beside their reconstructions; ``y`` is one label to tell the model, where given."""
     shown = Shown(estimator)
@@ -283,5 +327,5 @@ def reconstructions_display(
         shown.scaled(estimator.reconstruct(X, **label)),
         None if dataset.y is None else list(dataset.y[:n]),
         value_range=shown.value_range if shown.is_image else None,
-        columns=columns_of(estimator) or dataset.feature_names,
+        columns=columns or columns_of(estimator) or dataset.feature_names,
     )

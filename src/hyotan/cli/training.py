@@ -17,7 +17,7 @@ from hyotan.data import NAMES, Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS
-from hyotan.runs.folder import FIGURES, TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
+from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
 from hyotan.runs.folder import fit as fit_run
 from hyotan.runs.gallery import draw
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
@@ -125,7 +125,7 @@ def watched(
         stop.args = (f"saved epoch {stop.epoch}, step {stop.step} in {folder.path}.",)
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
-    figures = draw(run, folder.path / FIGURES)
+    figures = draw(run)
     report(printer, run, figures, profiler)
     return run
 

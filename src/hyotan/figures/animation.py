@@ -20,6 +20,7 @@ from hyotan.figures.film import film_page
 from hyotan.figures.fonts import font_path
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
 from hyotan.figures.interpolation import gif_bytes
+from hyotan.figures.sheets import draw_sheet
 
 MOST_FRAMES = 200
 """Longer films are thinned evenly to so many epochs, and say so."""
@@ -164,12 +165,8 @@ class TrainingAnimation(FigureDisplay):
         pictures = to_rgb(np.concatenate([self.originals, *self.frames[chosen]]), self.value_range)
         gap, height = gap_of(pictures), pictures.shape[1]
         ax = figure.add_subplot()
-        ax.imshow(mosaic(pictures, len(self.originals), gap))
         names = ["original", *(f"epoch {self.epochs[index]}" for index in chosen)]
-        ax.set_yticks(centres(len(names), height, gap), names)
-        ax.set_xticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        draw_sheet(ax, mosaic(pictures, len(self.originals), gap), (centres(len(names), height, gap), names))
         figure.suptitle(tidy(self.title, int(11 * self._size()[0])), x=0.01, ha="left", fontsize=10)
 
 

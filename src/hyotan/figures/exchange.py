@@ -15,6 +15,7 @@ from hyotan.errors import DataError
 from hyotan.figures.canvas import VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
 from hyotan.figures.charts import ImageTable
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.sheets import draw_sheet
 from hyotan.words import say
 
 
@@ -113,12 +114,9 @@ class ExchangeDisplay(AxesDisplay):
             first = mosaic(to_rgb(self.originals, self.value_range), 1, gap)
             space = np.full((len(sheet), width // 2, 3), 255, dtype=np.uint8)
             sheet, left = np.concatenate([first, space, sheet], axis=1), width + space.shape[1]
-        ax.imshow(sheet)
+        draw_sheet(ax, sheet)
         middles = left + centres(len(self.labels), width, gap)
         self._name(ax, middles, width)
-        ax.set_yticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
         self._frame_own(ax, middles, centres(len(self.images), height, gap), (width, height))
 
     def _name(self, ax: Axes, middles: Array, width: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.figures.canvas import Array, finite
@@ -111,12 +113,20 @@ def mosaic(images: Array, columns: int, gap: int) -> Array:
     return sheet
 
 
-def filled_up(images: Array, count: int) -> Array:
-    """White images behind the given ones, (n, height, width, 3), up to ``count``."""
-    blank = np.full((count - len(images), *images.shape[1:]), 255, dtype=np.uint8)
-    return np.concatenate([images, blank])
-
-
 def centres(count: int, side: int, gap: int) -> Array:
     """Where the middles of ``count`` images of ``side`` pixels lie along a mosaic."""
     return np.arange(count) * (side + gap) + (side - 1) / 2
+
+
+def is_grey(pixels: Array) -> bool:
+    """Whether bytes (…, 3) are grey throughout."""
+    return bool((pixels[..., :1] == pixels[..., :3]).all())
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A small PNG file; an image without colours takes one channel."""
+    if is_grey(np.asarray(image)):
+        image = image.convert("LA" if image.mode == "RGBA" else "L")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from hyotan.figures.canvas import tidy
 from hyotan.figures.charts import ImageSheet, ImageTable, ValueRange
-from hyotan.figures.images import as_samples, gap_of, mosaic, to_rgb, value_range_of
+from hyotan.figures.images import as_samples, gap_of, mosaic, png_bytes, to_rgb, value_range_of
 from hyotan.report.markup import Html, tag
 from hyotan.report.svg import drawn
 from hyotan.words import say
@@ -92,19 +91,10 @@ def _img(image: Image.Image, side: int, alt: str) -> Html:
     if max(image.size) > side:
         image = image.resize(_fitting(image.size, side), Image.Resampling.LANCZOS)
     width, height = image.size
-    source = f"data:image/png;base64,{base64.b64encode(_png(image)).decode('ascii')}"
+    source = f"data:image/png;base64,{base64.b64encode(png_bytes(image)).decode('ascii')}"
     return tag("img", src=source, alt=alt, width=width, height=height)
 
 
 def _fitting(size: Sequence[int], side: int) -> tuple[int, int]:
     share = side / max(size)
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
-
-
-def _png(image: Image.Image) -> bytes:
-    pixels = np.asarray(image)
-    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
-        image = image.convert("LA" if image.mode == "RGBA" else "L")
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

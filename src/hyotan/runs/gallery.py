@@ -37,7 +37,7 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import tracked_rows, without_missing
+from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
 
 SCATTER_ROWS = 5000
 
@@ -231,8 +231,9 @@ RUN_FIGURES = (
 """Every figure of a run, in its folder and on its page."""
 
 
-def draw(run: Finished, folder: Path) -> list[Path]:
-    """Draw all figures that suit the run into a folder; their paths come back."""
+def draw(run: FittedRun) -> list[Path]:
+    """Draw all figures that suit the run into its ``figures/``; their paths come back."""
+    folder = run.folder.path / FIGURES
     folder.mkdir(exist_ok=True)
     computed = ((figure, figure.compute(run)) for figure in RUN_FIGURES)
     return [

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from hyotan.data import load
 from hyotan.figures.charts import ImageTable
-from hyotan.report.page import Note
+from hyotan.report.page import PageNote
 from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
 from hyotan.study.findings import findings
 from hyotan.study.folder import StudyFolder
@@ -88,7 +88,7 @@ def fake_study(repeats: int = 3) -> StudyReport:
             Pick("To cluster", "features", "As good", ["V-measure 0.74; the best code reaches 0.73."], "notice"),
             Pick("To generate", "nothing", "Nothing here", ["Nothing was trained. Add --models vae."], "warning"),
         ],
-        warnings=[Note("notice", "Few repeats.", "Intervals over 3 repeats are wide. Set --repeats 5.")],
+        warnings=[PageNote("notice", "Few repeats.", "Intervals over 3 repeats are wide. Set --repeats 5.")],
         numbers=[
             ("Error of the choice", "0.0121", "MSE", "0.0110 … 0.0132; lower is better"),
             ("Beside PCA of its size", "−21 %", "", "± 4 %; negative is better"),

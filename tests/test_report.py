@@ -29,7 +29,7 @@ from hyotan.figures.images import to_rgb
 from hyotan.report import page as pages
 from hyotan.report.findings import notes_of
 from hyotan.report.latent_page import code_plot, eta_squared
-from hyotan.report.markup import data, table, tag
+from hyotan.report.markup import html_table, json_script, tag
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
@@ -198,17 +198,18 @@ class TestHostileText:
 
     def test_is_escaped_wherever_it_goes(self):
         evil = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-        assert "<script>alert" not in tag("p", evil, title=evil) + data({"a": evil}, "x") + table([evil], [[evil]])
+        page = tag("p", evil, title=evil) + json_script({"a": evil}, "x") + html_table([evil], [[evil]])
+        assert "<script>alert" not in page
         reader = Reader(tag("p", evil, title=evil))
         assert reader.elements == [("p", {"title": evil})] and reader.text == evil
 
     def test_control_characters_and_turned_text_leave_a_sign(self):
         assert tag("p", "a\x00b\u202ec\ud800d") == "<p>a\ufffdb\ufffdc\ufffdd</p>"
-        assert json.loads(re.sub("<.*?>", "", data({"a": "\ud800"}, "x"))) == {"a": " "}
+        assert json.loads(re.sub("<.*?>", "", json_script({"a": "\ud800"}, "x"))) == {"a": " "}
 
     def test_numbers_for_programs_come_back(self):
         given = {"a": [1, 2.5, float("nan")], "b": "<&>", "c": np.arange(3), "d": None, "e": True}
-        text = re.fullmatch(r"<script[^>]*>(.*)</script>", data(given, "x"))
+        text = re.fullmatch(r"<script[^>]*>(.*)</script>", json_script(given, "x"))
         assert text is not None and json.loads(text[1]) == {
             "a": [1, 2.5, None],
             "b": "<&>",

@@ -116,7 +116,7 @@ def frozen(values: ArrayLike, dtype: type[np.generic] | None = None) -> Array:
     return array
 
 
-def finite(values: ArrayLike, what: str) -> Array:
+def finite_numbers(values: ArrayLike, what: str) -> Array:
     """``values`` as numbers; raises DataError that names the first row that is not finite."""
     try:
         array = np.asarray(values, dtype=np.float64)

@@ -14,9 +14,9 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, WIDTH, Array, FigureDisplay, finite, frozen, tidy
+from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, WIDTH, Array, FigureDisplay, finite_numbers, frozen, tidy
 from hyotan.figures.chosen import label_key, stratified
-from hyotan.figures.scatter import spread
+from hyotan.figures.scatter import spread_out
 
 MOST_POINTS = 2_000
 MOST_CLASSES = 20
@@ -70,7 +70,7 @@ class CodePlotsDisplay(FigureDisplay):
         DataError
             There is no plane, they differ in their rows, or labels are of another number.
         """
-        found = [finite(plane, f"The points of '{title}'") for title, plane in planes.items()]
+        found = [finite_numbers(plane, f"The points of '{title}'") for title, plane in planes.items()]
         shapes = sorted({plane.shape for plane in found})
         if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != 2 or not shapes[0][0]:
             raise DataError(f"Planes must all have one shape (n, 2); got {shapes}.", "Project the same rows in each.")
@@ -151,7 +151,7 @@ class CodePlotsDisplay(FigureDisplay):
         """Each class at the median of its points, the names pushed apart."""
         middles = np.array([np.median(points[self.classes == name], axis=0) for name in self.order])
         reach = np.quantile(points, 0.99, axis=0) - np.quantile(points, 0.01, axis=0)
-        for index, place in enumerate(spread(middles, 0.09 * float(reach.max()))):
+        for index, place in enumerate(spread_out(middles, 0.09 * float(reach.max()))):
             ax.text(
                 place[0],
                 place[1],

@@ -20,7 +20,7 @@ from hyotan.figures.images import (
     checked_range,
     to_rgb,
 )
-from hyotan.figures.sheets import blocks, draw_blocks, size_of_image
+from hyotan.figures.sheets import block_count, draw_blocks, size_of_image
 from hyotan.metrics import psnr
 from hyotan.words import say
 
@@ -118,7 +118,7 @@ class DenoisingDisplay(FigureDisplay):
         cell, across = size_of_image(len(self.noisy))
         block = len(self._rows) * 1.08 * cell * min(height / width, 3.0)
         room = 0.2 + 0.3 * (self.clean is not None) + 0.23 * (self.labels is not None)
-        return min(WIDTH, 1.6 + across * cell * 1.07), 0.3 + blocks(len(self.noisy)) * (block + room)
+        return min(WIDTH, 1.6 + across * cell * 1.07), 0.3 + block_count(len(self.noisy)) * (block + room)
 
     def _draw(self, figure: Figure | SubFigure) -> None:
         if not are_images(self.noisy):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import Array, finite
+from hyotan.figures.canvas import Array, finite_numbers
 from hyotan.figures.charts import ValueRange
 
 _SLACK = 0.25  # a Gaussian decoder's mean leaves the data's range a little; that does not make it another range
@@ -31,7 +31,7 @@ def as_samples(values: ArrayLike, image_shape: Sequence[int] | None = None, what
     DataError
         The array is empty, not finite, of another shape, or has its channels last.
     """
-    array = finite(values, what)
+    array = finite_numbers(values, what)
     if image_shape is not None:
         array = _reshaped(array, tuple(int(side) for side in image_shape), what)
     if array.ndim == 4 and array.shape[1] == 1:

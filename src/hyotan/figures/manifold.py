@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import Array, AxesDisplay, finite, frozen
+from hyotan.figures.canvas import Array, AxesDisplay, finite_numbers, frozen
 from hyotan.figures.charts import ImageSheet
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, mosaic, to_rgb
 from hyotan.words import say
@@ -129,7 +129,7 @@ def _numbers(values: Array) -> list[str]:
 
 def central_limits(codes: ArrayLike, dims: tuple[int, int] = (0, 1)) -> Limits:
     """From the 1st to the 99th percentile of two dimensions of codes (n, latent): where a plain autoencoder lives."""
-    matrix = finite(codes, "The codes")
+    matrix = finite_numbers(codes, "The codes")
     low, high = np.percentile(matrix[:, list(dims)], [1, 99], axis=0)
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 

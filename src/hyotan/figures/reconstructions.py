@@ -24,7 +24,7 @@ from hyotan.figures.images import (
     checked_range,
     to_rgb,
 )
-from hyotan.figures.sheets import PER_ROW, blocks, draw_blocks, size_of_image
+from hyotan.figures.sheets import PER_ROW, block_count, draw_blocks, size_of_image
 
 
 class Reconstructs(Protocol):
@@ -134,7 +134,7 @@ class ReconstructionsDisplay(FigureDisplay):
         cell, across = size_of_image(len(self.originals))
         tall = cell * min(height / width, 3.0)
         room = 0.42 if self.labels is None else 0.65
-        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + blocks(len(self.originals)) * (3.25 * tall + room)
+        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + block_count(len(self.originals)) * (3.25 * tall + room)
 
     def _draw(self, figure: Figure | SubFigure) -> None:
         if are_images(self.originals):

@@ -16,7 +16,18 @@ from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import CONTINUOUS, PALETTE, QUIET, SHAPES, TRAINING, Array, AxesDisplay, finite, frozen, tidy
+from hyotan.figures.canvas import (
+    CONTINUOUS,
+    PALETTE,
+    QUIET,
+    SHAPES,
+    TRAINING,
+    Array,
+    AxesDisplay,
+    finite_numbers,
+    frozen,
+    tidy,
+)
 from hyotan.figures.chosen import label_key, stratified
 from hyotan.figures.fonts import font_families, warn_if_undrawable
 
@@ -171,7 +182,7 @@ class LatentScatterDisplay(AxesDisplay):
                 alpha=0.75,
                 rasterized=True,
             )
-        places = spread(np.array(list(self.centroids.values())), 0.055 * float(np.ptp(self.points, axis=0).max()))
+        places = spread_out(np.array(list(self.centroids.values())), 0.055 * float(np.ptp(self.points, axis=0).max()))
         for index, (name, place) in enumerate(zip(self.centroids, places, strict=True)):
             ax.text(
                 place[0],
@@ -218,7 +229,7 @@ def principal_plane(codes: ArrayLike) -> tuple[Array, Array]:
     return centred @ loadings.T, variances[:2] / (variances.sum() or 1.0)
 
 
-def spread(places: Array, least: float, rounds: int = 40) -> Array:
+def spread_out(places: Array, least: float, rounds: int = 40) -> Array:
     """Places (n, 2) pushed apart until none is nearer than ``least`` to another, as far as ``rounds`` allow."""
     moved = places.astype(np.float64).copy()
     for _ in range(rounds):
@@ -234,7 +245,7 @@ def spread(places: Array, least: float, rounds: int = 40) -> Array:
 
 
 def _matrix(codes: ArrayLike) -> Array:
-    matrix = finite(codes, "The codes")
+    matrix = finite_numbers(codes, "The codes")
     if matrix.ndim != 2 or not matrix.size:
         raise DataError(
             f"The codes must be a matrix (n, latent) with at least one row; got shape {matrix.shape}.",

@@ -29,7 +29,7 @@ def draw_sheet(
     ax.spines[:].set_visible(False)
 
 
-def blocks(n: int) -> int:
+def block_count(n: int) -> int:
     """How many blocks ``n`` images take."""
     return -(-n // PER_ROW)
 
@@ -56,7 +56,7 @@ def draw_blocks(
     beneath : what stands beneath each column.
     """
     n = len(next(iter(rows.values())))
-    axes = [figure.add_subplot(blocks(n), 1, block + 1) for block in range(blocks(n))]
+    axes = [figure.add_subplot(block_count(n), 1, block + 1) for block in range(block_count(n))]
     for block, ax in enumerate(axes):
         part = slice(block * PER_ROW, (block + 1) * PER_ROW)
         images = [row[part] for row in rows.values()]

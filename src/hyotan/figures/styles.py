@@ -13,7 +13,7 @@ HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """A model's name on paper and what tells it apart.
 
     Attributes
@@ -31,21 +31,21 @@ class Look:
     color_number: int = 8
 
 
-def _look_of_family(family: Family) -> Look:
+def _look_of_family(family: Family) -> Appearance:
     style = family.style
-    return Look(family.label, PALETTE[style.color], style.marker, style.hatch, color_number=style.color)
+    return Appearance(family.label, PALETTE[style.color], style.marker, style.hatch, color_number=style.color)
 
 
 BASELINES = {
-    "pca": Look("PCA", QUIET, "D", "", (0, (5, 2)), 6),
-    "raw": Look("raw data", PALETTE[4], "x", "", (0, (1, 1.5)), 4),
-    "mean": Look("mean of the data", PALETTE[4], "+", "", (0, (1, 3)), 9),
+    "pca": Appearance("PCA", QUIET, "D", "", (0, (5, 2)), 6),
+    "raw": Appearance("raw data", PALETTE[4], "x", "", (0, (1, 1.5)), 4),
+    "mean": Appearance("mean of the data", PALETTE[4], "+", "", (0, (1, 3)), 9),
 }
 LOOKS = {family.name: _look_of_family(family) for family in FAMILIES} | BASELINES
 """Every model of a study, its baselines last."""
 
 
-def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Look]:
+def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Appearance]:
     """A look for each model, those that are not in LOOKS from what is left of the colours and shapes."""
     known, names = {model for model in models if model in LOOKS}, names or {}
     taken = {LOOKS[model].color for model in known}, {LOOKS[model].marker for model in known}
@@ -55,7 +55,9 @@ def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> l
     for model in models:
         look = LOOKS.get(model)
         if look is None:
-            look = Look(model, colors[new % len(colors)], markers[new % len(markers)], HATCHES[-1 - new % len(HATCHES)])
+            look = Appearance(
+                model, colors[new % len(colors)], markers[new % len(markers)], HATCHES[-1 - new % len(HATCHES)]
+            )
             new += 1
         found.append(replace(look, name=tidy(names.get(model, look.name))))
     return found

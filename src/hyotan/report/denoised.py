@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import laid_out
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import arranged
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord
 from hyotan.words import aligned, say
@@ -19,7 +19,7 @@ def denoising(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Html:
     if not found:
         return Html("")
     intro = tag("p", say("denoising.intro", lang, level=_level(found["level"], lang)))
-    return join([intro, _table(found, lang), laid_out(record.charts("denoising", lang), lang, thumbnails)])
+    return join([intro, _table(found, lang), arranged(record.charts("denoising", lang), lang, thumbnails)])
 
 
 def _level(level: Any, lang: str) -> Any:
@@ -44,4 +44,4 @@ def _table(found: Any, lang: str) -> Html:
             told = ["–" if value is None else aligned(value, values[1]) for value in values]
             direction = say("numbers.lower" if name == "mse" else "denoising.higher", lang)
             rows.append([say(f"denoising.{name}", lang), *told, direction])
-    return table(head, rows, numbers=(1, 2, 3))
+    return html_table(head, rows, numbers=(1, 2, 3))

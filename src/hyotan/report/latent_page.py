@@ -11,8 +11,8 @@ from hyotan.figures.canvas import tidy
 from hyotan.figures.charts import BarChart, ScatterChart
 from hyotan.figures.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
 from hyotan.metrics import ACTIVE_VARIANCE, mean_filled, observed_mean
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import charts, figure
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import html_figure, side_by_side
 from hyotan.report.run import RunRecord
 from hyotan.report.run_figures import names_of
 from hyotan.words import say, shown
@@ -27,7 +27,7 @@ def latent(record: RunRecord, lang: str) -> Html:
     return join(
         [
             tag("p", say("latent.intro", lang)),
-            charts([_scatter(record, lang), _bars(record, lang)]),
+            side_by_side([_scatter(record, lang), _bars(record, lang)]),
             _units(record, lang),
         ]
     )
@@ -69,7 +69,7 @@ def code_plot(
         frozenset(renamed.values()),
         caption=f"{caption} {note}".strip(),
     )
-    return figure(chart, lang)
+    return html_figure(chart, lang)
 
 
 def _binned(labels: Any) -> Any:
@@ -111,7 +111,7 @@ def _bars(record: RunRecord, lang: str) -> Html:
         (say("latent.active", lang), say("latent.inactive", lang)),
         caption=f"{said} {some}".strip(),
     )
-    return figure(chart, lang)
+    return html_figure(chart, lang)
 
 
 def _units(record: RunRecord, lang: str) -> Html:
@@ -133,9 +133,10 @@ def _units(record: RunRecord, lang: str) -> Html:
     why = tag("p", say("latent.aggregate_text", lang)) if aggregate is not None else None
     texts = goes_with is not None and not goes_with[1][0].endswith("%")
     columns = range(1, len(head) - texts)
-    body = table(head, rows[:SHOWN_UNITS], numbers=columns, caption=say("latent.caption", lang))
+    body = html_table(head, rows[:SHOWN_UNITS], numbers=columns, caption=say("latent.caption", lang))
     summary = tag("summary", say("latent.further", lang, n=len(rows) - SHOWN_UNITS))
-    rest = tag("details", summary, table(head, rows[SHOWN_UNITS:], numbers=columns)) if rows[SHOWN_UNITS:] else None
+    further = html_table(head, rows[SHOWN_UNITS:], numbers=columns)
+    rest = tag("details", summary, further) if rows[SHOWN_UNITS:] else None
     return join([tag("h3", say("latent.units", lang)), why, body, rest])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hyotan.__about__ import __version__
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.figures.charts import Chart
-from hyotan.report.markup import Html, data, join, table, tag
+from hyotan.report.markup import Html, html_table, join, json_script, tag
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.svg import drawn
 from hyotan.words import say, shown
@@ -40,7 +40,7 @@ ICONS = {
 
 
 @dataclass(frozen=True)
-class Note:
+class PageNote:
     """Something to know before the numbers.
 
     Attributes
@@ -124,7 +124,7 @@ def render(page: Page) -> str:
         "body",
         _top(page.lang),
         tag("div", _header(page), _contents(page.lang, sections), _main(sections), _footer(page.lang), class_="frame"),
-        data(page.data, "report-data"),
+        json_script(page.data, "report-data"),
         Html(f"<script>{script}</script>"),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang=page.lang)}\n"
@@ -212,7 +212,7 @@ def _digest(text: str) -> str:
 # -- what sections are made of ---------------------------------------------------------------------------------------
 
 
-def notes(items: Iterable[Note], lang: str) -> Html:
+def html_notes(items: Iterable[PageNote], lang: str) -> Html:
     """Warnings and notices, one beneath the other; empty where there are none."""
     rows = [
         tag(
@@ -249,7 +249,7 @@ def tiles(items: Iterable[tuple[str, str, str, str]]) -> Html:
     )
 
 
-def figure(chart: Chart, lang: str, thumbnails: Thumbnails | None = None, level: str = "h3") -> Html:
+def html_figure(chart: Chart, lang: str, thumbnails: Thumbnails | None = None, level: str = "h3") -> Html:
     """A chart with its heading, legend, caption and numbers; images as the thumbnails make them."""
     return tag(
         "figure",
@@ -269,21 +269,22 @@ def _numbers_behind(chart: Chart, lang: str) -> Html | None:
     every = max(1, -(-len(rows) // MOST_ROWS))
     kept = rows if every == 1 else rows[::every] + ([rows[-1]] if (len(rows) - 1) % every else [])
     thinned = None if every == 1 else tag("p", say("page.thinned", lang, every=every, n=len(rows)), class_="quiet")
-    body = table(head, kept, numbers=range(1, len(head)), caption=chart.title)
+    body = html_table(head, kept, numbers=range(1, len(head)), caption=chart.title)
     return tag("details", tag("summary", say("page.numbers", lang)), thinned, body)
 
 
-def charts(figures: Iterable[Html | None]) -> Html:
+def side_by_side(figures: Iterable[Html | None]) -> Html:
     """Figures side by side where there is room."""
-    drawn = [one for one in figures if one]
-    return tag("div", [tag("div", one) for one in drawn], class_="charts") if drawn else Html("")
+    some = [one for one in figures if one]
+    return tag("div", [tag("div", one) for one in some], class_="charts") if some else Html("")
 
 
-def laid_out(found: Sequence[Chart], lang: str, thumbnails: Thumbnails, aside: str = "") -> Html:
+def arranged(found: Sequence[Chart], lang: str, thumbnails: Thumbnails, aside: str = "") -> Html:
     """Charts side by side, wide ones beneath, and folded away under ``aside`` those that are less important."""
-    wide = [figure(chart, lang, thumbnails) for chart in found if chart.is_wide]
+    figures = [(chart, html_figure(chart, lang, thumbnails)) for chart in found]
+    wide = [html for chart, html in figures if chart.is_wide]
     first, rest = (
-        charts(figure(chart, lang, thumbnails) for chart in found if chart.is_aside == folded and not chart.is_wide)
+        side_by_side(html for chart, html in figures if chart.is_aside == folded and not chart.is_wide)
         for folded in (False, True)
     )
     return join([first, wide, tag("details", tag("summary", aside), rest) if rest else None])

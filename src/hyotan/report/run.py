@@ -127,7 +127,7 @@ class RunRecord:
     @cached_property
     def rows(self) -> Dataset:
         """The test rows that are looked at one by one."""
-        return self.test.take(drawn(len(self.test.X), MOST_ROWS))
+        return self.test.take(sampled_rows(len(self.test.X), MOST_ROWS))
 
     @cached_property
     def pair(self) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ class RunRecord:
     @cached_property
     def train_errors(self) -> np.ndarray:
         """The same of some rows that it was trained on, (m,)."""
-        some = self.train.X[drawn(len(self.train.X), TRAIN_ROWS)]
+        some = self.train.X[sampled_rows(len(self.train.X), TRAIN_ROWS)]
         scaled, reconstruction = self.estimator.reconstruct_in_range(as_trained(self.estimator, some, 1))
         return metrics.row_errors(reconstruction, scaled)
 
@@ -209,7 +209,7 @@ def read_history(folder: RunFolder) -> tuple[Mapping[str, Any], ...]:
     return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
 
 
-def drawn(n: int, most: int, seed: int = 0) -> np.ndarray:
+def sampled_rows(n: int, most: int, seed: int = 0) -> np.ndarray:
     """At most so many row numbers, in order, drawn at random with a fixed seed: the first ones may be sorted."""
     return np.sort(np.random.default_rng(seed).choice(n, min(n, most), replace=False))
 

@@ -15,8 +15,8 @@ from hyotan.figures.charts import BarChart, ImageSheet
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.scaling import ends
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import charts, figure, laid_out
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import arranged, html_figure, side_by_side
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord
 from hyotan.report.table_page import by_column
@@ -32,7 +32,7 @@ WORST_ROWS = 5
 def curves(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Html:
     """Reconstruction and KL apart, of rows trained on and held out; the learning rate; the epoch that was kept."""
     found = record.charts("curves", lang)
-    drawn = laid_out(found, lang, thumbnails, say("curves.more", lang))
+    drawn = arranged(found, lang, thumbnails, say("curves.more", lang))
     return join([tag("p", say("curves.intro", lang)), drawn]) if found else Html("")
 
 
@@ -115,8 +115,8 @@ def _columns(record: RunRecord, lang: str) -> Html:
         ]
         for i in order
     ]
-    listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
-    return join([charts([figure(chart, lang), listing]), _worst(record, names, lang)])
+    listing = tag("div", tag("h3", say("columns.table", lang)), html_table(head, rows, numbers=(1, 2)))
+    return join([side_by_side([html_figure(chart, lang), listing]), _worst(record, names, lang)])
 
 
 def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
@@ -131,7 +131,7 @@ def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
         words = [say("columns.miss", lang, name=names[c], was=given[row][c], made=own[row][c]) for c in columns]
         rows.append([shown(int(row)), shown(float(record.errors[row]), 3), say("columns.between", lang).join(words)])
     head = [say(f"columns.{word}", lang) for word in ("row", "mse", "misses")]
-    return join([tag("h3", say("columns.worst", lang)), table(head, rows, numbers=(1,))])
+    return join([tag("h3", say("columns.worst", lang)), html_table(head, rows, numbers=(1,))])
 
 
 # -- what the model makes of codes -------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def samples(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Html:
     """New rows, the manifold of a code of size 2, walks along the dimensions of a larger one."""
     if not record.is_image:
         return _new_rows(record, lang)
-    drawn = laid_out(record.charts("samples", lang), lang, thumbnails)
+    drawn = arranged(record.charts("samples", lang), lang, thumbnails)
     has_walks = record.estimator.latent_dim != 2 and not record.family.conditional
     return join([drawn, _traversals(record, thumbnails, lang) if has_walks else None])
 
@@ -158,7 +158,7 @@ def _traversals(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Html:
         more = f" · KL {shown(float(kl[dimension]), 3)} nats" if kl else ""
         alt = say("walks.alt", lang, name=f"z{dimension}")
         strip = ImageSheet(f"z{dimension}{more}", images, STEPS, record.shown.value_range, alt=alt)
-        strips.append(figure(strip, lang, thumbnails, "h4"))
+        strips.append(html_figure(strip, lang, thumbnails, "h4"))
     intro = say("walks.intro", lang, n=len(strips), reach=REACH)
     return join([tag("h3", say("walks.title", lang)), tag("p", intro), strips])
 
@@ -185,6 +185,6 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
         [
             tag("h3", say("samples.rows", lang, n=len(rows))),
             tag("p", " ".join([say("samples.density", lang), *_drawn_again(record.estimator, lang)])),
-            table(["", *names], rows, numbers=range(1, 13), caption=say("samples.caption", lang)),
+            html_table(["", *names], rows, numbers=range(1, 13), caption=say("samples.caption", lang)),
         ]
     )

@@ -13,8 +13,8 @@ from hyotan.figures.charts import BarChart
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.columns import Category, Column, Date, Number
 from hyotan.preprocessing.tabular import TableScaling
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import charts, figure
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import html_figure, side_by_side
 from hyotan.report.run import RunRecord
 from hyotan.words import aligned, say, shown
 
@@ -44,9 +44,9 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     own = scaling.selected(record.rows.X).table
     made = scaling.to_frame(record.pair[1]).table
     rows = [[c.name, _range(c, own[c.name], lang), _error(c, own[c.name], made[c.name], lang)] for c in order]
-    listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
+    listing = tag("div", tag("h3", say("columns.table", lang)), html_table(head, rows, numbers=(1, 2)))
     # Below the chart, not beside it: the values of categories take the width.
-    return join([charts([figure(chart, lang)]), listing, _worst(record, scaling, own, made, lang)])
+    return join([side_by_side([html_figure(chart, lang)]), listing, _worst(record, scaling, own, made, lang)])
 
 
 def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:
@@ -100,7 +100,7 @@ def _worst(record: RunRecord, scaling: TableScaling, own: Any, made: Any, lang: 
         rows.append([tidy(ids[row], 24), aligned(totals[row], totals[worst[0]], 3), *cells])
     names = [tidy(scaling.names[at], 24) for at in shown_ones]
     first = say("columns.row", lang) if called == "row" else tidy(called, 24)
-    listing = table([first, say("columns.nats", lang), *names], rows, numbers=range(1, 2 + len(names)))
+    listing = html_table([first, say("columns.nats", lang), *names], rows, numbers=range(1, 2 + len(names)))
     few = say("columns.shown", lang, n=len(names), of=len(scaling.columns)) if len(names) < len(scaling.columns) else ""
     notes = tag("p", join([say("columns.marked", lang), " ", few]), class_="quiet small")
     return join([tag("h3", say("columns.worst", lang)), listing, notes])

@@ -45,7 +45,7 @@ EXCHANGED, MOST_LABELS = 8, 20
 """Rows whose style is shown under every label, and labels that are shown at most."""
 
 
-class Finished(Protocol):
+class FinishedRun(Protocol):
     """A run that has come to its end: just fitted, or opened again."""
 
     @property
@@ -105,7 +105,7 @@ class Shown:
         return rows if self.in_data_units else self.estimator.scaling_.to_model(rows)
 
 
-def names_of(run: Finished) -> Sequence[str] | None:
+def _names_of(run: FinishedRun) -> Sequence[str] | None:
     """The columns' names, where the data are a table that has them."""
     return columns_of(run.estimator) or run.train.feature_names
 
@@ -118,17 +118,17 @@ def columns_of(estimator: LatentEstimator) -> list[str] | None:
 # -- the figures of a run ----------------------------------------------------------------------------------------------
 
 
-def loss(run: Finished) -> LossCurvesDisplay:
+def _loss(run: FinishedRun) -> LossCurvesDisplay:
     """Loss curves: both, and each alone."""
     return LossCurvesDisplay.from_history(run.history)
 
 
-def reconstructions(run: Finished) -> ReconstructionsDisplay:
+def _reconstructions(run: FinishedRun) -> ReconstructionsDisplay:
     """Rows of every label beside their reconstructions."""
-    return reconstructions_display(run.estimator, run.test.take(tracked_rows(run.test)), columns=names_of(run))
+    return reconstructions_display(run.estimator, run.test.take(tracked_rows(run.test)), columns=_names_of(run))
 
 
-def denoising(run: Finished) -> DenoisingDisplay | None:
+def _denoising(run: FinishedRun) -> DenoisingDisplay | None:
     """Clean rows, the same with noise as in training, and what the model makes of them."""
     if not takes_noise_away(run.estimator):
         return None
@@ -136,25 +136,25 @@ def denoising(run: Finished) -> DenoisingDisplay | None:
     return denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
 
 
-def samples(run: Finished) -> SamplesDisplay:
+def _samples(run: FinishedRun) -> SamplesDisplay:
     """New samples."""
-    return samples_display(run.estimator, 64, 0, names_of(run))
+    return samples_display(run.estimator, 64, 0, _names_of(run))
 
 
-def latent(run: Finished) -> LatentScatterDisplay | None:
+def _latent(run: FinishedRun) -> LatentScatterDisplay | None:
     """The codes of the test rows."""
     if run.estimator.latent_dim < 2:
         return None
-    some = run.test.take(some_rows(len(run.test.X)))
+    some = run.test.take(_some_rows(len(run.test.X)))
     return LatentScatterDisplay.from_codes(run.estimator.transform(some.X), None if some.y is None else list(some.y))
 
 
-def manifold(run: Finished) -> ManifoldDisplay | None:
+def _manifold(run: FinishedRun) -> ManifoldDisplay | None:
     """A grid of decoded codes over a code of size 2."""
     estimator, shown, family = run.estimator, Shown(run.estimator), type(run.estimator).family
     if estimator.latent_dim != 2 or not shown.is_image or family.conditional:
         return None
-    rows = some_rows(len(run.train.X))
+    rows = _some_rows(len(run.train.X))
     return ManifoldDisplay.from_decoder(
         lambda codes: shown.scaled(estimator.inverse_transform(codes)),
         latent_dim=2,
@@ -165,7 +165,7 @@ def manifold(run: Finished) -> ManifoldDisplay | None:
     )
 
 
-def exchange(run: Finished) -> ExchangeDisplay | None:
+def _exchange(run: FinishedRun) -> ExchangeDisplay | None:
     """The style of a few rows under every label."""
     estimator, shown = run.estimator, Shown(run.estimator)
     if not type(estimator).family.conditional or not shown.is_image or run.test.y is None:
@@ -181,7 +181,7 @@ def exchange(run: Finished) -> ExchangeDisplay | None:
     return ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), y.tolist(), value_range=shown.value_range)
 
 
-def kl(run: Finished) -> KLPerDimensionDisplay | None:
+def _kl(run: FinishedRun) -> KLPerDimensionDisplay | None:
     """KL of each latent dimension."""
     if not run.kl_per_dimension:
         return None
@@ -189,7 +189,7 @@ def kl(run: Finished) -> KLPerDimensionDisplay | None:
     return KLPerDimensionDisplay.from_kl(run.kl_per_dimension, active)
 
 
-def animation(run: Finished) -> TrainingAnimation | None:
+def _animation(run: FinishedRun) -> TrainingAnimation | None:
     """Ten reconstructions, epoch by epoch."""
     if run.frames is None or len(run.estimator.feature_shape_) < 2:
         return None
@@ -212,21 +212,21 @@ class RunFigure:
     """
 
     name: str
-    compute: Callable[[Finished], Display | None]
+    compute: Callable[[FinishedRun], Display | None]
     section: str = ""
     suffixes: tuple[str, ...] = ("png",)
 
 
 RUN_FIGURES = (
-    RunFigure("loss", loss, "curves"),
-    RunFigure("reconstructions", reconstructions),
-    RunFigure("denoising", denoising, "denoising"),
-    RunFigure("samples", samples, "samples"),
-    RunFigure("latent", latent),
-    RunFigure("manifold", manifold, "samples"),
-    RunFigure("exchange", exchange, "samples"),
-    RunFigure("kl", kl),
-    RunFigure("training", animation, suffixes=("gif", "html")),
+    RunFigure("loss", _loss, "curves"),
+    RunFigure("reconstructions", _reconstructions),
+    RunFigure("denoising", _denoising, "denoising"),
+    RunFigure("samples", _samples, "samples"),
+    RunFigure("latent", _latent),
+    RunFigure("manifold", _manifold, "samples"),
+    RunFigure("exchange", _exchange, "samples"),
+    RunFigure("kl", _kl),
+    RunFigure("training", _animation, suffixes=("gif", "html")),
 )
 """Every figure of a run, in its folder and on its page."""
 
@@ -247,7 +247,7 @@ def draw(run: FittedRun) -> list[Path]:
 # -- figures of single commands too ------------------------------------------------------------------------------------
 
 
-def some_rows(n: int) -> np.ndarray:
+def _some_rows(n: int) -> np.ndarray:
     """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
     return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
 

@@ -183,19 +183,7 @@ class LatentScatterDisplay(AxesDisplay):
                 rasterized=True,
             )
         places = spread_out(np.array(list(self.centroids.values())), 0.055 * float(np.ptp(self.points, axis=0).max()))
-        for index, (name, place) in enumerate(zip(self.centroids, places, strict=True)):
-            ax.text(
-                place[0],
-                place[1],
-                name,
-                color=PALETTE[index % len(PALETTE)],
-                fontsize=17,
-                fontweight="bold",
-                ha="center",
-                va="center",
-                path_effects=[withStroke(linewidth=4, foreground="white")],
-                zorder=6,
-            )
+        write_names(ax, tuple(self.centroids), places, 17, 4)
 
     def _draw_shapes(self, ax: Axes, classes: Array) -> None:
         handles, texts = [], []
@@ -227,6 +215,14 @@ def principal_plane(codes: ArrayLike) -> tuple[Array, Array]:
     largest = np.abs(loadings).argmax(axis=1)
     loadings = loadings * np.where(loadings[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
     return centred @ loadings.T, variances[:2] / (variances.sum() or 1.0)
+
+
+def write_names(ax: Axes, names: Sequence[str], places: Array, size: float, rim: float) -> None:
+    """Write each name in its colour at its place, (names, 2), with a white rim."""
+    for index, (name, (x, y)) in enumerate(zip(names, places.tolist(), strict=True)):
+        look: dict[str, Any] = {"color": PALETTE[index % len(PALETTE)], "fontsize": size, "fontweight": "bold"}
+        effects = [withStroke(linewidth=rim, foreground="white")]
+        ax.text(x, y, name, ha="center", va="center", path_effects=effects, zorder=6, **look)
 
 
 def spread_out(places: Array, least: float, rounds: int = 40) -> Array:
@@ -288,7 +284,7 @@ def _read_labels(
     if names is None and _is_scale(given):
         return None, np.array([np.nan if label == UNLABELLED else float(label) for label in given]), []
     kinds = {label: _text(label, names) for label in dict.fromkeys(given)}
-    texts = _merge_rare(np.array([kinds[label] for label in given]))
+    texts = merge_rare(np.array([kinds[label] for label in given]))
     return texts, None, _ordered(texts, kinds)
 
 
@@ -312,7 +308,8 @@ def _text(label: Any, names: Mapping[Any, object] | Sequence[object] | None) -> 
     return tidy(int(label) if whole else label)
 
 
-def _merge_rare(texts: Array) -> Array:
+def merge_rare(texts: Array) -> Array:
+    """Classes (n,), the rarest of them beyond MOST_CLASSES as one."""
     kinds, counts = np.unique(texts, return_counts=True)
     if len(kinds) <= MOST_CLASSES:
         return texts

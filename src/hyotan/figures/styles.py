@@ -55,9 +55,8 @@ def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> l
     for model in models:
         look = LOOKS.get(model)
         if look is None:
-            look = Appearance(
-                model, colors[new % len(colors)], markers[new % len(markers)], HATCHES[-1 - new % len(HATCHES)]
-            )
+            hatch = HATCHES[-1 - new % len(HATCHES)]
+            look = Appearance(model, colors[new % len(colors)], markers[new % len(markers)], hatch)
             new += 1
         found.append(replace(look, name=tidy(names.get(model, look.name))))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib import colormaps
 from hyotan.data.frames import as_frame
 from hyotan.estimators.contract import LatentEstimator
 from hyotan.figures.canvas import ERROR, tidy
-from hyotan.figures.charts import BarChart, ImageSheet
+from hyotan.figures.charts import ImageSheet
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.scaling import ends
 from hyotan.preprocessing.tabular import TableScaling
@@ -19,13 +18,12 @@ from hyotan.report.markup import Html, html_table, join, tag
 from hyotan.report.page import arranged, html_figure, side_by_side
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord
-from hyotan.report.table_page import by_column
+from hyotan.report.table_page import by_column, kept_chart, kept_share, squares
 from hyotan.runs.gallery import columns_of
 from hyotan.words import aligned, say, shown
 
 AT_RANDOM, BEST, WORST = 6, 3, 3
 STRIPS, STEPS, REACH = 6, 11, 2.5
-MOST_COLUMNS = 24
 WORST_ROWS = 5
 
 
@@ -94,15 +92,10 @@ def names_of(record: RunRecord) -> list[str]:
 
 def _columns(record: RunRecord, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it misses most."""
-    before, after = record.pair
     names = names_of(record)
-    squared = observed_mean(np.square(after - before, dtype=np.float64))
-    total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
-    kept = np.where(total > 0, 1 - squared / np.where(total > 0, total, 1), np.nan)
-    order = [int(index) for index in np.argsort(np.where(np.isnan(kept), np.inf, kept), kind="stable")]
-    bars = [(names[index], max(-1.0, float(kept[index]))) for index in order if not math.isnan(kept[index])]
-    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else ""
-    chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS], caption=note)
+    kept = kept_share(*squares(record))
+    order = np.argsort(np.where(np.isnan(kept), np.inf, kept), kind="stable").tolist()
+    chart = kept_chart([(names[index], float(kept[index])) for index in order], lang)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     given, own = np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
     typical = np.sqrt(observed_mean(np.square(own - given, dtype=np.float64)))

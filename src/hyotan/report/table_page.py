@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,7 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     columns = [column for column in scaling.columns if column.width]
     kept = dict(zip(scaling.names, _kept(record, scaling), strict=True))
     order = sorted(columns, key=lambda column: math.inf if math.isnan(kept[column.name]) else kept[column.name])
-    bars = [(c.name, max(-1.0, float(kept[c.name]))) for c in order if not math.isnan(kept[c.name])]
-    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else ""
-    chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS], caption=note)
+    chart = kept_chart([(column.name, float(kept[column.name])) for column in order], lang)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     own = scaling.selected(record.rows.X).table
     made = scaling.to_frame(record.pair[1]).table
@@ -49,13 +48,29 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     return join([side_by_side([html_figure(chart, lang)]), listing, _worst(record, scaling, own, made, lang)])
 
 
+def kept_chart(kept: Sequence[tuple[str, float]], lang: str) -> BarChart:
+    """The share of each column's variance that is kept, of the first :data:`MOST_COLUMNS` of them that vary."""
+    bars = [(name, max(-1.0, share)) for name, share in kept if not math.isnan(share)]
+    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else ""
+    return BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS], caption=note)
+
+
+def kept_share(missed: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """1 - missed / whole; NaN where there is nothing to keep."""
+    return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
+
+
+def squares(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Mean square of the error and of the distance from the mean, of each of the model's numbers, (features,) each."""
+    before, after = record.pair
+    missed = np.square(after - before, dtype=np.float64)
+    return observed_mean(missed), observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
+
+
 def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:
     """Share of each column's variance that is kept, (columns,); of a category over all of its numbers."""
-    before, after = record.pair
-    squared = observed_mean(np.square(after - before, dtype=np.float64))
-    total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
-    missed, whole = (scaling.by_column(part[None])[0] for part in (squared, total))
-    return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
+    missed, whole = (scaling.by_column(part[None])[0] for part in squares(record))
+    return kept_share(missed, whole)
 
 
 def _range(column: Column, values: Any, lang: str) -> str:

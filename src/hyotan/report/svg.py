@@ -1,7 +1,6 @@
 """The records of :mod:`hyotan.figures.charts` as inline SVG.
 
-Matplotlib's own SVG is no choice here: it sets ``style`` attributes, which the page's policy forbids, is many times as
-long, and takes longer than the rest of the page. Colours are classes (``s0`` … ``s9``) that the style sheet gives a
+Why not Matplotlib's SVG: docs/decisions/0027. Colours are classes (``s0`` … ``s9``) that the style sheet gives a
 value for each theme; every series has a marker or a pattern of its own as well. Coordinates are pixels.
 """
 

@@ -8,13 +8,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from hyotan.__about__ import __version__
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.figures.charts import Chart
-from hyotan.report.markup import Html, html_table, join, json_script, tag
+from hyotan.report.markup import Html, clean, html_table, join, json_script, tag
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.svg import drawn
 from hyotan.words import say, shown
@@ -106,49 +108,28 @@ def within_limits(build: Callable[[Thumbnails], Page], lang: str) -> str:
 def render(page: Page) -> str:
     """The whole file."""
     style, script = _resource("page.css"), _resource("page.js")
-    sections = [section for section in page.sections if section.body]
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="generator", content=f"hyotan {__version__}"),
-        tag("title", page.title),
-        Html(f"<style>{style}</style>"),
+    sections = [section for section in page.sections if section.body]
+    words = {"title": page.title, "lang": page.lang, "version": __version__, "policy": policy}
+    words |= {word: say(f"page.{word}", page.lang) for word in ("theme", "dark", "light", "contents")}
+    words["footer"] = say("page.footer", page.lang, version=__version__)
+    return Template(_resource("page.html")).substitute(
+        {name: escape(clean(text)) for name, text in words.items()},
+        style=style,
+        script=script,
+        header=_header(page),
+        links=join([tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]),
+        sections=join([_section(section) for section in sections]),
+        data=json_script(page.data, "report-data"),
     )
-    body = tag(
-        "body",
-        _top(page.lang),
-        tag("div", _header(page), _contents(page.lang, sections), _main(sections), _footer(page.lang), class_="frame"),
-        json_script(page.data, "report-data"),
-        Html(f"<script>{script}</script>"),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang=page.lang)}\n"
 
 
-def _top(lang: str) -> Html:
-    gourd = tag(
-        "svg",
-        tag("circle", cx="8", cy="8.6", r="3.7"),
-        tag("circle", cx="8", cy="16.8", r="6.2"),
-        tag("path", d="M7.3 5.4V3.2Q7.3 1.3 9.9 1.1L10 2.2Q8.7 2.4 8.7 3.4V5.4Z"),
-        viewBox="0 0 16 24",
-        aria_hidden="true",
-    )
-    button = tag(
-        "button",
-        say("page.theme", lang),
-        id="theme",
-        type="button",
-        hidden=True,
-        data_dark=say("page.dark", lang),
-        data_light=say("page.light", lang),
-    )
-    return tag("div", tag("div", gourd, tag("span", "Hyotan"), class_="brand"), button, class_="top")
+def _section(one: Section) -> Html:
+    heading = tag("h2", one.title, id=f"{one.name}-title")
+    return tag("section", heading, one.body, id=one.name, aria_labelledby=f"{one.name}-title")
 
 
 def _header(page: Page) -> Html:
@@ -173,31 +154,6 @@ def level_sign(level: str, lang: str, of: str = "level", said: str = "") -> Html
     }
     icon = tag("svg", tag("path", d=ICONS[level], fill_rule="evenodd"), viewBox="0 0 16 16", aria_hidden="true")
     return tag("div", icon, said or say(words[of, level], lang), class_="level")
-
-
-def _contents(lang: str, sections: Sequence[Section]) -> Html:
-    links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
-    return tag("nav", tag("ol", links), aria_label=say("page.contents", lang))
-
-
-def _main(sections: Sequence[Section]) -> Html:
-    return tag(
-        "main",
-        [
-            tag(
-                "section",
-                tag("h2", one.title, id=f"{one.name}-title"),
-                one.body,
-                id=one.name,
-                aria_labelledby=f"{one.name}-title",
-            )
-            for one in sections
-        ],
-    )
-
-
-def _footer(lang: str) -> Html:
-    return tag("footer", say("page.footer", lang, version=__version__))
 
 
 @cache

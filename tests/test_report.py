@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import shutil
+from html import escape
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -37,6 +38,7 @@ from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
 from hyotan.report.svg import Axis, drawn, marker, tick_text, ticks_of
 from hyotan.runs.folder import RunFolder
+from hyotan.runs.gallery import RUN_FIGURES
 from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
 from hyotan.study.folder import StudyFolder
 from hyotan.study.recommendation import VERDICTS
@@ -305,6 +307,15 @@ class TestRunPage:
                 k: list(v) if isinstance(v, tuple) else v for k, v in known.items()
             }
 
+    def test_figures_that_name_a_section_are_shown_there(self, runs):
+        record = RunRecord.open(runs["vae"])
+        page = run_page(runs["vae"])
+        for section in {figure.section for figure in RUN_FIGURES} - {""}:
+            found = record.charts(section, "en")
+            part = page.partition(f'id="{section}"')[2].partition("</section>")[0]
+            assert all(f">{escape(chart.title)}<" in part for chart in found)
+            assert found or section == "denoising"
+
     def test_its_record_is_plain_and_holds_the_history(self, runs):
         record = machine_readable(RunRecord.open(runs["vae"]))
         assert [row["epoch"] for row in record["history"]] == [1, 2]
@@ -443,6 +454,11 @@ class TestCharts:
             drawn = parse(chart)
             numbers = re.findall(r"-?\d+\.?\d*", " ".join(e.get("d", "") for e in drawn.iter("path")))
             assert numbers and all(abs(float(n)) < 1e4 for n in numbers)
+
+    def test_hollow_bars_are_outlines_and_named(self):
+        chart = BarChart("t", "x", [("a", 2.0), ("b", 1.0)], frozenset("b"), ("used", "unused"))
+        kinds = [e.get("class").split()[0] for e in parse(chart).iter("rect")]
+        assert kinds == ["bar", "hollow"] and "used" in drawn(chart)[1] and "unused" in drawn(chart)[1]
 
     def test_points_lie_where_they_are_and_are_their_labels(self):
         points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from hyotan.data import load
-from hyotan.report.grids import Grid
-from hyotan.report.page import Note
+from hyotan.figures.charts import ImageTable
+from hyotan.report.page import PageNote
 from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
 from hyotan.study.cells import Cell, Interval, Scores, interval
 from hyotan.study.choices import (
@@ -88,7 +88,7 @@ def fake_study(repeats: int = 3) -> StudyReport:
             Pick("To cluster", "features", "As good", ["V-measure 0.74; the best code reaches 0.73."], "notice"),
             Pick("To generate", "nothing", "Nothing here", ["Nothing was trained. Add --models vae."], "warning"),
         ],
-        warnings=[Note("notice", "Few repeats.", "Intervals over 3 repeats are wide. Set --repeats 5.")],
+        warnings=[PageNote("notice", "Few repeats.", "Intervals over 3 repeats are wide. Set --repeats 5.")],
         numbers=[
             ("Error of the choice", "0.0121", "MSE", "0.0110 … 0.0132; lower is better"),
             ("Beside PCA of its size", "−21 %", "", "± 4 %; negative is better"),
@@ -106,9 +106,16 @@ def fake_study(repeats: int = 3) -> StudyReport:
             Walk("AE, on the sphere", walk),
         ],
         reconstructions=[
-            Grid("CVAE, size 4", list("0123456789"), [("original", ten), ("right label", ten), (HOSTILE, 1 - ten)], "…")
+            ImageTable(
+                "CVAE, size 4",
+                list("0123456789"),
+                [("original", ten), ("right label", ten), (HOSTILE, 1 - ten)],
+                caption="…",
+            )
         ],
-        exchanges=[Grid("One style under every label", list("0123456789"), [(f"style {i}", ten) for i in range(4)])],
+        exchanges=[
+            ImageTable("One style under every label", list("0123456789"), [(f"style {i}", ten) for i in range(4)])
+        ],
         claims=[
             Claim("Walks through a CVAE pass fewer classes.", "yes", "1.2 against 2.9", "A4: figure 7"),
             Claim("Codes of size 64 cluster best.", "no", "V-measure 0.71 against 0.74 at size 16", "A4: table 2"),

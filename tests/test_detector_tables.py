@@ -235,7 +235,9 @@ class TestMissingValues:
         for member in detector.members_:
             scaled, mean = member.model.reconstruct_in_range(X)
             expected = np.square(scaled.astype(np.float64) - mean).sum(axis=1)
-            assert np.array_equal(member.raw(member.model.encode_rows(X), ["reconstruction"])["reconstruction"], expected)
+            assert np.array_equal(
+                member.raw(member.model.encode_rows(X), ["reconstruction"])["reconstruction"], expected
+            )
 
     def test_are_refused_after_whole_rows(self) -> None:
         X = np.random.default_rng(2).normal(size=(40, 6))

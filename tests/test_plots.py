@@ -41,7 +41,7 @@ from hyotan.figures import (
 from hyotan.figures.canvas import PALETTE
 from hyotan.figures.chosen import stratified
 from hyotan.figures.images import mosaic, to_rgb, value_range_of
-from hyotan.figures.scatter import principal_plane, spread
+from hyotan.figures.scatter import principal_plane, spread_out
 
 HISTORY = [
     {"epoch": 1, "loss": 9.0, "val_loss": 8.0, "reconstruction": 7.0, "kl": 2.0},
@@ -539,7 +539,7 @@ class TestLatentScatter:
         assert list(display.centroids) == ["0", "1"]
 
     def test_names_at_near_places_are_pushed_apart(self) -> None:
-        moved = spread(np.array([[0.0, 0.0], [0.0, 0.0], [0.1, 0.0], [9.0, 9.0]]), least=1.0)
+        moved = spread_out(np.array([[0.0, 0.0], [0.0, 0.0], [0.1, 0.0], [9.0, 9.0]]), least=1.0)
         distances = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(4, 1)]
         assert distances.min() > 0.9
         assert moved[3].tolist() == [9.0, 9.0]

@@ -24,8 +24,8 @@ from hyotan.figures import (
     TrainingAnimation,
     fonts,
 )
-from hyotan.figures.animation import thinned
 from hyotan.figures.canvas import tidy
+from hyotan.figures.chosen import thinned
 from hyotan.figures.film import sheet_shape
 
 NOBODY_DRAWS = "\U0010fffd"

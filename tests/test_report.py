@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import shutil
+from html import escape
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -17,29 +18,30 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hyotan.runs.folder import RunFolder
 from PIL import Image
 from scipy import stats
 
 from command_line import done, fitted, hyotan, sketch
 from fake_study import HOSTILE, fake_folder, fake_study
 from hyotan.errors import RunFolderError
+from hyotan.figures.canvas import SHAPES
+from hyotan.figures.charts import BarChart, BoxChart, Chart, Curve, ImageSheet, LineChart, ScatterChart, box_of
 from hyotan.figures.images import to_rgb
-from hyotan.report import data_uris as images
 from hyotan.report import page as pages
-from hyotan.report.axes import Axis, marker, tick_text, ticks_of
-from hyotan.report.bars import BarChart, BoxChart, box_of
-from hyotan.report.charts import LineChart, ScatterChart, Series
 from hyotan.report.findings import notes_of
 from hyotan.report.latent_page import code_plot, eta_squared
-from hyotan.report.markup import Html, data, table, tag
+from hyotan.report.markup import html_table, json_script, tag
+from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
-from hyotan.runs.run_folder import RunFolder
+from hyotan.report.svg import Axis, drawn, marker, tick_text, ticks_of
+from hyotan.runs.gallery import RUN_FIGURES
 from hyotan.study.cells import Cell
-from hyotan.study.choices import VERDICTS
-from hyotan.study.exhibits import Exchanged, Exhibits, Plane, Told, Walked
+from hyotan.study.exhibits import Exchanged, Plane, Told, Walked
+from hyotan.study.recommendation import VERDICTS
 from hyotan.study.study_folder import StudyFolder
 from hyotan.words import languages, say
 
@@ -198,17 +200,18 @@ class TestHostileText:
 
     def test_is_escaped_wherever_it_goes(self):
         evil = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-        assert "<script>alert" not in tag("p", evil, title=evil) + data({"a": evil}, "x") + table([evil], [[evil]])
+        page = tag("p", evil, title=evil) + json_script({"a": evil}, "x") + html_table([evil], [[evil]])
+        assert "<script>alert" not in page
         reader = Reader(tag("p", evil, title=evil))
         assert reader.elements == [("p", {"title": evil})] and reader.text == evil
 
     def test_control_characters_and_turned_text_leave_a_sign(self):
         assert tag("p", "a\x00b\u202ec\ud800d") == "<p>a\ufffdb\ufffdc\ufffdd</p>"
-        assert json.loads(re.sub("<.*?>", "", data({"a": "\ud800"}, "x"))) == {"a": " "}
+        assert json.loads(re.sub("<.*?>", "", json_script({"a": "\ud800"}, "x"))) == {"a": " "}
 
     def test_numbers_for_programs_come_back(self):
         given = {"a": [1, 2.5, float("nan")], "b": "<&>", "c": np.arange(3), "d": None, "e": True}
-        text = re.fullmatch(r"<script[^>]*>(.*)</script>", data(given, "x"))
+        text = re.fullmatch(r"<script[^>]*>(.*)</script>", json_script(given, "x"))
         assert text is not None and json.loads(text[1]) == {
             "a": [1, 2.5, None],
             "b": "<&>",
@@ -304,6 +307,15 @@ class TestRunPage:
                 k: list(v) if isinstance(v, tuple) else v for k, v in known.items()
             }
 
+    def test_figures_that_name_a_section_are_shown_there(self, runs):
+        record = RunRecord.open(runs["vae"])
+        page = run_page(runs["vae"])
+        for section in {figure.section for figure in RUN_FIGURES} - {""}:
+            found = record.charts(section, "en")
+            part = page.partition(f'id="{section}"')[2].partition("</section>")[0]
+            assert all(f">{escape(chart.title)}<" in part for chart in found)
+            assert found or section == "denoising"
+
     def test_its_record_is_plain_and_holds_the_history(self, runs):
         record = machine_readable(RunRecord.open(runs["vae"]))
         assert [row["epoch"] for row in record["history"]] == [1, 2]
@@ -371,8 +383,8 @@ class TestNumbers:
         assert eta_squared(values, kinds.astype(str)) == pytest.approx(3 * f / (3 * f + 196))
 
 
-def parse(svg: Html) -> ElementTree.Element:
-    return ElementTree.fromstring(svg)
+def parse(chart: Chart) -> ElementTree.Element:
+    return ElementTree.fromstring(drawn(chart)[0])
 
 
 class TestCharts:
@@ -394,12 +406,12 @@ class TestCharts:
         assert places == sorted(places) and places[0] >= 10 and places[-1] <= 400
 
     def chart(self, **more) -> LineChart:
-        a = Series("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5], 0)
-        b = Series("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], slot=1)
+        a = Curve("AE", [2, 4, 8], [3.0, 2.0, 1.0], [2.5, None, 0.5], [3.5, None, 1.5])
+        b = Curve("<VAE>", [2, 4, 8], [4.0, float("nan"), 2.0], color=1, marker="s")
         return LineChart("A & B", "size", "nats", [a, b], **more)
 
     def test_lines_pass_through_their_numbers(self):
-        svg = parse(self.chart().svg())
+        svg = parse(self.chart())
         lines = [e.get("d") for e in svg.iter("path") if e.get("class") == "ln"]
         points = [[tuple(map(float, p.split(","))) for p in d[1:].split("L")] for d in lines]
         (a, b) = points
@@ -408,13 +420,13 @@ class TestCharts:
         assert a[1][0] - a[0][0] == pytest.approx((a[2][0] - a[1][0]) / 2, abs=0.2)
 
     def test_lines_differ_by_marker_and_not_by_colour_alone(self):
-        shapes = {re.sub(r"[\d.]+", "0", marker(slot)) + marker(slot) for slot in range(10)}
+        shapes = {re.sub(r"[\d.]+", "0", marker(shape)) + marker(shape) for shape in SHAPES[:10]}
         assert len(shapes) == 10
 
     def test_wide_intervals_do_not_flatten_the_lines(self):
         def height(low, high):
-            one = LineChart("t", "x", "y", [Series("a", [1, 2], [1.0, 2.0], [low] * 2, [high] * 2)])
-            line = next(e.get("d") for e in parse(one.svg()).iter("path") if e.get("class") == "ln")
+            one = LineChart("t", "x", "y", [Curve("a", [1, 2], [1.0, 2.0], [low] * 2, [high] * 2)])
+            line = next(e.get("d") for e in parse(one).iter("path") if e.get("class") == "ln")
             (_, a), (_, b) = [tuple(map(float, p.split(","))) for p in line[1:].split("L")]
             return a - b, one.cuts
 
@@ -430,22 +442,27 @@ class TestCharts:
         "more", [{}, {"log_x": True, "x_ticks": [2, 4, 8]}, {"log_y": True}, {"mark": (4, "hier & da")}]
     )
     def test_line_charts_are_valid_whatever_is_asked(self, more):
-        svg = parse(self.chart(**more).svg())
+        svg = parse(self.chart(**more))
         assert svg.find("title").text == "A & B" and "nan" not in ElementTree.tostring(svg, "unicode")
 
     def test_extremes_are_drawn(self):
-        one = LineChart("t", "x", "y", [Series("a", [1], [5.0], [4.0], [6.0])])
-        flat = LineChart("t", "x", "y", [Series("a", [1, 2], [0.0, 0.0])])
+        one = LineChart("t", "x", "y", [Curve("a", [1], [5.0], [4.0], [6.0])])
+        flat = LineChart("t", "x", "y", [Curve("a", [1, 2], [0.0, 0.0])])
         boxes = BoxChart("t", "x", [("a", [1.0], 0), ("b", [], 1), ("日本語の長い長い名前です", [2.0, 2.0], 2)])
-        bars = BarChart("t", "x", [("a", 0.0), ("b", -1.0)], references=[("c", 2.0)])
+        bars = BarChart("t", "x", [("a", 0.0), ("b", -1.0)])
         for chart in (one, flat, boxes, bars):
-            drawn = parse(chart.svg())
+            drawn = parse(chart)
             numbers = re.findall(r"-?\d+\.?\d*", " ".join(e.get("d", "") for e in drawn.iter("path")))
             assert numbers and all(abs(float(n)) < 1e4 for n in numbers)
 
+    def test_hollow_bars_are_outlines_and_named(self):
+        chart = BarChart("t", "x", [("a", 2.0), ("b", 1.0)], frozenset("b"), ("used", "unused"))
+        kinds = [e.get("class").split()[0] for e in parse(chart).iter("rect")]
+        assert kinds == ["bar", "hollow"] and "used" in drawn(chart)[1] and "unused" in drawn(chart)[1]
+
     def test_points_lie_where_they_are_and_are_their_labels(self):
         points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        svg = parse(ScatterChart("t", "x", "y", points, ["一", "2", "一"], ["一", "2"]).svg())
+        svg = parse(ScatterChart("t", "x", "y", points, ["一", "2", "一"], ["一", "2"]))
         texts = {e.text: e for e in svg.iter("text") if "glyph" in (e.get("class") or "")}
         x = [float(v) for v in texts["一一"].get("x").split()]
         y = [float(v) for v in texts["一一"].get("y").split()]
@@ -518,13 +535,13 @@ class TestColours:
 class TestPictures:
     def test_nothing_shows_between_pictures(self):
         grey = np.random.default_rng(0).random((4, 8, 8))
-        found = re.search(r"base64,([^\"]+)", images.Pictures(112).sheet(grey, (0, 1), 2, "alt"))
+        found = re.search(r"base64,([^\"]+)", drawn(ImageSheet("alt", grey, 2, (0, 1)), Thumbnails(112))[0])
         picture = Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGBA")
         alpha = np.asarray(picture)[..., 3]
         assert picture.size == (17, 17) and (alpha[8] == 0).all() and (alpha[:8, :8] == 255).all()
 
     def test_large_ones_are_made_small(self):
-        found = images.Pictures(40).one(np.zeros((3, 200, 100)), (0, 1), "alt")
+        found = Thumbnails(40).of(np.zeros((3, 200, 100)), (0, 1), "alt")
         assert 'width="20" height="40"' in found
 
 

@@ -1,12 +1,12 @@
-"""Figures: each a frozen record of numbers that draws itself.
+"""Figures: each a frozen record of numbers, which Matplotlib draws into files and a report shows on its page.
 
 >>> from hyotan.figures import LossCurvesDisplay
 >>> display = LossCurvesDisplay.from_history([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}])
 >>> display.panels()
 ('Training loss',)
 
-``display.plot()`` draws, ``display.save("loss.png")`` writes a file. A new figure is one module and one line of
-FIGURES.
+``display.plot()`` draws, ``display.save("loss.png")`` writes a file, ``display.charts("en")`` is for a page. A new
+figure is one module and one line of FIGURES; :mod:`hyotan.runs.gallery` makes it of every run.
 """
 
 from __future__ import annotations

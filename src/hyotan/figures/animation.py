@@ -15,10 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.figures.canvas import WIDTH, Array, FigureDisplay, Layout, frozen, tidy, write_atomically
+from hyotan.figures.chosen import thinned
 from hyotan.figures.film import film_page
 from hyotan.figures.fonts import font_path
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
 from hyotan.figures.interpolation import gif_bytes
+from hyotan.figures.sheets import draw_sheet
 
 MOST_FRAMES = 200
 """Longer films are thinned evenly to so many epochs, and say so."""
@@ -75,7 +77,7 @@ class TrainingAnimation(FigureDisplay):
         known = [None] * len(film) if losses is None else losses
         values = [float("nan") if loss is None else float(loss) for loss in known]
         _check(first, film, numbers, values)
-        keep = thinned(len(film))
+        keep = thinned(len(film), MOST_FRAMES)
         return cls(
             frozen(first),
             frozen([film[index] for index in keep]),
@@ -163,18 +165,9 @@ class TrainingAnimation(FigureDisplay):
         pictures = to_rgb(np.concatenate([self.originals, *self.frames[chosen]]), self.value_range)
         gap, height = gap_of(pictures), pictures.shape[1]
         ax = figure.add_subplot()
-        ax.imshow(mosaic(pictures, len(self.originals), gap))
         names = ["original", *(f"epoch {self.epochs[index]}" for index in chosen)]
-        ax.set_yticks(centres(len(names), height, gap), names)
-        ax.set_xticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        draw_sheet(ax, mosaic(pictures, len(self.originals), gap), (centres(len(names), height, gap), names))
         figure.suptitle(tidy(self.title, int(11 * self._size()[0])), x=0.01, ha="left", fontsize=10)
-
-
-def thinned(count: int, most: int = MOST_FRAMES) -> list[int]:
-    """At most ``most`` of ``count`` positions, evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def _check(first: Array, film: Sequence[Array], epochs: Sequence[int], losses: Sequence[float]) -> None:

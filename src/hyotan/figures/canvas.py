@@ -7,7 +7,7 @@ import os
 import unicodedata
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 
 from hyotan.errors import DataError, ResourceError, SettingsError, did_you_mean
+from hyotan.figures.charts import Chart
 from hyotan.figures.fonts import dress, font_families
 from hyotan.files.atomic import write_bytes_atomically
 
@@ -115,7 +116,7 @@ def frozen(values: ArrayLike, dtype: type[np.generic] | None = None) -> Array:
     return array
 
 
-def finite(values: ArrayLike, what: str) -> Array:
+def finite_numbers(values: ArrayLike, what: str) -> Array:
     """``values`` as numbers; raises DataError that names the first row that is not finite."""
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -174,6 +175,10 @@ class Display(ABC):
     @abstractmethod
     def figure(self) -> Figure:
         """A new figure with the drawing on it."""
+
+    def charts(self, lang: str) -> Sequence[Chart]:
+        """What a report's page shows of the same numbers, in words of its language; nothing by default."""
+        return ()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Draw into a file, whole or not at all; its suffix names the format. Missing folders are made.

@@ -61,3 +61,8 @@ def stratified(labels: Array | None, total: int, limit: int, random_state: int =
     groups = [np.flatnonzero(labels == name) for name in np.unique(labels)]
     chosen = [random.choice(rows, max(1, int(len(rows) * limit / total)), replace=False) for rows in groups]
     return np.sort(np.concatenate(chosen))
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """At most ``most`` of ``count`` positions, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from hyotan.errors import DataError, did_you_mean
 from hyotan.figures.canvas import QUIET, WIDTH, Array, FigureDisplay, frozen
-from hyotan.figures.styles import Look, looks_of
+from hyotan.figures.styles import Appearance, looks_of
 
 TITLES = {
     "v_measure": "V-measure",
@@ -138,7 +138,7 @@ class ClusteringDisplay(FigureDisplay):
             ax.set_ylabel("higher is better", color=QUIET)
             ax.set_title("box: middle half of the runs; whiskers: all of them", loc="right", fontsize=8, color=QUIET)
 
-    def _reference_looks(self) -> list[Look]:
+    def _reference_looks(self) -> list[Appearance]:
         return looks_of(tuple(self.references), self.names)
 
     def _handles(self) -> list[Any]:
@@ -163,7 +163,7 @@ def _known(values: Array) -> Array:
     return values[np.isfinite(values)]
 
 
-def _draw_boxes(ax: Axes, rows: Array, places: Array, width: float, look: Look) -> None:
+def _draw_boxes(ax: Axes, rows: Array, places: Array, width: float, look: Appearance) -> None:
     """A box for each row of runs, (sizes, runs), that holds any."""
     some = [index for index, row in enumerate(rows) if np.isfinite(row).any()]
     drawn = ax.boxplot(
@@ -181,5 +181,5 @@ def _draw_boxes(ax: Axes, rows: Array, places: Array, width: float, look: Look) 
         box.set(facecolor=to_rgba(look.color, 0.22), edgecolor=look.color, hatch=look.hatch, linewidth=1)
 
 
-def _patch(look: Look) -> Patch:
+def _patch(look: Appearance) -> Patch:
     return Patch(facecolor=to_rgba(look.color, 0.22), edgecolor=look.color, hatch=look.hatch, label=look.name)

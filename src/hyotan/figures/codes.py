@@ -10,16 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, WIDTH, Array, FigureDisplay, finite, frozen, tidy
+from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, WIDTH, Array, FigureDisplay, finite_numbers, frozen, tidy
 from hyotan.figures.chosen import label_key, stratified
-from hyotan.figures.scatter import spread
+from hyotan.figures.scatter import UNLABELLED, merge_rare, spread_out, write_names
 
 MOST_POINTS = 2_000
-MOST_CLASSES = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class CodePlotsDisplay(FigureDisplay):
         DataError
             There is no plane, they differ in their rows, or labels are of another number.
         """
-        found = [finite(plane, f"The points of '{title}'") for title, plane in planes.items()]
+        found = [finite_numbers(plane, f"The points of '{title}'") for title, plane in planes.items()]
         shapes = sorted({plane.shape for plane in found})
         if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != 2 or not shapes[0][0]:
             raise DataError(f"Planes must all have one shape (n, 2); got {shapes}.", "Project the same rows in each.")
@@ -151,19 +149,8 @@ class CodePlotsDisplay(FigureDisplay):
         """Each class at the median of its points, the names pushed apart."""
         middles = np.array([np.median(points[self.classes == name], axis=0) for name in self.order])
         reach = np.quantile(points, 0.99, axis=0) - np.quantile(points, 0.01, axis=0)
-        for index, place in enumerate(spread(middles, 0.09 * float(reach.max()))):
-            ax.text(
-                place[0],
-                place[1],
-                self.order[index],
-                color=_color(index),
-                fontsize=15 if self._across() < 3 else 13,
-                fontweight="bold",
-                ha="center",
-                va="center",
-                path_effects=[withStroke(linewidth=3.5, foreground="white")],
-                zorder=6,
-            )
+        places = spread_out(middles, 0.09 * float(reach.max()))
+        write_names(ax, self.order, places, 15 if self._across() < 3 else 13, 3.5)
 
     def _finish(self, ax: Axes, points: Array, is_raw: bool) -> None:
         ax.margins(0.04)
@@ -198,10 +185,4 @@ def _legend(name: str) -> str:
 
 
 def _merged(labels: Sequence[Any]) -> Array:
-    """The labels as text, the rarest classes beyond the first 20 as one."""
-    texts = np.array(["unlabelled" if label is None else tidy(label) for label in labels])
-    kinds, counts = np.unique(texts, return_counts=True)
-    if len(kinds) <= MOST_CLASSES:
-        return texts
-    kept = set(kinds[np.argsort(-counts, kind="stable")][: MOST_CLASSES - 1].tolist())
-    return np.array([text if text in kept else "other" for text in texts.tolist()])
+    return merge_rare(np.array([UNLABELLED if label is None else tidy(label) for label in labels]))

@@ -14,6 +14,7 @@ from hyotan.errors import DataError
 from hyotan.figures.canvas import INK, QUIET, VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
 from hyotan.figures.heatmaps import letters
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.sheets import draw_sheet
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,7 @@ class ConditionalReconstructionsDisplay(AxesDisplay):
         sheet = np.full((int(np.ceil(self._height() * height)), right + beside, 3), 255, dtype=np.uint8)
         for top, strip in zip(tops, strips, strict=True):
             sheet[top : top + height, :right] = strip
-        ax.imshow(sheet)
-        ax.set_yticks(tops + (height - 1) / 2, ["original", *self.names])
-        ax.set_xticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        draw_sheet(ax, sheet, (tops + (height - 1) / 2, ["original", *self.names]))
         self._write(ax, tops, centres(count, width, gap), height, right + beside)
 
     def _write(self, ax: Axes, tops: Array, middles: Array, height: int, right: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 from hyotan.errors import DataError, did_you_mean
 from hyotan.figures.canvas import QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, frozen
+from hyotan.figures.charts import Curve, LineChart
+from hyotan.figures.chosen import thinned
+from hyotan.words import say
 
 NATS = "nats per sample\n(lower is better)"
+MOST_EPOCHS = 400
+"""Points of a curve on a page; longer histories are thinned."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,36 @@ class LossCurvesDisplay(FigureDisplay):
             _Panel("Training alone", NATS, ("loss",)),
             _Panel("Validation alone", NATS, ("val_loss",), marks_best=True),
         ]
+
+    def charts(self, lang: str) -> list[LineChart]:
+        """Reconstruction and KL apart, with the epoch that was kept; aside, the same on a logarithmic axis and the
+        learning rate.
+        """
+        if len(self.epochs) < 2:
+            return []
+        main = [chart for name in ("reconstruction", "kl") for chart in self._chart(name, "nats", lang)]
+        aside = [
+            replace(chart, title=say("curves.on_log", lang, title=chart.title), log_y=True)
+            for chart in main
+            if min(heights := chart.heights()) > 0 and max(heights) >= 1.5 * min(heights)
+        ]
+        aside += self._chart("learning_rate", "rate_unit", lang)
+        return main + [replace(chart, is_aside=True) for chart in aside]
+
+    def _chart(self, name: str, unit: str, lang: str) -> list[LineChart]:
+        some = thinned(len(self.epochs), MOST_EPOCHS)
+        first = "learning_rate" if name == "learning_rate" else "train"
+        looks = {name: (first, 0, "o"), f"val_{name}": ("validation", 1, "s")}
+        curves = [
+            Curve(say(f"curves.{word}", lang), self.epochs[some].tolist(), numbers, color=color, marker=marker)
+            for key, (word, color, marker) in looks.items()
+            if key in self.curves
+            for numbers in [self.curves[key][some].tolist()]
+        ]
+        kept = self.best_epoch or int(self.epochs[-1])
+        title, x_label, y_label = (say(f"curves.{word}", lang) for word in (name, "epoch", unit))
+        mark = float(kept), say("curves.best", lang, n=kept)
+        return [LineChart(title, x_label, y_label, curves, mark)] if curves else []
 
     def _size(self) -> tuple[float, float]:
         rows = _rows(len(self._panels()))

@@ -13,7 +13,10 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
+from hyotan.figures.charts import ImageTable
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.sheets import draw_sheet
+from hyotan.words import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,16 @@ class ExchangeDisplay(AxesDisplay):
         """The labels of rows and columns as plain values; the pictures are :attr:`images`."""
         return {"labels": list(self.labels), "own": None if self.own is None else list(self.own)}
 
+    def charts(self, lang: str) -> list[ImageTable]:
+        """A row for each style, its origin first."""
+        first = [] if self.originals is None else [say("exchange.original", lang)]
+        images = self.images
+        if self.originals is not None:
+            images = np.concatenate([self.originals[:, None], images], axis=1)
+        rows = [(say("exchange.row", lang, n=n), row) for n, row in enumerate(images)]
+        title, caption = say("exchange.title", lang), say("exchange.text", lang)
+        return [ImageTable(title, [*first, *self.labels], rows, self.value_range, caption=caption)]
+
     def _cell(self) -> float:
         return min(0.62, (WIDTH - 1.2) / (len(self.labels) + 1.4) / 1.07)
 
@@ -101,12 +114,9 @@ class ExchangeDisplay(AxesDisplay):
             first = mosaic(to_rgb(self.originals, self.value_range), 1, gap)
             space = np.full((len(sheet), width // 2, 3), 255, dtype=np.uint8)
             sheet, left = np.concatenate([first, space, sheet], axis=1), width + space.shape[1]
-        ax.imshow(sheet)
+        draw_sheet(ax, sheet)
         middles = left + centres(len(self.labels), width, gap)
         self._name(ax, middles, width)
-        ax.set_yticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
         self._frame_own(ax, middles, centres(len(self.images), height, gap), (width, height))
 
     def _name(self, ax: Axes, middles: Array, width: int) -> None:

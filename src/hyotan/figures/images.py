@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import Array, finite
+from hyotan.figures.canvas import Array, finite_numbers
+from hyotan.figures.charts import ValueRange
 
-ValueRange = tuple[float, float]
 _SLACK = 0.25  # a Gaussian decoder's mean leaves the data's range a little; that does not make it another range
 
 
@@ -29,7 +31,7 @@ def as_samples(values: ArrayLike, image_shape: Sequence[int] | None = None, what
     DataError
         The array is empty, not finite, of another shape, or has its channels last.
     """
-    array = finite(values, what)
+    array = finite_numbers(values, what)
     if image_shape is not None:
         array = _reshaped(array, tuple(int(side) for side in image_shape), what)
     if array.ndim == 4 and array.shape[1] == 1:
@@ -111,12 +113,20 @@ def mosaic(images: Array, columns: int, gap: int) -> Array:
     return sheet
 
 
-def filled_up(images: Array, count: int) -> Array:
-    """White images behind the given ones, (n, height, width, 3), up to ``count``."""
-    blank = np.full((count - len(images), *images.shape[1:]), 255, dtype=np.uint8)
-    return np.concatenate([images, blank])
-
-
 def centres(count: int, side: int, gap: int) -> Array:
     """Where the middles of ``count`` images of ``side`` pixels lie along a mosaic."""
     return np.arange(count) * (side + gap) + (side - 1) / 2
+
+
+def is_grey(pixels: Array) -> bool:
+    """Whether bytes (…, 3) are grey throughout."""
+    return bool((pixels[..., :1] == pixels[..., :3]).all())
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A small PNG file; an image without colours takes one channel."""
+    if is_grey(np.asarray(image)):
+        image = image.convert("LA" if image.mode == "RGBA" else "L")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

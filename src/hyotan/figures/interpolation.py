@@ -16,7 +16,18 @@ from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
 from hyotan.figures.canvas import WIDTH, Array, AxesDisplay, frozen, write_atomically
-from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.images import (
+    ValueRange,
+    are_images,
+    as_samples,
+    centres,
+    checked_range,
+    gap_of,
+    is_grey,
+    mosaic,
+    to_rgb,
+)
+from hyotan.figures.sheets import draw_sheet
 
 PER_ROW = 12
 HOLD = 600  # milliseconds that both ends of a film stay longer, for the eye to rest
@@ -67,15 +78,8 @@ class InterpolationDisplay(AxesDisplay):
         return self._gif(2.0, True) if suffix == "gif" else super()._encode(suffix)
 
     def _gif(self, seconds: float, there_and_back: bool) -> bytes:
-        if not seconds > 0:
-            raise SettingsError(f"seconds must be above 0; got {seconds:g}.")
-        frames = [_enlarged(picture) for picture in to_rgb(self.images, self.value_range)]
-        times = [1000 * seconds / max(1, len(frames) - 1)] * len(frames)
-        times[0] += HOLD
-        times[-1] += HOLD
-        if there_and_back:
-            frames, times = frames + frames[-2:0:-1], times + times[-2:0:-1]
-        return gif_bytes(frames, times)
+        frames = [_enlarged(image) for image in to_rgb(self.images, self.value_range)]
+        return walk_gif(frames, seconds, there_and_back)
 
     def _size(self) -> tuple[float, float]:
         height, width = self.images.shape[-2:]
@@ -88,15 +92,10 @@ class InterpolationDisplay(AxesDisplay):
         pictures = to_rgb(self.images, self.value_range)
         count, _, width, _ = pictures.shape
         gap, across = gap_of(pictures), min(PER_ROW, count)
-        sheet = mosaic(pictures, across, gap)
-        ax.imshow(sheet)
-        ax.set_yticks([])
-        ax.set_xticks([])
-        if count <= PER_ROW:
-            ax.set_xticks(centres(count, width, gap), [f"{share:.2f}" for share in np.linspace(0, 1, count)])
+        steps = centres(count, width, gap), [f"{share:.2f}" for share in np.linspace(0, 1, count)]
+        draw_sheet(ax, mosaic(pictures, across, gap), columns=steps if count <= PER_ROW else ((), ()))
         ax.set_xlabel("share of the way" if count <= PER_ROW else f"{count} even steps, row by row", fontsize=8)
-        ax.tick_params(length=0, labelsize=8)
-        ax.spines[:].set_visible(False)
+        ax.tick_params(labelsize=8)
 
 
 def _enlarged(picture: Array, least: int = 224) -> Image.Image:
@@ -105,16 +104,22 @@ def _enlarged(picture: Array, least: int = 224) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(picture.repeat(factor, axis=0).repeat(factor, axis=1)))
 
 
+def walk_gif(frames: Sequence[Image.Image], seconds: float, there_and_back: bool = True) -> bytes:
+    """A GIF that repeats a walk, and rests at both ends; ``seconds`` is the time from one end to the other."""
+    if not seconds > 0:
+        raise SettingsError(f"seconds must be above 0; got {seconds:g}.")
+    times = [1000 * seconds / max(1, len(frames) - 1)] * len(frames)
+    times[0] += HOLD
+    times[-1] += HOLD
+    back = slice(-2, 0, -1) if there_and_back else slice(0)
+    return gif_bytes([*frames, *frames[back]], [*times, *times[back]])
+
+
 def gif_bytes(frames: Sequence[Image.Image], milliseconds: Sequence[float]) -> bytes:
     """A GIF that repeats for ever; each frame stays its own time."""
-    grey = all(_is_grey(frame) for frame in frames)
+    grey = all(is_grey(np.asarray(frame.convert("RGB"))) for frame in frames)
     palette = [frame.convert("L") if grey else frame.quantize(256) for frame in frames]
     durations = [max(20, round(time)) for time in milliseconds]
     buffer = io.BytesIO()
     palette[0].save(buffer, "GIF", save_all=True, append_images=palette[1:], duration=durations, loop=0, disposal=1)
     return buffer.getvalue()
-
-
-def _is_grey(frame: Image.Image) -> bool:
-    pixels = np.asarray(frame.convert("RGB"))
-    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())

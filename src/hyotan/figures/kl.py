@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import QUIET, TRAINING, WIDTH, Array, AxesDisplay, finite, frozen
+from hyotan.figures.canvas import QUIET, TRAINING, WIDTH, Array, AxesDisplay, finite_numbers, frozen
 
 THRESHOLD = 0.01
 _MOST_NAMED = 64
@@ -50,7 +50,7 @@ class KLPerDimensionDisplay(AxesDisplay):
         DataError
             The numbers are not finite, or ``active`` has another length.
         """
-        values = finite(kl, "The KL")
+        values = finite_numbers(kl, "The KL")
         values = values.mean(axis=0) if values.ndim == 2 else values
         if values.ndim != 1 or not values.size:
             raise DataError(f"The KL must have shape (latent,) or (n, latent); got {np.shape(kl)}.")

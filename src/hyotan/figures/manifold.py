@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import Array, AxesDisplay, finite, frozen
+from hyotan.figures.canvas import Array, AxesDisplay, finite_numbers, frozen
+from hyotan.figures.charts import ImageSheet
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, mosaic, to_rgb
+from hyotan.words import say
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
 MOST_STEPS = 60
@@ -31,12 +33,14 @@ class ManifoldDisplay(AxesDisplay):
         The values of the two dimensions.
     dims : (int, int)
     value_range : (low, high)
+    spacing : "normal" or "linear"
     """
 
     images: Array
     positions: Array
     dims: tuple[int, int]
     value_range: ValueRange
+    spacing: str = "linear"
 
     @classmethod
     def from_decoder(
@@ -83,7 +87,23 @@ class ManifoldDisplay(AxesDisplay):
                 "Give image_shape for flattened images.",
             )
         grid = images.reshape(steps, steps, *images.shape[1:])
-        return cls(frozen(grid), frozen(positions), (dims[0], dims[1]), checked_range(value_range, images))
+        return cls(frozen(grid), frozen(positions), (dims[0], dims[1]), checked_range(value_range, images), spacing)
+
+    @property
+    def _upwards(self) -> Array:
+        """The images row by row, large values of the second dimension on top."""
+        return self.images[::-1].reshape(-1, *self.images.shape[2:])
+
+    @property
+    def _gap(self) -> int:
+        """Images of a few pixels run into each other; larger ones read better as one sheet."""
+        return int(max(self.images.shape[-2:]) <= 16)
+
+    def charts(self, lang: str) -> list[ImageSheet]:
+        """The whole sheet, and where the positions begin and end."""
+        ends = dict(zip("abcd", np.round(self.positions[:, [0, -1]], 2).ravel().tolist(), strict=True))
+        caption, title = say(f"manifold.{self.spacing}", lang, **ends), say("manifold.title", lang)
+        return [ImageSheet(title, self._upwards, len(self.images), self.value_range, self._gap, caption=caption)]
 
     def _size(self) -> tuple[float, float]:
         height, width = self.images.shape[-2:]
@@ -93,10 +113,8 @@ class ManifoldDisplay(AxesDisplay):
     def _draw(self, ax: Axes) -> None:
         steps = len(self.images)
         height, width = self.images.shape[-2:]
-        # Images of a few pixels run into each other; larger ones read better as one sheet.
-        gap = int(max(height, width) <= 16)
-        upwards = self.images[::-1].reshape(-1, *self.images.shape[2:])  # large values of the second dimension on top
-        ax.imshow(mosaic(to_rgb(upwards, self.value_range), steps, gap))
+        gap = self._gap
+        ax.imshow(mosaic(to_rgb(self._upwards, self.value_range), steps, gap))
         stride = -(-steps // 7)
         marks = np.arange((steps - 1) % stride // 2, steps, stride)
         ax.set_xticks(centres(steps, width, gap)[marks], _numbers(self.positions[0][marks]))
@@ -111,7 +129,7 @@ def _numbers(values: Array) -> list[str]:
 
 def central_limits(codes: ArrayLike, dims: tuple[int, int] = (0, 1)) -> Limits:
     """From the 1st to the 99th percentile of two dimensions of codes (n, latent): where a plain autoencoder lives."""
-    matrix = finite(codes, "The codes")
+    matrix = finite_numbers(codes, "The codes")
     low, high = np.percentile(matrix[:, list(dims)], [1, 99], axis=0)
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 

@@ -8,31 +8,23 @@ from typing import Any, Protocol
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import ERROR, QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
 from hyotan.figures.chosen import choose_rows, sample_tags
-from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
+from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_maps, draw_scale, name_room
 from hyotan.figures.images import (
     ValueRange,
     are_images,
     as_samples,
-    centres,
     checked_range,
-    filled_up,
-    gap_of,
-    mosaic,
     to_rgb,
 )
-
-PER_ROW = 10
-"""Images side by side; more begin a new block of rows."""
+from hyotan.figures.sheets import PER_ROW, block_count, draw_blocks, size_of_image
 
 
 class Reconstructs(Protocol):
@@ -139,14 +131,10 @@ class ReconstructionsDisplay(FigureDisplay):
 
     def _size_of_images(self) -> tuple[float, float]:
         height, width = self.originals.shape[-2:]
-        across = min(PER_ROW, len(self.originals))
-        cell = min(0.62, 6.0 / across / 1.07) if across >= PER_ROW else min(0.9, 6.0 / across / 1.07)
+        cell, across = size_of_image(len(self.originals))
         tall = cell * min(height / width, 3.0)
         room = 0.42 if self.labels is None else 0.65
-        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + self._blocks() * (3.25 * tall + room)
-
-    def _blocks(self) -> int:
-        return -(-len(self.originals) // PER_ROW)
+        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + block_count(len(self.originals)) * (3.25 * tall + room)
 
     def _draw(self, figure: Figure | SubFigure) -> None:
         if are_images(self.originals):
@@ -160,10 +148,12 @@ class ReconstructionsDisplay(FigureDisplay):
         errors = self.errors
         scale = Normalize(0, float(errors.max()) or 1.0)
         coloured = np.rint(colormaps[ERROR](scale(errors))[..., :3] * 255).astype(np.uint8)
-        rows = (to_rgb(self.originals, self.value_range), to_rgb(self.reconstructions, self.value_range), coloured)
-        axes = [figure.add_subplot(self._blocks(), 1, block + 1) for block in range(self._blocks())]
-        for block, ax in enumerate(axes):
-            self._draw_block(ax, rows, slice(block * PER_ROW, (block + 1) * PER_ROW))
+        rows = {
+            "original": to_rgb(self.originals, self.value_range),
+            "reconstruction": to_rgb(self.reconstructions, self.value_range),
+            "absolute error": coloured,
+        }
+        axes = draw_blocks(figure, rows, self.labels, _numbers(self.mse))
         axes[-1].set_xlabel("mean squared error per pixel", color=QUIET, fontsize=8, loc="left")
         bar = figure.colorbar(
             ScalarMappable(scale, ERROR),
@@ -176,21 +166,6 @@ class ReconstructionsDisplay(FigureDisplay):
         bar.set_label("absolute error")
         bar.outline.set_visible(False)
 
-    def _draw_block(self, ax: Axes, rows: Sequence[Array], part: slice) -> None:
-        pictures = [row[part] for row in rows]
-        count, height, width, _ = pictures[0].shape
-        gap = gap_of(pictures[0])
-        across = min(PER_ROW, len(self.originals))
-        padded = [filled_up(row, across) for row in pictures]
-        ax.imshow(mosaic(np.concatenate(padded), across, gap))
-        ax.set_yticks(centres(3, height, gap), ["original", "reconstruction", "absolute error"])
-        ax.set_xticks(centres(count, width, gap), _numbers(self.mse)[part])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        if self.labels is not None:
-            for middle, label in zip(centres(count, width, gap), self.labels[part], strict=True):
-                ax.text(middle, -gap - 0.5, tidy(label, 8), ha="center", va="bottom", fontsize=9)
-
     def _draw_heat_maps(self, figure: Figure | SubFigure) -> None:
         low, width = column_scale(self.originals)
         maps = {
@@ -198,15 +173,10 @@ class ReconstructionsDisplay(FigureDisplay):
             "Reconstructions": (self.reconstructions - low) / width,
             "Absolute error": self.errors / width,
         }
-        axes = [figure.add_subplot(1, 3, index + 1) for index in range(3)]
-        for ax, (title, shares) in zip(axes, maps.items(), strict=True):
-            draw_heat_map(ax, shares, self.columns, self.labels)
-            ax.set_title(title)
-        for ax in axes[1:]:
-            ax.set_yticklabels([])
+        axes = draw_heat_maps(figure, maps, self.columns, self.labels)
         axes[2].images[0].set(cmap=ERROR, clim=(0, float(maps["Absolute error"].max()) or 1.0))
-        _bar(figure, axes[0].images[0], axes[:2], "place in the column's range of the originals")
-        _bar(figure, axes[2].images[0], axes[2:], "share of that range")
+        draw_scale(figure, axes[:2], "place in the column's range of the originals")
+        draw_scale(figure, axes[2:], "share of that range")
 
     def _draw_profiles(self, figure: Figure | SubFigure) -> None:
         count, features = self.originals.shape
@@ -234,9 +204,3 @@ def _numbers(values: Array) -> list[str]:
     """Four decimals where they say something, else three figures."""
     plain = values.max() < 100 and values.min() >= 0.001
     return [f"{value:.4f}" if plain else f"{value:.3g}" for value in values]
-
-
-def _bar(figure: Figure | SubFigure, image: AxesImage, axes: Sequence[Axes], label: str) -> None:
-    bar = figure.colorbar(image, ax=axes, location="bottom", pad=0.02, shrink=0.9, aspect=20 * len(axes))
-    bar.set_label(label, fontsize=8)
-    bar.outline.set_visible(False)

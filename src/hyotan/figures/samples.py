@@ -12,8 +12,13 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import SettingsError
 from hyotan.figures.canvas import TRAINING, WIDTH, Array, AxesDisplay, frozen
+from hyotan.figures.charts import ImageSheet
 from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_map, name_room
 from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range, gap_of, mosaic, to_rgb
+from hyotan.words import say
+
+ON_A_PAGE, PAGE_COLUMNS = 25, 5
+"""Images that a page shows, and how many side by side."""
 
 
 class Samples(Protocol):
@@ -74,6 +79,14 @@ class SamplesDisplay(AxesDisplay):
             raise SettingsError(f"At least one sample must be drawn; got n={n}.", "Give n of 1 or more.")
         drawn = estimator.sample(n, random_state=random_state)
         return cls.from_arrays(drawn, value_range=value_range, image_shape=image_shape, columns=columns)
+
+    def charts(self, lang: str) -> list[ImageSheet]:
+        """A few of the images; nothing of a table."""
+        if not are_images(self.samples):
+            return []
+        some = self.samples[:ON_A_PAGE]
+        title, caption = say("samples.title", lang, n=len(some)), say("samples.density", lang)
+        return [ImageSheet(title, some, PAGE_COLUMNS, self.value_range, caption=caption)]
 
     def _across(self) -> int:
         """Images side by side: a square, or as many as make the sheet about as tall as wide."""

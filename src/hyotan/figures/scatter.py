@@ -16,7 +16,18 @@ from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import CONTINUOUS, PALETTE, QUIET, SHAPES, TRAINING, Array, AxesDisplay, finite, frozen, tidy
+from hyotan.figures.canvas import (
+    CONTINUOUS,
+    PALETTE,
+    QUIET,
+    SHAPES,
+    TRAINING,
+    Array,
+    AxesDisplay,
+    finite_numbers,
+    frozen,
+    tidy,
+)
 from hyotan.figures.chosen import label_key, stratified
 from hyotan.figures.fonts import font_families, warn_if_undrawable
 
@@ -171,20 +182,8 @@ class LatentScatterDisplay(AxesDisplay):
                 alpha=0.75,
                 rasterized=True,
             )
-        places = spread(np.array(list(self.centroids.values())), 0.055 * float(np.ptp(self.points, axis=0).max()))
-        for index, (name, place) in enumerate(zip(self.centroids, places, strict=True)):
-            ax.text(
-                place[0],
-                place[1],
-                name,
-                color=PALETTE[index % len(PALETTE)],
-                fontsize=17,
-                fontweight="bold",
-                ha="center",
-                va="center",
-                path_effects=[withStroke(linewidth=4, foreground="white")],
-                zorder=6,
-            )
+        places = spread_out(np.array(list(self.centroids.values())), 0.055 * float(np.ptp(self.points, axis=0).max()))
+        write_names(ax, tuple(self.centroids), places, 17, 4)
 
     def _draw_shapes(self, ax: Axes, classes: Array) -> None:
         handles, texts = [], []
@@ -218,7 +217,15 @@ def principal_plane(codes: ArrayLike) -> tuple[Array, Array]:
     return centred @ loadings.T, variances[:2] / (variances.sum() or 1.0)
 
 
-def spread(places: Array, least: float, rounds: int = 40) -> Array:
+def write_names(ax: Axes, names: Sequence[str], places: Array, size: float, rim: float) -> None:
+    """Write each name in its colour at its place, (names, 2), with a white rim."""
+    for index, (name, (x, y)) in enumerate(zip(names, places.tolist(), strict=True)):
+        look: dict[str, Any] = {"color": PALETTE[index % len(PALETTE)], "fontsize": size, "fontweight": "bold"}
+        effects = [withStroke(linewidth=rim, foreground="white")]
+        ax.text(x, y, name, ha="center", va="center", path_effects=effects, zorder=6, **look)
+
+
+def spread_out(places: Array, least: float, rounds: int = 40) -> Array:
     """Places (n, 2) pushed apart until none is nearer than ``least`` to another, as far as ``rounds`` allow."""
     moved = places.astype(np.float64).copy()
     for _ in range(rounds):
@@ -234,7 +241,7 @@ def spread(places: Array, least: float, rounds: int = 40) -> Array:
 
 
 def _matrix(codes: ArrayLike) -> Array:
-    matrix = finite(codes, "The codes")
+    matrix = finite_numbers(codes, "The codes")
     if matrix.ndim != 2 or not matrix.size:
         raise DataError(
             f"The codes must be a matrix (n, latent) with at least one row; got shape {matrix.shape}.",
@@ -277,7 +284,7 @@ def _read_labels(
     if names is None and _is_scale(given):
         return None, np.array([np.nan if label == UNLABELLED else float(label) for label in given]), []
     kinds = {label: _text(label, names) for label in dict.fromkeys(given)}
-    texts = _merge_rare(np.array([kinds[label] for label in given]))
+    texts = merge_rare(np.array([kinds[label] for label in given]))
     return texts, None, _ordered(texts, kinds)
 
 
@@ -301,7 +308,8 @@ def _text(label: Any, names: Mapping[Any, object] | Sequence[object] | None) -> 
     return tidy(int(label) if whole else label)
 
 
-def _merge_rare(texts: Array) -> Array:
+def merge_rare(texts: Array) -> Array:
+    """Classes (n,), the rarest of them beyond MOST_CLASSES as one."""
     kinds, counts = np.unique(texts, return_counts=True)
     if len(kinds) <= MOST_CLASSES:
         return texts

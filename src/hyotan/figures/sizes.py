@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import INK, QUIET, WIDTH, Array, AxesDisplay, frozen
-from hyotan.figures.styles import Look, looks_of
+from hyotan.figures.styles import Appearance, looks_of
 
 Ends = tuple[float, float | None, float | None]
 
@@ -120,7 +120,7 @@ class SizeCurvesDisplay(AxesDisplay):
             self._mark(ax, *self.recommended)
         self._finish(ax)
 
-    def _draw_curve(self, ax: Axes, row: int, look: Look) -> None:
+    def _draw_curve(self, ax: Axes, row: int, look: Appearance) -> None:
         there = np.isfinite(self.means[row])
         sizes, means = self.sizes[there], self.means[row][there]
         lows, highs = (np.where(np.isfinite(ends), ends, self.means)[row][there] for ends in (self.lows, self.highs))

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, tidy
+from hyotan.models.families import FAMILIES, Family
 
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """A model's name on paper and what tells it apart.
 
     Attributes
     ----------
     name, color, marker, hatch : as Matplotlib takes them.
     line : the dash pattern; baselines are dashed.
+    color_number : of its colour in the style sheet of a page.
     """
 
     name: str
@@ -26,21 +28,24 @@ class Look:
     marker: str
     hatch: str = ""
     line: Literal["-"] | tuple[float, tuple[float, ...]] = "-"
+    color_number: int = 8
 
 
-LOOKS = {
-    "ae": Look("AE", PALETTE[0], "o"),
-    "vae": Look("VAE", PALETTE[1], "s", "////"),
-    "cvae": Look("CVAE", PALETTE[2], "^", "...."),
-    "dae": Look("DAE", PALETTE[3], "v", "xxxx"),
-    "pca": Look("PCA", QUIET, "D", "", (0, (5, 2))),
-    "raw": Look("raw data", PALETTE[4], "x", "", (0, (1, 1.5))),
-    "mean": Look("mean of the data", PALETTE[4], "+", "", (0, (1, 3))),
+def _look_of_family(family: Family) -> Appearance:
+    style = family.style
+    return Appearance(family.label, PALETTE[style.color], style.marker, style.hatch, color_number=style.color)
+
+
+BASELINES = {
+    "pca": Appearance("PCA", QUIET, "D", "", (0, (5, 2)), 6),
+    "raw": Appearance("raw data", PALETTE[4], "x", "", (0, (1, 1.5)), 4),
+    "mean": Appearance("mean of the data", PALETTE[4], "+", "", (0, (1, 3)), 9),
 }
-"""Every model of a study, its baselines included."""
+LOOKS = {family.name: _look_of_family(family) for family in FAMILIES} | BASELINES
+"""Every model of a study, its baselines last."""
 
 
-def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Look]:
+def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> list[Appearance]:
     """A look for each model, those that are not in LOOKS from what is left of the colours and shapes."""
     known, names = {model for model in models if model in LOOKS}, names or {}
     taken = {LOOKS[model].color for model in known}, {LOOKS[model].marker for model in known}
@@ -50,7 +55,8 @@ def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> l
     for model in models:
         look = LOOKS.get(model)
         if look is None:
-            look = Look(model, colors[new % len(colors)], markers[new % len(markers)], HATCHES[-1 - new % len(HATCHES)])
+            hatch = HATCHES[-1 - new % len(HATCHES)]
+            look = Appearance(model, colors[new % len(colors)], markers[new % len(markers)], hatch)
             new += 1
         found.append(replace(look, name=tidy(names.get(model, look.name))))
     return found

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from hyotan.analysis.latent import passages
-from hyotan.errors import DataError, SettingsError
+from hyotan.errors import DataError
 from hyotan.figures.canvas import INK, QUIET, VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy, write_atomically
 from hyotan.figures.fonts import font_path
 from hyotan.figures.heatmaps import letters
 from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
-from hyotan.figures.interpolation import HOLD, gif_bytes
+from hyotan.figures.interpolation import walk_gif
+from hyotan.figures.sheets import draw_sheet
 
 _TEXT = 16  # pixels of a film's letters
 
@@ -109,13 +110,7 @@ class WalksDisplay(AxesDisplay):
         return self._gif(3.0) if suffix == "gif" else super()._encode(suffix)
 
     def _gif(self, seconds: float) -> bytes:
-        if not seconds > 0:
-            raise SettingsError(f"seconds must be above 0; got {seconds:g}.")
-        frames = self._frames()
-        times = [1000 * seconds / max(1, len(frames) - 1)] * len(frames)
-        times[0] += HOLD
-        times[-1] += HOLD
-        return gif_bytes(frames + frames[-2:0:-1], times + times[-2:0:-1])
+        return walk_gif(self._frames(), seconds)
 
     def _frames(self) -> list[Image.Image]:
         pictures = [to_rgb(walk, self.value_range) for walk in self.images]
@@ -158,12 +153,8 @@ class WalksDisplay(AxesDisplay):
         strips = [mosaic(pictures[row * steps :][:steps], steps, gap) for row in range(len(self.rows))]
         room = (0, below + 2 * gap), (0, self._beside(width)), (0, 0)
         padded = [np.pad(strip, room, constant_values=255) for strip in strips]
-        ax.imshow(np.concatenate(padded)[: -2 * gap])
         tops = np.arange(len(strips)) * len(padded[0])
-        ax.set_yticks(tops + (height - 1) / 2, self.rows)
-        ax.set_xticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        draw_sheet(ax, np.concatenate(padded)[: -2 * gap], (tops + (height - 1) / 2, self.rows))
         if self.title:
             ax.set_title(self.title)
         for top, row in zip(tops, range(len(strips)), strict=True):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hyotan.report.grids import Grid
+from hyotan.figures.charts import ImageTable
 from hyotan.report.study_page import CodePlot, StudyReport, Walk, model_name
 from hyotan.study.cells import RAW
 from hyotan.study.exhibits import Exchanged, Exhibits, Told
@@ -55,7 +55,7 @@ def _walks(pictures: Exhibits, lang: str) -> Iterator[Walk]:
         yield Walk(name, walk.images, walk.classes, title, walk.way != LINEAR)
 
 
-def _reconstructions(pictures: Exhibits, lang: str) -> Iterator[Grid]:
+def _reconstructions(pictures: Exhibits, lang: str) -> Iterator[ImageTable]:
     """A table for each size, the rows themselves first; a label that was told wrongly stands beneath its picture."""
     if pictures.originals is None:
         return
@@ -66,7 +66,7 @@ def _reconstructions(pictures: Exhibits, lang: str) -> Iterator[Grid]:
             if told.condition == WRONG_LABEL and told.given is not None:
                 beneath[len(rows)] = [say("conditions.told", lang, label=label) for label in told.given]
             rows.append((_way(told, lang), told.images))
-        yield Grid(say("conditions.size", lang, size=size), columns, rows, told=beneath)
+        yield ImageTable(say("conditions.size", lang, size=size), columns, rows, beneath=beneath)
 
 
 def _way(told: Told, lang: str) -> str:
@@ -74,11 +74,12 @@ def _way(told: Told, lang: str) -> str:
     return name if not told.condition else say(f"conditions.{told.condition}", lang, model=name)
 
 
-def _exchange(found: Exchanged, pictures: Exhibits, lang: str) -> Grid:
+def _exchange(found: Exchanged, pictures: Exhibits, lang: str) -> ImageTable:
     """A row for each style, its origin first, then the same code under every label."""
     rows = [
         (say("exchange.of", lang, label=own), np.concatenate([found.originals[n : n + 1], found.images[n]]))
         for n, own in enumerate(found.own)
     ]
     columns = [say("exchange.original", lang), *pictures.labels]
-    return Grid(model_name(found.model, found.latent_dim, lang), columns, rows, say("exchange.text", lang))
+    title = model_name(found.model, found.latent_dim, lang)
+    return ImageTable(title, columns, rows, caption=say("exchange.text", lang))

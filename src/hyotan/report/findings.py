@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hyotan.report.page import Note
+from hyotan.report.page import PageNote
 from hyotan.words import has, say
 
 PLAIN_BETA = 2.0
 """A KL that weighs more than this many times what the bound asks for is called a cause of collapse."""
 
 
-def notes_of(diagnosis: Iterable[Mapping[str, str]], values: Mapping[str, Any], lang: str) -> list[Note]:
+def notes_of(diagnosis: Iterable[Mapping[str, str]], values: Mapping[str, Any], lang: str) -> list[PageNote]:
     """Every finding as a note.
 
     Parameters
     ----------
     diagnosis : ``code``, ``level`` and English ``text`` of each, as ``metrics.json`` has them.
-    values : see :func:`values_of`.
+    values : see :func:`finding_values`.
     lang : of the page; a finding that the catalogue does not know keeps its English text, marked as English.
     """
     return [_note(finding, values, lang) for finding in diagnosis]
 
 
-def _note(finding: Mapping[str, str], values: Mapping[str, Any], lang: str) -> Note:
+def _note(finding: Mapping[str, str], values: Mapping[str, Any], lang: str) -> PageNote:
     code, level = finding["code"], finding.get("level", "notice")
     if not has(f"finding.{code}.title"):
-        return Note(level, "", finding["text"], None if lang == "en" else "en")
+        return PageNote(level, "", finding["text"], None if lang == "en" else "en")
     text = f"finding.{code}.strong" if code == "POSTERIOR_COLLAPSE" and _is_heavy(values) else f"finding.{code}.text"
-    return Note(level, say(f"finding.{code}.title", lang, **values), say(text, lang, **values))
+    return PageNote(level, say(f"finding.{code}.title", lang, **values), say(text, lang, **values))
 
 
 def _is_heavy(values: Mapping[str, Any]) -> bool:
     return float(values["beta"] or 0.0) > PLAIN_BETA
 
 
-def values_of(
+def finding_values(
     metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]], n_train: int, value_range: tuple[float, float]
 ) -> dict[str, Any]:
     """What the catalogue's findings can name.

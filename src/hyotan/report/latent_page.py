@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart, ScatterChart
 from hyotan.figures.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
 from hyotan.metrics import ACTIVE_VARIANCE, mean_filled, observed_mean
-from hyotan.report.bars import BarChart
-from hyotan.report.charts import MOST_POINTS, ScatterChart
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import charts, figure
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import html_figure, side_by_side
 from hyotan.report.run import RunRecord
 from hyotan.report.run_figures import names_of
 from hyotan.words import say, shown
 
-MOST_BARS = 32
+MOST_BARS, MOST_POINTS = 32, 1500
 SHOWN_UNITS, MOST_UNITS = 12, 256
 BINS = 5
 
@@ -28,7 +27,7 @@ def latent(record: RunRecord, lang: str) -> Html:
     return join(
         [
             tag("p", say("latent.intro", lang)),
-            charts([_scatter(record, lang), _bars(record, lang)]),
+            side_by_side([_scatter(record, lang), _bars(record, lang)]),
             _units(record, lang),
         ]
     )
@@ -57,6 +56,9 @@ def code_plot(
     renamed = {OTHER: say("latent.other", lang), UNLABELLED: say("latent.unlabelled", lang)}
     classes = None if display.classes is None else [renamed.get(str(name), str(name)) for name in display.classes]
     first, second = axes or _axis_names(codes, lang)
+    count = len(display.points)
+    some = count < display.total
+    note = say("latent.shown", lang, n=count, of=display.total) if some else say("latent.all", lang, n=count)
     chart = ScatterChart(
         title,
         first,
@@ -65,11 +67,9 @@ def code_plot(
         classes,
         [renamed.get(name, name) for name in display.centroids],
         frozenset(renamed.values()),
+        caption=f"{caption} {note}".strip(),
     )
-    count = len(display.points)
-    some = count < display.total
-    note = say("latent.shown", lang, n=count, of=display.total) if some else say("latent.all", lang, n=count)
-    return figure(chart, lang, f"{caption} {note}".strip())
+    return html_figure(chart, lang)
 
 
 def _binned(labels: Any) -> Any:
@@ -97,25 +97,26 @@ def _axis_names(codes: np.ndarray, lang: str) -> tuple[str, str]:
 
 
 def _bars(record: RunRecord, lang: str) -> Html:
-    kl = record.metrics.get("kl_per_dimension")
+    kl = record.kl_per_dimension
     values = np.asarray(kl) if kl else record.codes.var(axis=0)
     order = record.dimensions[:MOST_BARS].tolist()
     quiet = frozenset(f"z{index}" for index in order if not record.active[index])
+    some = say("latent.some", lang, n=len(order), of=len(values)) if len(values) > len(order) else ""
+    said = say("latent.counted", lang, n=int(record.active.sum()), of=len(values), least=ACTIVE_VARIANCE)
     chart = BarChart(
         say("latent.kl" if kl else "latent.variance", lang),
         say("latent.kl_unit" if kl else "latent.variance_unit", lang),
         [(f"z{index}", float(values[index])) for index in order],
-        (quiet, say("latent.inactive", lang)),
-        solid=say("latent.active", lang),
+        quiet,
+        (say("latent.active", lang), say("latent.inactive", lang)),
+        caption=f"{said} {some}".strip(),
     )
-    some = say("latent.some", lang, n=len(order), of=len(values)) if len(values) > len(order) else ""
-    said = say("latent.counted", lang, n=int(record.active.sum()), of=len(values), least=ACTIVE_VARIANCE)
-    return figure(chart, lang, f"{said} {some}".strip())
+    return html_figure(chart, lang)
 
 
 def _units(record: RunRecord, lang: str) -> Html:
     """Each dimension: how far it varies, whether all codes together look like the prior, what it goes with."""
-    codes, kl = record.codes, record.metrics.get("kl_per_dimension")
+    codes, kl = record.codes, record.kl_per_dimension
     order = record.dimensions[:MOST_UNITS].tolist()
     aggregate = _aggregate(record)
     goes_with = _goes_with(record, lang)
@@ -132,9 +133,10 @@ def _units(record: RunRecord, lang: str) -> Html:
     why = tag("p", say("latent.aggregate_text", lang)) if aggregate is not None else None
     texts = goes_with is not None and not goes_with[1][0].endswith("%")
     columns = range(1, len(head) - texts)
-    body = table(head, rows[:SHOWN_UNITS], numbers=columns, caption=say("latent.caption", lang))
+    body = html_table(head, rows[:SHOWN_UNITS], numbers=columns, caption=say("latent.caption", lang))
     summary = tag("summary", say("latent.further", lang, n=len(rows) - SHOWN_UNITS))
-    rest = tag("details", summary, table(head, rows[SHOWN_UNITS:], numbers=columns)) if rows[SHOWN_UNITS:] else None
+    further = html_table(head, rows[SHOWN_UNITS:], numbers=columns)
+    rest = tag("details", summary, further) if rows[SHOWN_UNITS:] else None
     return join([tag("h3", say("latent.units", lang)), why, body, rest])
 
 
@@ -144,7 +146,7 @@ def _hundredths(value: float) -> str:
 
 def _aggregate(record: RunRecord) -> np.ndarray | None:
     """Standard deviation of codes drawn from the posterior, over all rows, (latent,): 1 where they fit the prior."""
-    if not record.is_vae:
+    if not record.family.prior:
         return None
     draws = record.estimator.posterior_sample(record.rows.X, 1, random_state=0)  # pyrefly: ignore[missing-attribute]
     return draws[0].std(axis=0)

@@ -64,7 +64,7 @@ def _attribute(key: str, value: Any) -> str:
     return f" {name}" if value is True else f' {name}="{escape(clean(value))}"'
 
 
-def data(value: Any, name: str) -> Html:
+def json_script(value: Any, name: str) -> Html:
     """Numbers for programs: JSON in an element that no browser runs or shows."""
     text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
     for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def table(
+def html_table(
     head: Iterable[Any],
     rows: Iterable[Iterable[Any]],
     *,

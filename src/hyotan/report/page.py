@@ -8,14 +8,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
+from hyotan.figures.charts import Chart
 from hyotan.files.version import __version__
-from hyotan.report.charts import Chart
-from hyotan.report.data_uris import Pictures
-from hyotan.report.markup import Html, data, join, table, tag
+from hyotan.report.markup import Html, clean, html_table, join, json_script, tag
+from hyotan.report.pictures import Thumbnails
+from hyotan.report.svg import drawn
 from hyotan.words import say, shown
 
 TARGET = 2 * 10**6
@@ -39,7 +42,7 @@ ICONS = {
 
 
 @dataclass(frozen=True)
-class Note:
+class PageNote:
     """Something to know before the numbers.
 
     Attributes
@@ -86,7 +89,7 @@ class Page:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def within_limits(build: Callable[[Pictures], Page], lang: str) -> str:
+def within_limits(build: Callable[[Thumbnails], Page], lang: str) -> str:
     """The page with pictures as large as its size allows; without any where even small ones are too much.
 
     Parameters
@@ -96,58 +99,37 @@ def within_limits(build: Callable[[Pictures], Page], lang: str) -> str:
     """
     html = ""
     for side in SIDES:
-        html = render(build(Pictures(side, lang)))
+        html = render(build(Thumbnails(side, lang)))
         if len(html.encode()) <= TARGET:
             return html
-    return html if len(html.encode()) <= LIMIT else render(build(Pictures(0, lang)))
+    return html if len(html.encode()) <= LIMIT else render(build(Thumbnails(0, lang)))
 
 
 def render(page: Page) -> str:
     """The whole file."""
     style, script = _resource("page.css"), _resource("page.js")
-    sections = [section for section in page.sections if section.body]
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="generator", content=f"hyotan {__version__}"),
-        tag("title", page.title),
-        Html(f"<style>{style}</style>"),
+    sections = [section for section in page.sections if section.body]
+    words = {"title": page.title, "lang": page.lang, "version": __version__, "policy": policy}
+    words |= {word: say(f"page.{word}", page.lang) for word in ("theme", "dark", "light", "contents")}
+    words["footer"] = say("page.footer", page.lang, version=__version__)
+    return Template(_resource("page.html")).substitute(
+        {name: escape(clean(text)) for name, text in words.items()},
+        style=style,
+        script=script,
+        header=_header(page),
+        links=join([tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]),
+        sections=join([_section(section) for section in sections]),
+        data=json_script(page.data, "report-data"),
     )
-    body = tag(
-        "body",
-        _top(page.lang),
-        tag("div", _header(page), _contents(page.lang, sections), _main(sections), _footer(page.lang), class_="frame"),
-        data(page.data, "report-data"),
-        Html(f"<script>{script}</script>"),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang=page.lang)}\n"
 
 
-def _top(lang: str) -> Html:
-    gourd = tag(
-        "svg",
-        tag("circle", cx="8", cy="8.6", r="3.7"),
-        tag("circle", cx="8", cy="16.8", r="6.2"),
-        tag("path", d="M7.3 5.4V3.2Q7.3 1.3 9.9 1.1L10 2.2Q8.7 2.4 8.7 3.4V5.4Z"),
-        viewBox="0 0 16 24",
-        aria_hidden="true",
-    )
-    button = tag(
-        "button",
-        say("page.theme", lang),
-        id="theme",
-        type="button",
-        hidden=True,
-        data_dark=say("page.dark", lang),
-        data_light=say("page.light", lang),
-    )
-    return tag("div", tag("div", gourd, tag("span", "Hyotan"), class_="brand"), button, class_="top")
+def _section(one: Section) -> Html:
+    heading = tag("h2", one.title, id=f"{one.name}-title")
+    return tag("section", heading, one.body, id=one.name, aria_labelledby=f"{one.name}-title")
 
 
 def _header(page: Page) -> Html:
@@ -174,31 +156,6 @@ def level_sign(level: str, lang: str, of: str = "level", said: str = "") -> Html
     return tag("div", icon, said or say(words[of, level], lang), class_="level")
 
 
-def _contents(lang: str, sections: Sequence[Section]) -> Html:
-    links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
-    return tag("nav", tag("ol", links), aria_label=say("page.contents", lang))
-
-
-def _main(sections: Sequence[Section]) -> Html:
-    return tag(
-        "main",
-        [
-            tag(
-                "section",
-                tag("h2", one.title, id=f"{one.name}-title"),
-                one.body,
-                id=one.name,
-                aria_labelledby=f"{one.name}-title",
-            )
-            for one in sections
-        ],
-    )
-
-
-def _footer(lang: str) -> Html:
-    return tag("footer", say("page.footer", lang, version=__version__))
-
-
 @cache
 def _resource(name: str) -> str:
     return (files(__package__ or "hyotan.report") / name).read_text(encoding="utf-8")
@@ -211,7 +168,7 @@ def _digest(text: str) -> str:
 # -- what sections are made of ---------------------------------------------------------------------------------------
 
 
-def notes(items: Iterable[Note], lang: str) -> Html:
+def html_notes(items: Iterable[PageNote], lang: str) -> Html:
     """Warnings and notices, one beneath the other; empty where there are none."""
     rows = [
         tag(
@@ -248,32 +205,45 @@ def tiles(items: Iterable[tuple[str, str, str, str]]) -> Html:
     )
 
 
-def figure(chart: Chart, lang: str, caption: Any = None, level: str = "h3") -> Html:
-    """A chart with its heading, legend, caption and numbers."""
-    head, rows = chart.numbers()
+def html_figure(chart: Chart, lang: str, thumbnails: Thumbnails | None = None, level: str = "h3") -> Html:
+    """A chart with its heading, legend, caption and numbers; images as the thumbnails make them."""
+    return tag(
+        "figure",
+        tag(level, chart.title) if chart.title else None,
+        drawn(chart, thumbnails or Thumbnails(lang=lang)),
+        tag("figcaption", chart.caption) if chart.caption else None,
+        _numbers_behind(chart, lang),
+        class_=chart.kind,
+    )
+
+
+def _numbers_behind(chart: Chart, lang: str) -> Html | None:
+    numbers = chart.numbers()
+    if numbers is None:
+        return None
+    head, rows = numbers
     every = max(1, -(-len(rows) // MOST_ROWS))
     kept = rows if every == 1 else rows[::every] + ([rows[-1]] if (len(rows) - 1) % every else [])
     thinned = None if every == 1 else tag("p", say("page.thinned", lang, every=every, n=len(rows)), class_="quiet")
-    behind = tag(
-        "details",
-        tag("summary", say("page.numbers", lang)),
-        thinned,
-        table(head, kept, numbers=range(1, len(head)), caption=chart.title),
-    )
-    return tag(
-        "figure",
-        tag(level, chart.title),
-        chart.svg(),
-        chart.legend(),
-        tag("figcaption", caption) if caption else None,
-        behind,
-    )
+    body = html_table(head, kept, numbers=range(1, len(head)), caption=chart.title)
+    return tag("details", tag("summary", say("page.numbers", lang)), thinned, body)
 
 
-def charts(figures: Iterable[Html | None]) -> Html:
+def side_by_side(figures: Iterable[Html | None]) -> Html:
     """Figures side by side where there is room."""
-    drawn = [one for one in figures if one]
-    return tag("div", [tag("div", one) for one in drawn], class_="charts") if drawn else Html("")
+    some = [one for one in figures if one]
+    return tag("div", [tag("div", one) for one in some], class_="charts") if some else Html("")
+
+
+def arranged(found: Sequence[Chart], lang: str, thumbnails: Thumbnails, aside: str = "") -> Html:
+    """Charts side by side, wide ones beneath, and folded away under ``aside`` those that are less important."""
+    figures = [(chart, html_figure(chart, lang, thumbnails)) for chart in found]
+    wide = [html for chart, html in figures if chart.is_wide]
+    first, rest = (
+        side_by_side(html for chart, html in figures if chart.is_aside == folded and not chart.is_wide)
+        for folded in (False, True)
+    )
+    return join([first, wide, tag("details", tag("summary", aside), rest) if rest else None])
 
 
 def command(text: str, lang: str) -> Html:

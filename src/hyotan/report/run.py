@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,11 +15,12 @@ from hyotan import metrics
 from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
-from hyotan.estimators import CVAE, VAE
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.models.families import BY_KIND
+from hyotan.figures import Display
+from hyotan.figures.charts import Chart
+from hyotan.models.families import BY_KIND, Family
 from hyotan.parameters import PARAMETERS, Parameter, default_of
-from hyotan.runs.gallery import Shown
+from hyotan.runs.gallery import RUN_FIGURES, Shown
 from hyotan.runs.run_folder import HISTORY, RunFolder
 from hyotan.runs.settings import RunConfig
 
@@ -96,9 +97,28 @@ class RunRecord:
         return self.shown.is_image
 
     @property
-    def is_vae(self) -> bool:
-        """Whether the code is a distribution near a prior."""
-        return isinstance(self.estimator, VAE)
+    def family(self) -> Family:
+        """What the model's family can do."""
+        return type(self.estimator).family
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+        return self.metrics.get("kl_per_dimension")
+
+    @property
+    def frames(self) -> None:
+        """The epochs' reconstructions: a run's folder does not keep them."""
+        return None
+
+    @cached_property
+    def _displays(self) -> list[tuple[str, Display | None]]:
+        return [(one.section, one.compute(self)) for one in RUN_FIGURES if one.section]
+
+    def charts(self, section: str, lang: str) -> list[Chart]:
+        """What the run's figures have for a section of its page."""
+        found = [display for its_section, display in self._displays if its_section == section and display is not None]
+        return [chart for display in found for chart in display.charts(lang)]
 
     @property
     def no_test_rows(self) -> bool:
@@ -108,7 +128,7 @@ class RunRecord:
     @cached_property
     def rows(self) -> Dataset:
         """The test rows that are looked at one by one."""
-        return self.test.take(drawn(len(self.test.X), MOST_ROWS))
+        return self.test.take(sampled_rows(len(self.test.X), MOST_ROWS))
 
     @cached_property
     def pair(self) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +151,7 @@ class RunRecord:
     @cached_property
     def train_errors(self) -> np.ndarray:
         """The same of some rows that it was trained on, (m,)."""
-        some = self.train.X[drawn(len(self.train.X), TRAIN_ROWS)]
+        some = self.train.X[sampled_rows(len(self.train.X), TRAIN_ROWS)]
         scaled, reconstruction = self.estimator.reconstruct_in_range(as_trained(self.estimator, some, 1))
         return metrics.row_errors(reconstruction, scaled)
 
@@ -148,7 +168,7 @@ class RunRecord:
     @cached_property
     def dimensions(self) -> np.ndarray:
         """The code's dimensions from the most to the least used: by KL, else by variance."""
-        use = self.metrics.get("kl_per_dimension") or self.codes.var(axis=0)
+        use = self.kl_per_dimension or self.codes.var(axis=0)
         return np.argsort(-np.asarray(use), kind="stable")
 
     @cached_property
@@ -169,12 +189,12 @@ class RunRecord:
     @cached_property
     def label_error(self) -> float | None:
         """Share of those rows with a label whose label is predicted wrongly; None for models that predict none."""
-        if not isinstance(self.estimator, CVAE) or self.rows.y is None:
+        if not self.family.conditional or self.rows.y is None:
             return None
         known = np.isin(self.rows.y.astype(str), self.estimator.classes_.astype(str))
         if not known.any():
             return None
-        predicted = self.estimator.predict(self.rows.X[known])
+        predicted = self.estimator.predict(self.rows.X[known])  # pyrefly: ignore[missing-attribute]
         return float((predicted.astype(str) != self.rows.y[known].astype(str)).mean())
 
     def labels(self) -> list[Any] | None:
@@ -190,7 +210,7 @@ def read_history(folder: RunFolder) -> tuple[Mapping[str, Any], ...]:
     return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
 
 
-def drawn(n: int, most: int, seed: int = 0) -> np.ndarray:
+def sampled_rows(n: int, most: int, seed: int = 0) -> np.ndarray:
     """At most so many row numbers, in order, drawn at random with a fixed seed: the first ones may be sorted."""
     return np.sort(np.random.default_rng(seed).choice(n, min(n, most), replace=False))
 

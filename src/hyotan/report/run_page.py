@@ -15,27 +15,27 @@ from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
 from hyotan.estimators.splits import count_held_out
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart
 from hyotan.figures.chosen import label_key
 from hyotan.files.container import read_settings
-from hyotan.report.bars import BarChart
-from hyotan.report.data_uris import Pictures
 from hyotan.report.denoised import denoising
-from hyotan.report.findings import notes_of, values_of
+from hyotan.report.findings import finding_values, notes_of
 from hyotan.report.latent_page import latent
-from hyotan.report.markup import Html, join, pairs, table, tag
+from hyotan.report.markup import Html, html_table, join, pairs, tag
 from hyotan.report.page import (
-    Note,
     Page,
+    PageNote,
     Section,
     bytes_of,
-    charts,
     command,
-    figure,
     glossary,
-    notes,
+    html_figure,
+    html_notes,
+    side_by_side,
     tiles,
     within_limits,
 )
+from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import Bounds, RunRecord, fit_command
 from hyotan.report.run_figures import curves, reconstructions, samples
 from hyotan.runs.run_folder import MODEL, TEST_FRACTION, RunFolder
@@ -65,33 +65,33 @@ def run_page(folder: RunFolder, lang: str = "en") -> str:
         The data have changed since the run was made.
     """
     record = RunRecord.open(folder)
-    return within_limits(lambda pictures: page_of(record, pictures, lang), lang)
+    return within_limits(lambda thumbnails: _page_of(record, thumbnails, lang), lang)
 
 
-def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
+def _page_of(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Page:
     """The page with pictures of one size."""
-    found = all_notes(record, lang)
+    found = _all_notes(record, lang)
     grave = [note for note in found if note.level != GOOD]
     level = next((level for level in (WARNING, NOTICE) if any(note.level == level for note in grave)), GOOD)
     parts = {
-        "warnings": notes(grave, lang) if grave else tag("p", say("warnings.none", lang)),
-        "numbers": numbers(record, lang),
-        "curves": curves(record, lang),
-        "pictures" if record.is_image else "columns": reconstructions(record, pictures, lang),
-        "denoising": denoising(record, pictures, lang),
-        "samples": samples(record, pictures, lang),
+        "warnings": html_notes(grave, lang) if grave else tag("p", say("warnings.none", lang)),
+        "numbers": _numbers(record, lang),
+        "curves": curves(record, thumbnails, lang),
+        "pictures" if record.is_image else "columns": reconstructions(record, thumbnails, lang),
+        "denoising": denoising(record, thumbnails, lang),
+        "samples": samples(record, thumbnails, lang),
         "latent": latent(record, lang),
-        "data": data(record, lang),
-        "model": model(record, lang),
-        "reproduce": reproduce(record, lang),
+        "data": _data(record, lang),
+        "model": _model(record, lang),
+        "reproduce": _reproduce(record, lang),
         "words": glossary(_words(record), lang),
     }
     return Page(
         lang=lang,
         title=say("run.title", lang, data=tidy(record.train.name, 60), model=say(f"models.{record.model_name}", lang)),
-        facts=facts(record, lang),
+        facts=_facts(record, lang),
         level=level,
-        verdict=verdict(record, lang),
+        verdict=_verdict(record, lang),
         sections=[Section(name, say(f"section.{name}", lang), body) for name, body in parts.items()],
         data=machine_readable(record),
     )
@@ -99,12 +99,12 @@ def page_of(record: RunRecord, pictures: Pictures, lang: str) -> Page:
 
 def _words(record: RunRecord) -> list[str]:
     """What the page's glossary explains."""
-    words = [name for name in WORDS if name != "kl" or record.is_vae]
+    words = [name for name in WORDS if name != "kl" or record.family.prior]
     found = record.metrics.get("denoising") or {}
     return [*words, *(name for name in ("psnr", "ssim") if found.get(name) is not None)]
 
 
-def facts(record: RunRecord, lang: str) -> str:
+def _facts(record: RunRecord, lang: str) -> str:
     """The line below the heading."""
     n = record.estimator.model_code_size
     words = [
@@ -119,28 +119,28 @@ def facts(record: RunRecord, lang: str) -> str:
 # -- the verdict -------------------------------------------------------------------------------------------------------
 
 
-def verdict(record: RunRecord, lang: str) -> list[str]:
+def _verdict(record: RunRecord, lang: str) -> list[str]:
     """Three sentences: beside the baselines, how much of the code is used, whether rows are known by heart."""
     first = _beside_baselines(record, lang)
-    if {"POSTERIOR_COLLAPSE", "CODE_NOT_LEARNED", "NO_BETTER_THAN_MEAN"} & found_codes(record):
+    if {"POSTERIOR_COLLAPSE", "CODE_NOT_LEARNED", "NO_BETTER_THAN_MEAN"} & _found_codes(record):
         last = say("verdict.see_warnings", lang)  # What learned nothing has memorised nothing either.
     else:
         last = _memory(record, lang)
     return [sentence for sentence in (first, _units(record, lang), last) if sentence]
 
 
-def found_codes(record: RunRecord) -> set[str]:
+def _found_codes(record: RunRecord) -> set[str]:
     """The codes of what the diagnosis found."""
     return {finding["code"] for finding in record.metrics.get("diagnosis", [])}
 
 
-def values(record: RunRecord) -> dict[str, Any]:
+def _values(record: RunRecord) -> dict[str, Any]:
     """What sentences about the run can name."""
-    return values_of(record.metrics, record.history, len(record.train.X), record.estimator.range_)
+    return finding_values(record.metrics, record.history, len(record.train.X), record.estimator.range_)
 
 
 def _beside_baselines(record: RunRecord, lang: str) -> str | None:
-    codes = found_codes(record)
+    codes = _found_codes(record)
     keys = {
         "NO_BETTER_THAN_MEAN": "verdict.mean",
         "ADDS_NOISE": "verdict.adds_noise",
@@ -155,14 +155,14 @@ def _beside_baselines(record: RunRecord, lang: str) -> str | None:
         "CODE_NOT_LEARNED": "verdict.collapse",
         "NO_BOTTLENECK": "verdict.no_bottleneck",
     }
-    known, key = values(record), next((keys[code] for code in keys if code in codes), None)
+    known, key = _values(record), next((keys[code] for code in keys if code in codes), None)
     if key == "verdict.worse_than_pca" and known["share"] > 100:
         return say("verdict.far_worse_than_pca", lang, times=round(known["mse"] / known["pca"], 1), **known)
     return None if key is None else say(key, lang, **known)
 
 
 def _units(record: RunRecord, lang: str) -> str:
-    known = values(record)
+    known = _values(record)
     if known["active"] == known["total"]:
         return say("verdict.all_units", lang, n=known["total"], features=known["features"])
     return say("verdict.some_units", lang, **known)
@@ -181,21 +181,21 @@ def _memory(record: RunRecord, lang: str) -> str:
 # -- warnings ----------------------------------------------------------------------------------------------------------
 
 
-def all_notes(record: RunRecord, lang: str) -> list[Note]:
+def _all_notes(record: RunRecord, lang: str) -> list[PageNote]:
     """What the diagnosis found, and what only a report can see."""
-    found = notes_of(record.metrics.get("diagnosis", []), values(record), lang)
+    found = notes_of(record.metrics.get("diagnosis", []), _values(record), lang)
     ratio, beyond_chance = record.memorising
     if record.no_test_rows:
         found.append(
-            Note(WARNING, say("alert.no_test.title", lang), say("alert.no_test.text", lang, n=len(record.test.X)))
+            PageNote(WARNING, say("alert.no_test.title", lang), say("alert.no_test.text", lang, n=len(record.test.X)))
         )
     elif beyond_chance and ratio >= MEMORISED:
         level = WARNING if ratio >= MEMORISED_MUCH else NOTICE
         text = say("alert.memorising.text", lang, share=round(100 * (ratio - 1)))
-        found.append(Note(level, say("alert.memorising.title", lang), text))
+        found.append(PageNote(level, say("alert.memorising.title", lang), text))
     if len(record.test.X) < FEW_TEST_ROWS and not record.no_test_rows:
         found.append(
-            Note(NOTICE, say("alert.few_test.title", lang), say("alert.few_test.text", lang, n=len(record.test.X)))
+            PageNote(NOTICE, say("alert.few_test.title", lang), say("alert.few_test.text", lang, n=len(record.test.X)))
         )
     order = {WARNING: 0, NOTICE: 1, GOOD: 2}
     return sorted(found, key=lambda note: order.get(note.level, 1))
@@ -204,7 +204,7 @@ def all_notes(record: RunRecord, lang: str) -> list[Note]:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def numbers(record: RunRecord, lang: str) -> Html:
+def _numbers(record: RunRecord, lang: str) -> Html:
     """The most important ones large, then all of them beside the baselines."""
     known, bounds = record.metrics, record.intervals
     n = say("count.rows", lang, n=len(record.test.X))
@@ -285,7 +285,7 @@ def _table(known: Any, bounds: dict[str, Bounds], lang: str) -> Html:
         rows.append(
             [[text, tag("span", of, class_="more")], _cell(nll, (nll, nll - reach, nll + reach)), none, none, lower]
         )
-    return join([table(head, rows, numbers=(1, 2, 3)), tag("p", say("numbers.notes", lang), class_="quiet small")])
+    return join([html_table(head, rows, numbers=(1, 2, 3)), tag("p", say("numbers.notes", lang), class_="quiet small")])
 
 
 def _cell(value: float, bounds: Bounds | None) -> list[Any]:
@@ -300,7 +300,7 @@ def _baseline(value: float | None) -> str:
 # -- data, model, how to do it again -----------------------------------------------------------------------------------
 
 
-def data(record: RunRecord, lang: str) -> Html:
+def _data(record: RunRecord, lang: str) -> Html:
     """Counts, shape, ranges, classes, how the rows were split, digests."""
     train, estimator = record.train, record.estimator
     low, high = estimator.range_ if isinstance(train.X, Frame) else value_range(train.X)
@@ -346,7 +346,7 @@ def _classes(record: RunRecord, lang: str) -> Html | None:
         return tag("p", say("data.many_labels", lang, n=len(counts)))
     bars = [(name, float(counts[name])) for name in sorted(counts, key=label_key)]
     chart = BarChart(say("data.labels", lang), say("data.labels_unit", lang), bars)
-    return charts([figure(chart, lang)])
+    return side_by_side([html_figure(chart, lang)])
 
 
 def _reader_notes(record: RunRecord, lang: str) -> Html | None:
@@ -356,7 +356,7 @@ def _reader_notes(record: RunRecord, lang: str) -> Html | None:
     return tag("details", tag("summary", say("data.notes", lang)), tag("ul", items, lang="en"))
 
 
-def model(record: RunRecord, lang: str) -> Html:
+def _model(record: RunRecord, lang: str) -> Html:
     """The layers with shapes in and out, the bottleneck to look at, the parameters."""
     summary = record.estimator.summary()
     head = [say(f"model.{word}", lang) for word in ("layer", "input", "output", "parameters")]
@@ -367,11 +367,11 @@ def model(record: RunRecord, lang: str) -> Html:
     memory = say("model.memory", lang, mb=summary.total_mb, weights=summary.parameters_mb)
     likelihood = say("model.likelihood", lang, name=record.estimator.likelihood_)
     features = record.metrics.get("n_features", prod(record.estimator.feature_shape_))
-    layers = table(head, [*rows, total], numbers=(1, 2, 3))
+    layers = html_table(head, [*rows, total], numbers=(1, 2, 3))
     memory_text = tag("p", f"{likelihood} {memory}", class_="quiet small")
     picture = gourd([features, *_widths(summary)], lang)
     return join(
-        [tag("p", say(f"models.{record.model_name}_text", lang)), charts([layers, join([picture, memory_text])])]
+        [tag("p", say(f"models.{record.model_name}_text", lang)), side_by_side([layers, join([picture, memory_text])])]
     )
 
 
@@ -423,7 +423,7 @@ def gourd(widths: list[int], lang: str) -> Html:
     return tag("figure", drawing, tag("figcaption", say("model.gourd_text", lang)))
 
 
-def reproduce(record: RunRecord, lang: str) -> Html:
+def _reproduce(record: RunRecord, lang: str) -> Html:
     """The command, seed, versions, device, times, the files."""
     path = record.folder.path / MODEL
     versions = ", ".join(f"{name} {version}" for name, version in read_settings(path).versions.items())

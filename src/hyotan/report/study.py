@@ -13,13 +13,13 @@ import msgspec
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
+from hyotan.figures.styles import LOOKS
 from hyotan.report.experiments import with_pictures
-from hyotan.report.page import Note
+from hyotan.report.page import PageNote
 from hyotan.report.study_page import (
     IN_SECONDS,
     NO,
     PARTLY,
-    SLOTS,
     UNTESTED,
     YES,
     Claim,
@@ -93,14 +93,14 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
         title=say("study.title", lang, data=train.name, models=_listed(config.models, lang)),
         facts=_facts(folder, lang),
         level=_level(recommendation.headline),
-        verdict=verdict(recommendation, lang),
+        verdict=_verdict(recommendation, lang),
         picks=[_pick(choice, lang) for choice in recommendation.choices],
         warnings=sorted(_warnings(recommendation, cells, record, lang), key=lambda note: note.level != WARNING),
         numbers=_numbers(recommendation, cells, record, lang),
-        measures=measures(cells),
+        measures=_measures(cells),
         repeats=config.repeats,
-        clusterings=clusterings(cells),
-        claims=claims(record, lang),
+        clusterings=_clusterings(cells),
+        claims=_claims(record, lang),
         data=_data(train, test, config, lang),
         settings=_settings(config, recommendation, lang),
         command=study_command(config),
@@ -136,7 +136,7 @@ def _level(choice: Advice) -> str:
     return WARNING if choice.verdict == NOTHING else NOTICE
 
 
-def verdict(recommendation: Recommendation, lang: str) -> list[str]:
+def _verdict(recommendation: Recommendation, lang: str) -> list[str]:
     """The headline in words, and in one line what to take for the other purposes."""
     headline = recommendation.headline
     others = [choice for choice in recommendation.choices if choice is not headline]
@@ -165,15 +165,15 @@ def _pick(choice: Advice, lang: str) -> Pick:
 
 def _warnings(
     recommendation: Recommendation, cells: Sequence[Cell], record: Mapping[str, Any], lang: str
-) -> Iterator[Note]:
+) -> Iterator[PageNote]:
     """What failed, what weakens every statement of the study, what was found wrong with single cells."""
     yield from _failures(record, lang)
     for text in sentences.of_recommendation(recommendation, lang)[len(recommendation.choices) :]:
-        yield Note(NOTICE, "", text)
+        yield PageNote(NOTICE, "", text)
     yield from _of_cells(cells, lang)
 
 
-def _of_cells(cells: Sequence[Cell], lang: str) -> Iterator[Note]:
+def _of_cells(cells: Sequence[Cell], lang: str) -> Iterator[PageNote]:
     """What the diagnosis of single cells found, each kind once, with the cells that have it."""
     trained = [cell for cell in cells if not cell.is_baseline]
     found: dict[str, list[Cell]] = {}
@@ -183,7 +183,7 @@ def _of_cells(cells: Sequence[Cell], lang: str) -> Iterator[Note]:
     for code, which in sorted(found.items(), key=lambda item: (item[0] not in ALARMING, -len(item[1]))):
         if has(f"finding.{code}.title"):
             text = say("study.in_cells", lang, n=len(which), of=len(trained), names=_names(which, lang))
-            yield Note(WARNING if code in ALARMING else NOTICE, say(f"finding.{code}.title", lang), text)
+            yield PageNote(WARNING if code in ALARMING else NOTICE, say(f"finding.{code}.title", lang), text)
 
 
 def _names(cells: Sequence[Cell], lang: str) -> str:
@@ -194,22 +194,22 @@ def _names(cells: Sequence[Cell], lang: str) -> str:
     return say("study.semicolon", lang).join([*words, *(["…"] if len(counts) > len(most) else [])])
 
 
-def _failures(record: Mapping[str, Any], lang: str) -> Iterator[Note]:
+def _failures(record: Mapping[str, Any], lang: str) -> Iterator[PageNote]:
     for failure in record.get("failures", []):
         title = say("study.failed", lang, name=model_name(failure["model"], failure["latent_dim"], lang))
-        yield Note(WARNING, title, failure["message"], None if lang == "en" else "en")
+        yield PageNote(WARNING, title, failure["message"], None if lang == "en" else "en")
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def measures(cells: Sequence[Cell]) -> list[Measure]:
+def _measures(cells: Sequence[Cell]) -> list[Measure]:
     """Every measure that was taken, of every model and size, on the test rows."""
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = []
     for name in SHOWN:
         values = {pair: value for pair in pairs if (value := interval(cells, *pair, name, "test")) is not None}
-        if any(model in SLOTS and model != MEAN for model, _ in values):
+        if any(model in LOOKS and model != MEAN for model, _ in values):
             found.append(Measure(name, values))
     times = {pair: value for pair in pairs if (value := _seconds(cells, *pair)) is not None}
     return [*found, Measure(IN_SECONDS, times)] if times else found
@@ -224,7 +224,7 @@ def _seconds(cells: Sequence[Cell], model: str, latent_dim: int) -> Interval | N
     )
 
 
-def clusterings(cells: Sequence[Cell]) -> list[Clusterings]:
+def _clusterings(cells: Sequence[Cell]) -> list[Clusterings]:
     """For each measure of agreement all runs of all repeats, by model and size."""
     found = []
     for measure in AGREEMENTS:
@@ -243,7 +243,7 @@ def _runs(cells: Sequence[Cell], model: str, latent_dim: int, measure: str) -> l
     return [value for cell in chosen for value in cell.clusterings.get(measure, [])]
 
 
-def claims(record: Mapping[str, Any], lang: str) -> list[Claim]:
+def _claims(record: Mapping[str, Any], lang: str) -> list[Claim]:
     """The articles' findings, those that could be tested first."""
     found = msgspec.convert(record.get("findings") or [], list[Replication])
     said = [

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from hyotan.figures.canvas import tidy
-from hyotan.figures.images import gap_of, to_rgb, value_range_of
-from hyotan.report.bars import BoxChart
-from hyotan.report.charts import LineChart, Series
-from hyotan.report.data_uris import Pictures
-from hyotan.report.grids import Grid, grids
+from hyotan.figures.charts import BoxChart, Curve, ImageSheet, ImageTable, LineChart
+from hyotan.figures.styles import LOOKS, looks_of
 from hyotan.report.latent_page import code_plot
-from hyotan.report.markup import Html, join, pairs, table, tag
+from hyotan.report.markup import Html, html_table, join, pairs, tag
 from hyotan.report.page import (
-    Note,
     Page,
+    PageNote,
     Section,
-    charts,
+    arranged,
     command,
-    figure,
     glossary,
+    html_figure,
+    html_notes,
     level_sign,
-    notes,
+    side_by_side,
     tiles,
     with_flags,
     within_limits,
 )
+from hyotan.report.pictures import Thumbnails
 from hyotan.study.cells import LOWER_IS_BETTER, MEAN, PCA, RAW, Interval
 from hyotan.words import aligned, say, shown
-
-SLOTS = {"ae": 0, "vae": 1, "cvae": 2, "dae": 3, PCA: 6, RAW: 4, MEAN: 9}
-"""Colour and marker of each model, the same in every chart."""
 
 COUNTED = frozenset({"active_units", "kl"})
 """Measures of which neither more nor less is better."""
@@ -183,15 +179,15 @@ class StudyReport:
     level: str
     verdict: Sequence[str]
     picks: Sequence[Pick] = ()
-    warnings: Sequence[Note] = ()
+    warnings: Sequence[PageNote] = ()
     numbers: Sequence[tuple[str, str, str, str]] = ()
     measures: Sequence[Measure] = ()
     repeats: int = 1
     clusterings: Sequence[Clusterings] = ()
     plots: Sequence[CodePlot] = ()
     walks: Sequence[Walk] = ()
-    reconstructions: Sequence[Grid] = ()
-    exchanges: Sequence[Grid] = ()
+    reconstructions: Sequence[ImageTable] = ()
+    exchanges: Sequence[ImageTable] = ()
     claims: Sequence[Claim] = ()
     value_range: tuple[float, float] | None = None
     data: Sequence[tuple[str, str]] = ()
@@ -203,25 +199,25 @@ class StudyReport:
 
 def study_page(report: StudyReport, lang: str = "en") -> str:
     """The page, as one HTML file."""
-    return within_limits(lambda pictures: page_of(report, pictures, lang), lang)
+    return within_limits(lambda thumbnails: _page_of(report, thumbnails, lang), lang)
 
 
-def page_of(report: StudyReport, pictures: Pictures, lang: str) -> Page:
+def _page_of(report: StudyReport, thumbnails: Thumbnails, lang: str) -> Page:
     """The page with pictures of one size."""
     parts = {
-        "picks": picks(report.picks, lang),
-        "warnings": notes(report.warnings, lang) if report.warnings else tag("p", say("warnings.none", lang)),
-        "numbers": numbers(report, lang),
-        "sizes": sizes(report, lang),
-        "clusterings": clusterings(report.clusterings, lang),
-        "codes": codes(report.plots, lang),
-        "walks": walks(report, pictures, lang),
-        "conditions": grids(report.reconstructions, report.value_range, pictures, lang),
-        "exchanges": grids(report.exchanges, report.value_range, pictures, lang),
-        "claims": claims(report.claims, lang),
+        "picks": _picks(report.picks, lang),
+        "warnings": html_notes(report.warnings, lang) if report.warnings else tag("p", say("warnings.none", lang)),
+        "numbers": _numbers(report, lang),
+        "sizes": _sizes(report, lang),
+        "clusterings": _clusterings(report.clusterings, lang),
+        "codes": _codes(report.plots, lang),
+        "walks": _walks(report, thumbnails, lang),
+        "conditions": _tables(report.reconstructions, report, thumbnails, lang),
+        "exchanges": _tables(report.exchanges, report, thumbnails, lang),
+        "claims": _claims(report.claims, lang),
         "data": pairs(report.data) if report.data else Html(""),
         "settings": pairs(report.settings) if report.settings else Html(""),
-        "reproduce": reproduce(report, lang),
+        "reproduce": _reproduce(report, lang),
         "words": glossary(WORDS, lang),
     }
     return Page(
@@ -244,7 +240,7 @@ def model_name(model: str, latent_dim: int | None, lang: str) -> str:
 # -- what to take ------------------------------------------------------------------------------------------------------
 
 
-def picks(items: Sequence[Pick], lang: str) -> Html:
+def _picks(items: Sequence[Pick], lang: str) -> Html:
     """A card for each purpose."""
     cards = [
         tag(
@@ -263,7 +259,7 @@ def picks(items: Sequence[Pick], lang: str) -> Html:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def numbers(report: StudyReport, lang: str) -> Html:
+def _numbers(report: StudyReport, lang: str) -> Html:
     """The most important ones large, then every model and size beside the baselines."""
     if not report.measures:
         return Html("")
@@ -278,7 +274,7 @@ def _table(measures: Sequence[Measure], lang: str) -> Html:
     head = [say("study.model", lang), *[_column(one.name, lang) for one in measures]]
     body = [[model_name(*pair, lang), *[_cell(one, pair, best[one.name]) for one in measures]] for pair in rows]
     caption = say("study.caption", lang)
-    return table(head, body, numbers=range(1, len(head)), caption=caption, class_="wide")
+    return html_table(head, body, numbers=range(1, len(head)), caption=caption, class_="wide")
 
 
 def _column(name: str, lang: str) -> Html:
@@ -287,7 +283,7 @@ def _column(name: str, lang: str) -> Html:
 
 
 def _order(pair: tuple[str, int]) -> tuple[int, int]:
-    order = [*[model for model in SLOTS if model not in (PCA, RAW, MEAN)], PCA, RAW, MEAN]
+    order = list(LOOKS)
     return (order.index(pair[0]) if pair[0] in order else len(order)), pair[1]
 
 
@@ -322,13 +318,13 @@ def _direction(name: str, lang: str) -> str:
     return say("study.lower" if lower else "study.higher", lang)
 
 
-def sizes(report: StudyReport, lang: str) -> Html:
+def _sizes(report: StudyReport, lang: str) -> Html:
     """Each measure against the latent size, one line a model, with intervals over the repeats."""
     drawn = [_against_size(one, lang) for one in report.measures]
     cut = say("study.cut", lang)
-    found = [figure(chart, lang, cut if chart.cuts else None) for chart in drawn if chart is not None]
+    found = [html_figure(replace(chart, caption=cut if chart.cuts else ""), lang) for chart in drawn if chart]
     key = "study.sizes" if report.repeats > 1 else "study.sizes_once"
-    return join([tag("p", say(key, lang)), charts(found)]) if found else Html("")
+    return join([tag("p", say(key, lang)), side_by_side(found)]) if found else Html("")
 
 
 def _against_size(measure: Measure, lang: str) -> LineChart | None:
@@ -341,62 +337,65 @@ def _against_size(measure: Measure, lang: str) -> LineChart | None:
     return LineChart(title, say("study.size", lang), _direction(measure.name, lang), lines, log_x=True, x_ticks=ticks)
 
 
-def _line(measure: Measure, model: str, ticks: Sequence[int], lang: str) -> Series:
+def _line(measure: Measure, model: str, ticks: Sequence[int], lang: str) -> Curve:
     found = {size: value for (name, size), value in measure.values.items() if name == model}
-    slot, name = SLOTS.get(model, 8), say(f"short.{model}", lang)
+    look, name = looks_of((model,))[0], say(f"short.{model}", lang)
     if model in (MEAN, RAW):  # of no size, or of one that is not on the axis: a line across to compare with
         value = next(iter(found.values())).mean
-        return Series(name, [float(ticks[0]), float(ticks[-1])], [value, value], slot=slot, dashed=True)
+        return Curve(name, [float(ticks[0]), float(ticks[-1])], [value, value], color=look.color_number, dashed=True)
     at = [float(size) for size in ticks]
     values = [found.get(size) for size in ticks]
-    return Series(
+    return Curve(
         name,
         at,
         [math.nan if value is None else value.mean for value in values],
         [None if value is None else value.low for value in values],
         [None if value is None else value.high for value in values],
-        slot,
+        look.color_number,
+        look.marker,
     )
 
 
 # -- experiments -------------------------------------------------------------------------------------------------------
 
 
-def clusterings(items: Sequence[Clusterings], lang: str) -> Html:
+def _clusterings(items: Sequence[Clusterings], lang: str) -> Html:
     """A box for each model and size: the agreement of its clusters with the labels, run by run."""
     if not items:
         return Html("")
     drawn = []
     for one in items:
-        groups = [(model_name(model, size, lang), values, SLOTS.get(model, 8)) for model, size, values in one.groups]
+        colors = [looks_of((model,))[0].color_number for model, _, _ in one.groups]
+        names = [model_name(model, size, lang) for model, size, _ in one.groups]
+        groups = list(zip(names, [values for _, _, values in one.groups], colors, strict=True))
         name = measure_name(one.measure, lang)
         unit = say("study.with_direction", lang, name=name, direction=say("study.higher", lang))
-        drawn.append(figure(BoxChart(name, unit, groups), lang))
+        drawn.append(html_figure(BoxChart(name, unit, groups), lang))
     runs = max(len(values) for one in items for _, _, values in one.groups)
     styled = any(model == "cvae" for one in items for model, _, _ in one.groups)
     aside = tag("p", say("study.clusterings_of_style", lang)) if styled else None
-    return join([tag("p", say("study.clusterings", lang, n=runs)), aside, charts(drawn)])
+    return join([tag("p", say("study.clusterings", lang, n=runs)), aside, side_by_side(drawn)])
 
 
-def codes(items: Sequence[CodePlot], lang: str) -> Html:
+def _codes(items: Sequence[CodePlot], lang: str) -> Html:
     """Codes of size 2, and projections of larger ones."""
     if not items:
         return Html("")
     drawn = [code_plot(one.points, _listed(one.labels), one.title, lang, one.axes, one.caption) for one in items]
-    return join([tag("p", say("study.codes", lang)), charts(drawn)])
+    return join([tag("p", say("study.codes", lang)), side_by_side(drawn)])
 
 
 def _listed(labels: Sequence[Any] | None) -> list[Any] | None:
     return None if labels is None else list(np.asarray(labels).tolist())
 
 
-def walks(report: StudyReport, pictures: Pictures, lang: str) -> Html:
+def _walks(report: StudyReport, thumbnails: Thumbnails, lang: str) -> Html:
     """A strip for each walk, and the classes that it passes."""
     if not report.walks:
         return Html("")
     groups: dict[tuple[str, bool], list[Html]] = {}
     for one in report.walks:
-        groups.setdefault((one.group, one.folded), []).append(_walk(one, report, pictures, lang))
+        groups.setdefault((one.group, one.folded), []).append(_walk(one, report, thumbnails, lang))
     parts = [_walk_group(name, folded, strips) for (name, folded), strips in groups.items()]
     return join([tag("p", say("study.walks", lang)), parts])
 
@@ -408,16 +407,17 @@ def _walk_group(name: str, folded: bool, strips: Sequence[Html]) -> Html:
     return join([tag("h3", name) if name else None, side_by_side])
 
 
-def _walk(walk: Walk, report: StudyReport, pictures: Pictures, lang: str) -> Html:
-    images = np.asarray(walk.images)
-    ends = report.value_range or value_range_of(images)
+def _walk(walk: Walk, report: StudyReport, thumbnails: Thumbnails, lang: str) -> Html:
+    passed = _runs([tidy(name, 20) for name in walk.passed])
+    caption = say("study.passed", lang, path=" → ".join(passed)) if passed else ""
     alt = say("study.walk_alt", lang, title=walk.title)
-    gap = gap_of(to_rgb(images[:1], ends))
-    passed = [tidy(name, 20) for name in walk.passed]
-    line = tag("p", say("study.passed", lang, path=" → ".join(_runs(passed))), class_="passed") if passed else None
-    return tag(
-        "figure", tag("h4", walk.title), pictures.sheet(images, ends, len(images), alt, gap), line, class_="strip"
-    )
+    strip = ImageSheet(walk.title, walk.images, len(walk.images), report.value_range, caption=caption, alt=alt)
+    return html_figure(strip, lang, thumbnails, "h4")
+
+
+def _tables(found: Sequence[ImageTable], report: StudyReport, thumbnails: Thumbnails, lang: str) -> Html:
+    ranged = [replace(one, value_range=one.value_range or report.value_range) for one in found]
+    return arranged(ranged, lang, thumbnails)
 
 
 def _runs(names: Sequence[str]) -> list[str]:
@@ -425,7 +425,7 @@ def _runs(names: Sequence[str]) -> list[str]:
     return [name for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
 
 
-def claims(items: Sequence[Claim], lang: str) -> Html:
+def _claims(items: Sequence[Claim], lang: str) -> Html:
     """Each finding of the articles, whether it holds here, and our figures."""
     if not items:
         return Html("")
@@ -438,10 +438,10 @@ def claims(items: Sequence[Claim], lang: str) -> Html:
         ]
         for item in items
     ]
-    return join([tag("p", say("claims.intro", lang)), table(head, rows, class_="claims")])
+    return join([tag("p", say("claims.intro", lang)), html_table(head, rows, class_="claims")])
 
 
-def reproduce(report: StudyReport, lang: str) -> Html:
+def _reproduce(report: StudyReport, lang: str) -> Html:
     """The command, and what else it takes."""
     if not report.command:
         return Html("")

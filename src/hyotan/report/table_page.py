@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyotan.anomalies.members import loss_by_part, usual_loss
 from hyotan.figures.canvas import tidy
+from hyotan.figures.charts import BarChart
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.tabular import TablePreprocessor
-from hyotan.report.bars import BarChart
-from hyotan.report.markup import Html, join, table, tag
-from hyotan.report.page import charts, figure
+from hyotan.report.markup import Html, html_table, join, tag
+from hyotan.report.page import html_figure, side_by_side
 from hyotan.report.run import RunRecord
 from hyotan.words import aligned, say
 
@@ -39,25 +40,39 @@ def by_column(record: RunRecord, scaling: TablePreprocessor, lang: str) -> Html:
     columns = [column for column in scaling.columns if column.width]
     kept = dict(zip(scaling.names, _kept(record, scaling), strict=True))
     order = sorted(columns, key=lambda column: math.inf if math.isnan(kept[column.name]) else kept[column.name])
-    bars = [(c.name, max(-1.0, float(kept[c.name]))) for c in order if not math.isnan(kept[c.name])]
-    chart = BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS])
-    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else None
+    chart = kept_chart([(column.name, float(kept[column.name])) for column in order], lang)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     own = scaling.selected(record.rows.X).table
     made = scaling.to_frame(record.pair[1]).table
     rows = [[c.name, _range(c, own[c.name], lang), c.typical_error(own[c.name], made[c.name], lang)] for c in order]
-    listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
+    listing = tag("div", tag("h3", say("columns.table", lang)), html_table(head, rows, numbers=(1, 2)))
     # Below the chart, not beside it: the values of categories take the width.
-    return join([charts([figure(chart, lang, note)]), listing, _worst(record, scaling, own, made, lang)])
+    return join([side_by_side([html_figure(chart, lang)]), listing, _worst(record, scaling, own, made, lang)])
+
+
+def kept_chart(kept: Sequence[tuple[str, float]], lang: str) -> BarChart:
+    """The share of each column's variance that is kept, of the first :data:`MOST_COLUMNS` of them that vary."""
+    bars = [(name, max(-1.0, share)) for name, share in kept if not math.isnan(share)]
+    note = say("columns.some", lang, n=MOST_COLUMNS, of=len(bars)) if len(bars) > MOST_COLUMNS else ""
+    return BarChart(say("columns.title", lang), say("columns.kept", lang), bars[:MOST_COLUMNS], caption=note)
+
+
+def kept_share(missed: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """1 - missed / whole; NaN where there is nothing to keep."""
+    return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
+
+
+def squares(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Mean square of the error and of the distance from the mean, of each of the model's numbers, (features,) each."""
+    before, after = record.pair
+    missed = np.square(after - before, dtype=np.float64)
+    return observed_mean(missed), observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
 
 
 def _kept(record: RunRecord, scaling: TablePreprocessor) -> np.ndarray:
     """Share of each column's variance that is kept, (columns,); of a category over all of its numbers."""
-    before, after = record.pair
-    squared = observed_mean(np.square(after - before, dtype=np.float64))
-    total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
-    missed, whole = (scaling.by_part(part[None])[0] for part in (squared, total))
-    return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
+    missed, whole = (scaling.by_part(part[None])[0] for part in squares(record))
+    return kept_share(missed, whole)
 
 
 def _range(column: Column, values: Any, lang: str) -> str:
@@ -85,7 +100,7 @@ def _worst(record: RunRecord, scaling: TablePreprocessor, own: Any, made: Any, l
         rows.append([tidy(ids[row], 24), aligned(totals[row], totals[worst[0]], 3), *cells])
     names = [tidy(scaling.names[at], 24) for at in shown_ones]
     first = say("columns.row", lang) if called == "row" else tidy(called, 24)
-    listing = table([first, say("columns.nats", lang), *names], rows, numbers=range(1, 2 + len(names)))
+    listing = html_table([first, say("columns.nats", lang), *names], rows, numbers=range(1, 2 + len(names)))
     few = say("columns.shown", lang, n=len(names), of=len(scaling.columns)) if len(names) < len(scaling.columns) else ""
     notes = tag("p", join([say("columns.marked", lang), " ", few]), class_="quiet small")
     return join([tag("h3", say("columns.worst", lang)), listing, notes])

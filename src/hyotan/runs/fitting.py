@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,16 @@ class FittedRun:
     evaluation: Evaluation
     frames: tuple[np.ndarray, list[int], np.ndarray] | None
     """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch."""
+        return self.estimator.history_
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+        return self.evaluation.kl_per_dimension
 
 
 def fit(

@@ -1,10 +1,16 @@
-"""The figures of a run, drawn into its folder: what was learned, at a look."""
+"""The figures of a run: one table, which the run's folder and its page are drawn from.
+
+A new figure takes a record of its numbers (a :class:`hyotan.figures.Display` in a module of :mod:`hyotan.figures`), a
+function and a line of RUN_FIGURES here. To show it on the page too, its record gives ``charts``, and RUN_FIGURES names
+the section; words that are new go into the catalogues of :mod:`hyotan.words`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,7 +34,7 @@ from hyotan.figures import (
     TrainingAnimation,
     central_limits,
 )
-from hyotan.metrics import are_active, some_rows
+from hyotan.metrics import are_active
 from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
 from hyotan.runs.run_folder import FIGURES
 from hyotan.sampling.codes import DENSITY, PRIOR
@@ -36,7 +42,35 @@ from hyotan.sampling.codes import DENSITY, PRIOR
 SCATTER_ROWS = 5000
 
 EXCHANGED, MOST_LABELS = 8, 20
-"""Rows whose style is shown under every label, and labels from which on there are too many to show."""
+"""Rows whose style is shown under every label, and labels that are shown at most."""
+
+
+class FinishedRun(Protocol):
+    """A run that has come to its end: just fitted, or opened again."""
+
+    @property
+    def estimator(self) -> LatentEstimator:
+        """With its best weights."""
+
+    @property
+    def train(self) -> Dataset:
+        """The rows it was trained on."""
+
+    @property
+    def test(self) -> Dataset:
+        """Rows that it has not seen."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch."""
+
+    @property
+    def kl_per_dimension(self) -> Sequence[float] | None:
+        """Nats of each latent dimension; None for a code that has no prior."""
+
+    @property
+    def frames(self) -> tuple[np.ndarray, list[int], np.ndarray] | None:
+        """Originals, epochs and the reconstructions after each, where these were kept."""
 
 
 class Shown:
@@ -85,27 +119,156 @@ class Shown:
         return self.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
 
 
+def _names_of(run: FinishedRun) -> Sequence[str] | None:
+    """The columns' names, where the data are a table that has them."""
+    return columns_of(run.estimator) or run.train.feature_names
+
+
 def columns_of(estimator: LatentEstimator) -> Sequence[str] | None:
     """Names of the model's numbers for a table with several kinds of columns; None for everything else."""
     return estimator.preprocessor_.encoded_names
 
 
-def _loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
+# -- the figures of a run ----------------------------------------------------------------------------------------------
+
+
+def _loss(run: FinishedRun) -> LossCurvesDisplay:
     """Loss curves: both, and each alone."""
-    yield "loss.png", LossCurvesDisplay.from_history(run.estimator.history_)
+    return LossCurvesDisplay.from_history(run.history)
 
 
-def _reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """Originals above, reconstructions below, and the error."""
-    some = run.test.take(tracked_rows(run.test))
-    yield "reconstructions.png", reconstructions_display(run.estimator, some)
+def _reconstructions(run: FinishedRun) -> ReconstructionsDisplay:
+    """Rows of every label beside their reconstructions."""
+    return reconstructions_display(run.estimator, run.test.take(tracked_rows(run.test)), columns=_names_of(run))
 
 
-def _denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _denoising(run: FinishedRun) -> DenoisingDisplay | None:
     """Clean rows, the same with noise as in training, and what the model makes of them."""
-    if takes_noise_away(run.estimator):
-        some = run.test.take(tracked_rows(run.test))
-        yield "denoising.png", denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+    if not takes_noise_away(run.estimator):
+        return None
+    some = run.test.take(tracked_rows(run.test))
+    return denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+
+
+def _samples(run: FinishedRun) -> SamplesDisplay:
+    """New samples."""
+    return samples_display(run.estimator, 64, 0, _names_of(run))
+
+
+def _latent(run: FinishedRun) -> LatentScatterDisplay | None:
+    """The codes of the test rows."""
+    if run.estimator.latent_dim < 2:
+        return None
+    some = run.test.take(_some_rows(len(run.test.X)))
+    return LatentScatterDisplay.from_codes(run.estimator.transform(some.X), None if some.y is None else list(some.y))
+
+
+def _manifold(run: FinishedRun) -> ManifoldDisplay | None:
+    """A grid of decoded codes over a code of size 2."""
+    estimator, shown, family = run.estimator, Shown(run.estimator), type(run.estimator).family
+    if estimator.latent_dim != 2 or not shown.is_image or family.conditional:
+        return None
+    rows = _some_rows(len(run.train.X))
+    return ManifoldDisplay.from_decoder(
+        lambda codes: shown.scaled(estimator.inverse_transform(codes)),
+        latent_dim=2,
+        steps=manifold_steps(max(estimator.feature_shape_)),
+        spacing="normal" if family.prior else "linear",
+        limits=None if family.prior else central_limits(estimator.transform(run.train.X[rows])),
+        value_range=shown.value_range,
+    )
+
+
+def _exchange(run: FinishedRun) -> ExchangeDisplay | None:
+    """The style of a few rows under every label."""
+    estimator, shown = run.estimator, Shown(run.estimator)
+    if not type(estimator).family.conditional or not shown.is_image or run.test.y is None:
+        return None
+    rows = tracked_rows(run.test)
+    rows = rows[np.isin(run.test.y[rows], estimator.classes_)][:EXCHANGED]
+    if len(rows) == 0:
+        return None
+    X, y = run.test.X[rows], run.test.y[rows]
+    images = estimator.exchange_labels(X, y)[:, :MOST_LABELS]  # pyrefly: ignore[missing-attribute]
+    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
+    labels = [str(label) for label in estimator.classes_[:MOST_LABELS]]
+    return ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), y.tolist(), value_range=shown.value_range)
+
+
+def _kl(run: FinishedRun) -> KLPerDimensionDisplay | None:
+    """KL of each latent dimension."""
+    if not run.kl_per_dimension:
+        return None
+    active = are_active(run.estimator.transform(run.test.X).var(axis=0))
+    return KLPerDimensionDisplay.from_kl(run.kl_per_dimension, active)
+
+
+def _animation(run: FinishedRun) -> TrainingAnimation | None:
+    """Ten reconstructions, epoch by epoch."""
+    if run.frames is None or len(run.estimator.feature_shape_) < 2:
+        return None
+    originals, epochs, frames = run.frames
+    by_epoch = {row["epoch"]: row.get("val_loss") for row in run.history}
+    losses = [by_epoch.get(epoch) for epoch in epochs]
+    return TrainingAnimation.from_frames(originals, frames, epochs, losses, value_range=run.estimator.range_)
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """A figure that is made of a finished run.
+
+    Attributes
+    ----------
+    name : of its files.
+    compute : the figure's numbers; None where it does not suit the run.
+    section : of the run's page that shows the figure's ``charts``; empty for none.
+    suffixes : formats of its files.
+    """
+
+    name: str
+    compute: Callable[[FinishedRun], Display | None]
+    section: str = ""
+    suffixes: tuple[str, ...] = ("png",)
+
+
+RUN_FIGURES = (
+    RunFigure("loss", _loss, "curves"),
+    RunFigure("reconstructions", _reconstructions),
+    RunFigure("denoising", _denoising, "denoising"),
+    RunFigure("samples", _samples, "samples"),
+    RunFigure("latent", _latent),
+    RunFigure("manifold", _manifold, "samples"),
+    RunFigure("exchange", _exchange, "samples"),
+    RunFigure("kl", _kl),
+    RunFigure("training", _animation, suffixes=("gif", "html")),
+)
+"""Every figure of a run, in its folder and on its page."""
+
+
+def draw_figures(run: FittedRun) -> list[Path]:
+    """Draw all figures that suit the run into its ``figures/``; their paths come back."""
+    folder = run.folder.path / FIGURES
+    folder.mkdir(exist_ok=True)
+    computed = ((figure, figure.compute(run)) for figure in RUN_FIGURES)
+    return [
+        display.save(folder / f"{figure.name}.{suffix}")
+        for figure, display in computed
+        if display is not None
+        for suffix in figure.suffixes
+    ]
+
+
+# -- figures of single commands too ------------------------------------------------------------------------------------
+
+
+def _some_rows(n: int) -> np.ndarray:
+    """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
+    return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
+
+
+def manifold_steps(side: int) -> int:
+    """Images along each axis of a manifold, so that each is large enough to be read."""
+    return 12 if side <= 16 else 20 if side <= 40 else 10
 
 
 def denoising_display(
@@ -131,11 +294,6 @@ def denoising_display(
     )
 
 
-def _samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """New samples."""
-    yield "samples.png", samples_display(run.estimator, 64, 0, run.train.feature_names)
-
-
 def samples_display(
     estimator: LatentEstimator, n: int, random_state: int, columns: Sequence[str] | None = None, **how: Any
 ) -> SamplesDisplay:
@@ -157,103 +315,8 @@ def samples_display(
 def origin_of(estimator: LatentEstimator, sampler: str) -> str:
     """Where codes come from, in words."""
     if sampler == PRIOR:
-        return "the prior" if estimator.family.prior else "a Gaussian fitted to the codes"
+        return "the prior" if type(estimator).family.prior else "a Gaussian fitted to the codes"
     return "the density of the codes"
-
-
-def _latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """The codes of the test rows."""
-    if run.estimator.latent_dim < 2:
-        return
-    rows = some_rows(len(run.test.X), SCATTER_ROWS)
-    codes = run.estimator.transform(run.test.X[rows])
-    labels = None if run.test.y is None else list(run.test.y[rows])
-    yield "latent.png", LatentScatterDisplay.from_codes(codes, labels)
-
-
-def _manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """A grid of decoded codes over a code of size 2."""
-    estimator, shown = run.estimator, Shown(run.estimator)
-    if estimator.latent_dim != 2 or not shown.is_image or estimator.family.conditional:
-        return
-    has_prior, limits = estimator.family.prior, None
-    if not has_prior:
-        limits = central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X), SCATTER_ROWS)]))
-    yield (
-        "manifold.png",
-        ManifoldDisplay.from_decoder(
-            lambda codes: shown.scaled(estimator.inverse_transform(codes)),
-            latent_dim=2,
-            steps=manifold_steps(max(estimator.feature_shape_)),
-            spacing="normal" if has_prior else "linear",
-            limits=limits,
-            value_range=shown.value_range,
-        ),
-    )
-
-
-def manifold_steps(side: int) -> int:
-    """Images along each axis of a manifold, so that each is large enough to be read."""
-    return 12 if side <= 16 else 20 if side <= 40 else 10
-
-
-def _exchange(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """The style of a few rows under every label."""
-    shown = Shown(run.estimator)
-    if not run.estimator.family.conditional or not shown.is_image or run.test.y is None:
-        return
-    classes = shown.estimator.classes_
-    rows = tracked_rows(run.test)
-    rows = rows[np.isin(run.test.y[rows], classes)][:EXCHANGED]
-    if len(rows) == 0 or len(classes) > MOST_LABELS:
-        return
-    X, y = run.test.X[rows], run.test.y[rows]
-    images, labels = shown.exchanged(X, y), [str(label) for label in classes]
-    yield (
-        "exchange.png",
-        ExchangeDisplay.from_arrays(images, labels, shown.rows(X), [str(k) for k in y], value_range=shown.value_range),
-    )
-
-
-def _kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """KL of each latent dimension."""
-    if run.evaluation.kl_per_dimension:
-        active = are_active(run.estimator.transform(run.test.X).var(axis=0))
-        yield "kl.png", KLPerDimensionDisplay.from_kl(run.evaluation.kl_per_dimension, active)
-
-
-def _animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
-    """Ten reconstructions, epoch by epoch."""
-    if run.frames is None or len(run.estimator.feature_shape_) < 2:
-        return
-    originals, epochs, frames = run.frames
-    by_epoch = {row["epoch"]: row.get("val_loss") for row in run.estimator.history_}
-    film = TrainingAnimation.from_frames(
-        originals, frames, epochs, [by_epoch.get(epoch) for epoch in epochs], value_range=run.estimator.range_
-    )
-    yield "training.gif", film
-    yield "training.html", film
-
-
-DRAWINGS: tuple[Callable[[FittedRun], Iterator[tuple[str, Display]]], ...] = (
-    _loss,
-    _reconstructions,
-    _denoising,
-    _samples,
-    _latent,
-    _manifold,
-    _exchange,
-    _kl,
-    _animation,
-)
-"""What is drawn for a run: a new figure is one function here."""
-
-
-def draw_figures(run: FittedRun) -> list[Path]:
-    """Draw all figures that suit the run into its ``figures/``; their paths come back."""
-    folder = run.folder.path / FIGURES
-    folder.mkdir(exist_ok=True)
-    return [display.save(folder / name) for drawing in DRAWINGS for name, display in drawing(run)]
 
 
 def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps: int) -> InterpolationDisplay:
@@ -265,7 +328,11 @@ def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps:
 
 
 def reconstructions_display(
-    estimator: LatentEstimator, dataset: Dataset, n: int = 10, **label: Any
+    estimator: LatentEstimator,
+    dataset: Dataset,
+    n: int = 10,
+    columns: Sequence[str] | None = None,
+    **label: Any,
 ) -> ReconstructionsDisplay:
     """The first rows of a dataset beside their reconstructions; ``y`` is one label to tell the model, where given."""
     shown = Shown(estimator)
@@ -275,5 +342,5 @@ def reconstructions_display(
         shown.scaled(estimator.reconstruct(X, **label)),
         None if dataset.y is None else list(dataset.y[:n]),
         value_range=shown.value_range if shown.is_image else None,
-        columns=columns_of(estimator) or dataset.feature_names,
+        columns=columns or columns_of(estimator) or dataset.feature_names,
     )

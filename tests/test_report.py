@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from PIL import Image
 from scipy import stats
 

@@ -306,7 +306,7 @@ class TestABundle:
                 loops.append(len(self.trainers))
                 super().fit()
 
-        monkeypatch.setattr(runs, "Together", Counted)
+        monkeypatch.setattr(runs, "StackedTrainer", Counted)
         run(create_study(small(digits, repeats=1), digits, "s", tmp_path / "s"), jobs=1)
         assert loops == [2, 2]
 

@@ -301,7 +301,7 @@ class TestABundle:
     def test_is_trained_in_one_loop(self, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         loops: list[int] = []
 
-        class Counted(runs.Together):
+        class Counted(runs.StackedTrainer):
             def fit(self) -> None:
                 loops.append(len(self.trainers))
                 super().fit()

@@ -18,8 +18,19 @@ OLDEST, NEWEST = (2, 6), (2, 13)
 """Versions of torch whose internals are used; others may have changed what stands behind a name."""
 
 
+HOMES = {
+    "make_fx": "torch.fx.experimental.proxy_tensor",
+    "compile_fx": "torch._inductor.compile_fx",
+    "patch": "torch._inductor.config",
+    "FakeTensorMode": "torch._subclasses",
+    "_fused_adam_": "torch",
+    "_fused_adamw_": "torch",
+}
+"""The modules that the internals are in."""
+
+
 def torch_internal(name: str) -> Any:
-    """An object of torch's own by its module and its name, ``torch.fx.experimental.proxy_tensor:make_fx``.
+    """One of torch's internals, see :data:`HOMES`.
 
     Raises
     ------
@@ -29,8 +40,7 @@ def torch_internal(name: str) -> Any:
     major, minor, *_ = (int(number) for number in re.findall(r"\d+", torch.__version__))
     if not OLDEST <= (major, minor) <= NEWEST:
         raise ImportError(f"{name} is not used with torch {torch.__version__}, which is not among the versions known")
-    module, _, attribute = name.partition(":")
-    found = getattr(importlib.import_module(module), attribute, None)
+    found = getattr(importlib.import_module(HOMES[name]), name, None)
     if found is None:
-        raise ImportError(f"torch {torch.__version__} has no {name}")
+        raise ImportError(f"torch {torch.__version__} has no {HOMES[name]}.{name}")
     return found

@@ -1,6 +1,6 @@
 """What training takes of torch beyond its public names, in one place and for versions of torch that are known.
 
-Three things have no public name and are worth one: they save 5 to 40 % of a small network's step (docs/decisions/0013).
+Three things have no public name and save 4 to 40 % of a step (docs/decisions/0029).
 ``make_fx`` writes a step's operations down, ``compile_fx`` compiles what was written down, ``_fused_adam_`` is the
 operation behind the optimizer's fused step. Where they cannot be had, training goes by autograd and the optimizer's own
 step, to the same bits.

@@ -139,23 +139,20 @@ class TestWhoeverGetsNoCompiledStepIsTold:
 
 
 class TestWithoutACompiler:
-    def test_training_is_refused_before_its_first_step(self, short_pays: None) -> None:
-        from torch._inductor import config
+    @pytest.fixture(autouse=True)
+    def none_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CXX", "no-such-compiler")
 
+    def test_training_is_refused_before_its_first_step(self, short_pays: None) -> None:
         class Started(Callback):
             def on_fit_start(self, fitting: Any) -> None:
                 raise AssertionError("training has begun")
 
-        with (
-            config.patch({"cpp.cxx": (None, "no-such-compiler")}),
-            pytest.raises(SettingsError, match=r"needs a C\+\+ compiler, .* \(looked for: no-such-compiler\).*\$CXX"),
-        ):
+        with pytest.raises(SettingsError, match=r"needs a C\+\+ compiler, .* \(looked for: no-such-compiler\).*\$CXX"):
             VAE(**SMALL, compile=True, callbacks=[Started()]).fit(IMAGES)
 
     def test_a_short_training_goes_on(self) -> None:
-        from torch._inductor import config
-
-        with config.patch({"cpp.cxx": (None, "no-such-compiler")}), pytest.warns(UserWarning, match="has no effect"):
+        with pytest.warns(UserWarning, match="has no effect"):
             VAE(**SMALL, compile=True).fit(IMAGES)
 
 

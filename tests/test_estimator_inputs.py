@@ -21,7 +21,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.training.callbacks import Callback
-from hyotan.training.resident import batch_bounds
+from hyotan.training.resident import batch_at, batch_count
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:60] / 16).astype(np.float32)
@@ -268,7 +268,7 @@ class TestFewRows:
 
     @pytest.mark.parametrize(("n", "size"), [(1, 8), (7, 8), (8, 8), (9, 8), (10, 8), (17, 8), (16, 8), (3, 1), (2, 2)])
     def test_are_all_in_a_batch_and_never_alone_where_that_can_be_helped(self, n: int, size: int) -> None:
-        bounds = batch_bounds(n, size)
+        bounds = [batch_at(step, n, size) for step in range(batch_count(n, size))]
         assert [row for start, end in bounds for row in range(start, end)] == list(range(n))
         assert size == 1 or n == 1 or all(end - start > 1 for start, end in bounds)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hyotan.distributions.likelihoods import PerFeatureGaussianLikelihood
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.training import OPTIMIZERS, SCHEDULES
-from hyotan.training.resident import ResidentRows, batch_bounds, epoch_order
+from hyotan.training.resident import ResidentRows, batch_at, batch_count, epoch_order
 
 
 def autoencoder() -> AutoencoderModel:
@@ -59,7 +59,7 @@ class TestTheBatches:
 
     @given(n=st.integers(1, 300), batch_size=st.integers(2, 64))
     def test_cover_the_rows_in_order_and_leave_none_alone(self, n: int, batch_size: int) -> None:
-        bounds = batch_bounds(n, batch_size)
+        bounds = [batch_at(step, n, batch_size) for step in range(batch_count(n, batch_size))]
         assert [i for start, end in bounds for i in range(start, end)] == list(range(n))
         sizes = [end - start for start, end in bounds]
         assert n == 1 or min(sizes) > 1
@@ -71,7 +71,8 @@ class TestTheBatches:
         [(1, 4, [(0, 1)]), (4, 4, [(0, 4)]), (5, 4, [(0, 5)]), (6, 4, [(0, 4), (4, 6)]), (9, 4, [(0, 4), (4, 9)])],
     )
     def test_are_these(self, n: int, batch_size: int, bounds: list[tuple[int, int]]) -> None:
-        assert batch_bounds(n, batch_size) == bounds
+        found = [batch_at(step, n, batch_size) for step in range(batch_count(n, batch_size))]
+        assert found == bounds
 
     def test_of_bytes_are_scaled_as_they_are_taken(self) -> None:
         values = torch.arange(256, dtype=torch.uint8).reshape(4, 64)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from hyotan.models import ACTIVATIONS
 from hyotan.training.stacking import stackable
@@ -155,13 +156,11 @@ def initialise(module: nn.Module, scheme: Initialisation | None) -> None:
 def is_fixed(network: nn.Module) -> bool:
     """Whether a network, put together of torch's and our layers alone, does the same operations for every batch.
 
-    A layer of the user's own may not, and one that counts batches does not.
+    A layer of the user's own may not, and one that counts batches, or makes its weights at the first one, does not.
     """
-    changing = (nn.modules.batchnorm._NormBase, nn.modules.lazy.LazyModuleMixin)
-    return all(
-        type(layer).__module__.startswith(("torch.nn.", "hyotan.")) and not isinstance(layer, changing)
-        for layer in network.modules()
-    )
+    known = all(type(layer).__module__.startswith(("torch.nn.", "hyotan.")) for layer in network.modules())
+    counts = any(name.endswith("num_batches_tracked") for name, _ in network.named_buffers())
+    return known and not counts and not any(isinstance(layer, LazyModuleMixin) for layer in network.modules())
 
 
 def append_activation(network: nn.Module, activation: Activation | None) -> nn.Module:

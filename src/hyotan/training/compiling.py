@@ -99,9 +99,9 @@ def compile_step(recording: Recording, x: Tensor) -> Callable[..., Sequence[Tens
 
     By what is behind ``torch.compile``, not by it: its checks before each call take a tenth of a small network's step.
     """
-    patched = torch_internal("torch._inductor.config:patch")
-    compile_fx = torch_internal("torch._inductor.compile_fx:compile_fx")
-    fake_tensors = torch_internal("torch._subclasses:FakeTensorMode")
+    patched = torch_internal("patch")
+    compile_fx = torch_internal("compile_fx")
+    fake_tensors = torch_internal("FakeTensorMode")
     arguments = [*(parameter.detach() for parameter in recording.parameters), x]
     module = copy.deepcopy(recording.module)  # the compiler may change it
     # Recording noted what each value looks like in a mode of its own; the compiler wants one for all.

@@ -40,6 +40,16 @@ def by_model(generators: Sequence[torch.Generator], code_sizes: Sequence[int]) -
         _STACK.reset(token)
 
 
+@contextmanager
+def of_model(i: int) -> Iterator[None]:
+    """Within :func:`by_model`: draw all rows from the generator of one model while entered."""
+    stack = _STACK.get()
+    if stack is None:
+        raise RuntimeError("of_model is for a stack: enter by_model first.")
+    with by_model([stack.generators[i]], [stack.code_sizes[i]]):
+        yield
+
+
 def normal_like(x: Tensor) -> Tensor:
     """Standard normal numbers, (rows, …), as many as x has."""
     return _by_rows(x, lambda part, generator: torch.randn(part.shape, generator=generator, **_kind(part)))

@@ -44,7 +44,7 @@ def sgd(model: TrainableModel, learning_rate: float, weight_decay: float) -> Opt
 OptimizerMaker = Callable[[TrainableModel, float, float], Optimizer]
 """From a model, the learning rate and the weight decay."""
 
-FUSED: dict[type[Optimizer], str] = {Adam: "torch:_fused_adam_", AdamW: "torch:_fused_adamw_"}
+FUSED: dict[type[Optimizer], str] = {Adam: "_fused_adam_", AdamW: "_fused_adamw_"}
 """The operation behind an optimizer's fused step."""
 
 

@@ -37,7 +37,6 @@ DEVICES = ("cpu", "cuda")
 aten = torch.ops.aten
 
 FILLED = (aten.scalar_tensor.default, aten.zeros.default, aten.ones.default, aten.full.default)
-FILLED_LIKE = {aten.ones_like.default: 1.0, aten.zeros_like.default: 0.0}
 """Operations whose value is the same at every step, whatever the batch holds."""
 
 
@@ -50,7 +49,9 @@ def with_autograd(
     def backward(parameters: Sequence[Tensor], x: Tensor) -> tuple[Parts, Gradients]:
         with precision():
             terms = functional_call(model, dict(zip(names, parameters, strict=True)), (x, progress))
-        gradients = torch.autograd.grad(terms.loss.mean(), parameters)
+        # The gradient of the mean, as a constant to start from: the mean itself is not asked for.
+        start = torch.full((len(x),), 1 / len(x), dtype=terms.loss.dtype, device=x.device)
+        gradients = torch.autograd.grad(terms.loss, parameters, start)
         return parts_of(terms), gradients
 
     return backward
@@ -161,7 +162,7 @@ def record(
 
 def _module(backward: Differentiated, parameters: Sequence[Tensor], x: Tensor) -> fx.GraphModule:
     # Loading it takes half a second, which only trainings that are long enough spend.
-    make_fx = torch_internal("torch.fx.experimental.proxy_tensor:make_fx")
+    make_fx = torch_internal("make_fx")
 
     def flat(*arguments: Tensor) -> list[Tensor]:
         parts, gradients = backward(list(arguments[:-1]), arguments[-1])
@@ -193,7 +194,9 @@ def _compute_constants(module: fx.GraphModule) -> None:
     values: dict[fx.Node, Tensor] = {}
     for node in module.graph.nodes:
         if _is_constant(node, values):
-            values[node] = _value(node, values)
+            target: Any = node.target
+            arguments, named = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+            values[node] = target(*arguments, **named)
     for number, node in enumerate(values):
         if any(user not in values for user in node.users):
             name = f"constant_{number}"
@@ -207,16 +210,7 @@ def _is_constant(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> bool:
     if tags is None or torch.Tag.nondeterministic_seeded in tags or any(map(_writes, (node, *node.users))):
         return False
     inputs = node.all_input_nodes
-    return node.target in (*FILLED, *FILLED_LIKE) or (bool(inputs) and all(known in constants for known in inputs))
-
-
-def _value(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> Tensor:
-    target: Any = node.target
-    if target in FILLED_LIKE:  # of a tensor that is none, only the shape counts
-        like = node.meta["val"]
-        return torch.full(like.shape, FILLED_LIKE[target], dtype=like.dtype, device=like.device)
-    arguments, named = fx.node.map_arg((node.args, node.kwargs), constants.__getitem__)
-    return target(*arguments, **named)
+    return node.target in FILLED or (bool(inputs) and all(known in constants for known in inputs))
 
 
 def _writes(node: fx.Node) -> bool:

@@ -6,9 +6,9 @@ Data that do not are in :mod:`hyotan.training.streams`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -125,6 +125,58 @@ class ResidentRows:
         return Labels(classes, (self.companions.take(chosen), self.companions.classes[chosen]), beliefs)
 
 
+@dataclass(frozen=True)
+class StackedRows:
+    """Rows of several trainings: a batch holds a batch of each, one after the other.
+
+    Batches are taken within :func:`hyotan.training.draws.by_model`, for some are drawn.
+
+    Attributes
+    ----------
+    rows, seeds : of each training.
+    sources : for each, the first one whose batches are the same: they are gathered once.
+    """
+
+    rows: Sequence[ResidentRows]
+    seeds: Sequence[int]
+    sources: Sequence[int]
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches lie."""
+        return self.rows[0].device
+
+    def __len__(self) -> int:
+        return len(self.rows[0])
+
+    def batches(self, steps: Steps) -> Batches:
+        """The batches of an epoch from a step on, each training's in its own order."""
+        each = {i: self.rows[i].batches(replace(steps, seed=self.seeds[i])) for i in set(self.sources)}
+        for _ in range(steps.first, batch_count(len(self), steps.batch_size)):
+            found = self._of_each(lambda i: next(each[i]))
+            yield torch.cat([x for x, _ in found]), _joined([labels for _, labels in found])
+
+    def take(self, index: slice) -> Tensor:
+        """Rows by index, the same of each, (models * batch, *features)."""
+        return torch.cat(self._of_each(lambda i: self.rows[i].take(index)))
+
+    def labels(self, index: slice) -> Labels | None:
+        """What is known of their classes."""
+        return _joined([rows.labels(index) for rows in self.rows])
+
+    def _of_each(self, take: Callable[[int], Any]) -> list[Any]:
+        found = {}
+        for i in set(self.sources):
+            with draws.of_model(i):
+                found[i] = take(i)
+        return [found[source] for source in self.sources]
+
+
+def _joined(labels: Sequence[Labels | None]) -> Labels | None:
+    classes = [known.classes for known in labels if known is not None]
+    return Labels(torch.cat(classes)) if classes else None
+
+
 def as_tensor(values: np.ndarray) -> Tensor:
     """An array as a tensor on the CPU that shares its memory where it can; it may be read only, as memory maps are."""
     values = np.ascontiguousarray(values)
@@ -156,11 +208,6 @@ def batch_at(step: int, n: int, batch_size: int) -> tuple[int, int]:
     """
     start = step * batch_size
     return start, n if step == batch_count(n, batch_size) - 1 else start + batch_size
-
-
-def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where each batch starts and ends."""
-    return [batch_at(step, n, batch_size) for step in range(batch_count(n, batch_size))]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:

@@ -6,8 +6,6 @@ training alone is the rounding of batched products. Why, and when a study does s
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,14 +18,11 @@ from hyotan.errors import DivergenceError
 from hyotan.training import draws
 from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.checkpoint import CheckpointStore, Snapshot
-from hyotan.training.interruption import StopRequests, TrainingInterrupted
-from hyotan.training.objective import Labels, Progress
-from hyotan.training.optimizers import Stepper
-from hyotan.training.products import fast_products
-from hyotan.training.resident import ResidentRows, batch_bounds, epoch_order
+from hyotan.training.objective import Labels
+from hyotan.training.resident import ResidentRows, StackedRows
 from hyotan.training.stacking import Stack, stack_key
-from hyotan.training.sums import Sums, parts_of
-from hyotan.training.trainer import VALIDATION_ROWS, Trainer
+from hyotan.training.sums import Parts, Sums, parts_of
+from hyotan.training.trainer import Trainer
 
 
 def grouped_by_stack(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
@@ -77,7 +72,7 @@ def save_each(stores: Sequence[CheckpointStore], snapshots: Sequence[Snapshot]) 
         store.save(snapshot)
 
 
-class StackedTrainer:
+class StackedTrainer(Trainer):
     """Train several models in one loop.
 
     Parameters
@@ -85,6 +80,11 @@ class StackedTrainer:
     trainers : at least two of one :func:`training_key`. After :meth:`fit` each is as if it had trained alone; of the
         time that the loop took each is given an equal part.
     save : writes a snapshot of each to the trainers' stores.
+
+    Notes
+    -----
+    :meth:`fit` raises DivergenceError where a loss left the finite numbers. Which model's it is, and what becomes of
+    the others, training them one by one from their checkpoints tells.
     """
 
     def __init__(
@@ -93,144 +93,73 @@ class StackedTrainer:
         save: Callable[[Sequence[Any], Sequence[Snapshot]], None] = save_each,
     ) -> None:
         self.trainers, self.save = list(trainers), save
-        self.first = self.trainers[0]
-        self.rows = [trainer.train for trainer in trainers if isinstance(trainer.train, ResidentRows)]  # all of them
         self.stack = Stack([trainer.model for trainer in trainers])
-        self.model, settings = self.stack.model, self.first.settings
-        self.optimizer = settings.optimizer(self.model, settings.learning_rate, settings.weight_decay)
         self.stack.take()
+        first, seeds = self.trainers[0], [trainer.settings.seed for trainer in trainers]
+        sources = _first_of_same_batches(trainers)
+        train, validation = (
+            StackedRows([part for part in parts if isinstance(part, ResidentRows)], seeds, sources)
+            for parts in ([t.train for t in trainers], [t.validation for t in trainers])
+        )
+        held_out = None if first.validation is None else validation
+        super().__init__(self.stack.model, train, held_out, first.settings, store=first.store)
         self.stack.take_optimizer(self.optimizer, [trainer.optimizer for trainer in trainers])
-        self.stepper = Stepper(self.optimizer)
+        self.epoch, self.step_in_epoch, self.cycles = first.epoch, first.step_in_epoch, first.cycles
         self.generators = [trainer.generator() for trainer in trainers]
         self.sums = self._sums_so_far()
-        self.sources = self._first_of_same_batches()
-
-    # -- the ladder --------------------------------------------------------------------------------------------------
 
     def fit(self) -> None:
-        """Train to the end, from wherever the trainings stand; then load each one's best state into its model.
-
-        Raises
-        ------
-        DivergenceError
-            A loss left the finite numbers. Which model's it is, and what becomes of the others, training them one by
-            one from their checkpoints tells.
-        TrainingInterrupted
-            Ctrl-C or SIGTERM; the checkpoints hold the step that was reached, the models their best states.
-        """
-        stops = StopRequests(terminate=self.first.store is not None)
-        with fast_products(self.first.device), stops as requests:
-            for trainer in self.trainers:
-                trainer.begin()
-            try:
-                while not self.first.is_finished:
-                    self.run_epoch(requests)
-                    if self.first.is_finished or self._is_due():
-                        self._save()
-                self._leave_if_asked(requests)  # it came with the last validation
-            finally:
-                for trainer in self.trainers:
-                    trainer.end()
-
-    def run_epoch(self, requests: StopRequests) -> None:
-        """Take the steps that are left of this epoch, validate, and note the results."""
-        started = time.perf_counter()
-        self.model.train()
-        orders = self._orders()
-        bounds = batch_bounds(len(self.first.train), self.first.settings.batch_size)
-        for start, end in bounds[self.first.step_in_epoch :]:
-            indices = [slice(start, end) if order is None else order[start:end] for order in orders]
-            self.train_step(*self._batch(self.rows, indices, self.generators))
-            for trainer in self.trainers:
-                trainer.step_in_epoch += 1
-            if requests.received is not None or self._is_due():
-                self._give(time.perf_counter() - started)
-                self._save()
-                self._leave_if_asked(requests)
-                started = time.perf_counter()
-        validation = self.validate()
-        self._give(time.perf_counter() - started)
-        for trainer, means in zip(self.trainers, validation, strict=True):
-            trainer.end_epoch(means)
-        self.sums = Sums()
-
-    def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
-        """One step of the optimizer on a batch of every model, (models * batch, *features)."""
-        self.optimizer.zero_grad(set_to_none=True)
-        progress = Progress(self.first.step / self.first.steps_per_epoch, self.first.max_epochs)
+        """Train to the end, from wherever the trainings stand; then load each one's best state into its model."""
         with draws.by_model(self.generators, self.stack.code_sizes):
-            terms = self.model.objective(x, progress, labels)
-        # The sum over models of their means: each weight gets the gradient of its own model's loss.
-        loss = terms.loss.view(len(self.trainers), -1).mean(1).sum()
-        if not math.isfinite(loss.item()):
-            raise DivergenceError(f"A training of {len(self.trainers)} in one loop diverged.", "Train them one by one.")
-        loss.backward()
-        self.stepper.step(self.first.learning_rate)
-        self.sums.add(parts_of(terms, self._by_model), len(x) // len(self.trainers))
+            super().fit()
 
-    @torch.no_grad()
-    def validate(self) -> list[dict[str, Any]]:
-        """Each model's means over its validation rows, as :meth:`Trainer.validate` gives them."""
-        rows = [trainer.validation for trainer in self.trainers if trainer.validation is not None]
-        if not rows:
-            return [{} for _ in self.trainers]
-        self.model.eval()
+    def backward(self, x: Tensor, labels: Labels | None = None) -> Parts:
+        """Leave each parameter the gradient of its own model's mean loss; give back sums over the batch of each."""
+        self.optimizer.zero_grad(set_to_none=True)
+        terms, models = self.loss(x, self._progress(), labels), self.model.stack_size
+        # The sum over models of their means: each weight gets the gradient of its own model's loss.
+        terms.loss.view(models, -1).mean(1).sum().backward()
+        return parts_of(terms, models)
+
+    def validate(self) -> Sums:
+        """Sums over the validation rows of each, as :meth:`Trainer.validate` gives them."""
         generators = [torch.Generator().manual_seed(trainer.settings.seed) for trainer in self.trainers]
-        sums = Sums()
-        for start in range(0, len(rows[0]), VALIDATION_ROWS):
-            indices = [slice(start, start + VALIDATION_ROWS)] * len(rows)
-            x, labels = self._batch(rows, indices, generators)
-            with draws.by_model(generators, self.stack.code_sizes):
-                terms = self.model.objective(x, labels=labels)
-            error = self.model.squared_errors(self.model.reconstruct(x), x)
-            sums.add(parts_of(terms, self._by_model, mse=self._by_model(error)), len(x) // len(rows))
-        return [self._sums_of(sums, i).means() for i in range(len(rows))]
+        with draws.by_model(generators, self.stack.code_sizes):
+            return super().validate()
+
+    def begin(self) -> None:
+        """Trainings start, or go on."""
+        for trainer in self.trainers:
+            trainer.begin()
+
+    def end_epoch(self, validated: Sums) -> None:
+        """Note an epoch of each."""
+        self._give()
+        for i, trainer in enumerate(self.trainers):
+            trainer.end_epoch(self._sums_of(validated, i))
+        self.sums, self.epoch, self.step_in_epoch = Sums(), self.epoch + 1, 0
+
+    def end(self) -> None:
+        """Trainings end; each model gets its best state."""
+        for trainer in self.trainers:
+            trainer.end()
 
     # -- what the rungs stand on -------------------------------------------------------------------------------------
 
-    def _by_model(self, values: Tensor) -> Tensor:
-        """Sums over the rows of each model, (models, ...), of (models * rows, ...)."""
-        return values.unflatten(0, (len(self.trainers), -1)).sum(1)
+    def _refuse_divergence(self, loss: Tensor, rows: int) -> None:
+        super()._refuse_divergence(loss.sum(), rows)
 
-    def _orders(self) -> list[Tensor | None]:
-        if not self.first.settings.shuffle:
-            return [None] * len(self.trainers)
-        n, epoch = len(self.first.train), self.first.epoch
-        seeds = [trainer.settings.seed for trainer in self.trainers]
-        orders = {seed: epoch_order(n, seed, epoch) for seed in set(seeds)}
-        return [orders[seed] for seed in seeds]
-
-    def _batch(
-        self, rows: Sequence[ResidentRows], indices: Sequence[Tensor | slice], generators: Sequence[torch.Generator]
-    ) -> tuple[Tensor, Labels | None]:
-        """Rows of every model by its own indices, (models * batch, *features), and their classes."""
-        parts: list[Tensor] = []
-        for i, source in enumerate(self.sources):
-            if source < i:
-                parts.append(parts[source])
-                continue
-            with draws.by_model([generators[i]], [self.stack.code_sizes[i]]):
-                parts.append(rows[i].take(indices[i]))
-        classes = [r.classes[index] for r, index in zip(rows, indices, strict=True) if r.classes is not None]
-        return torch.cat(parts), Labels(torch.cat(classes)) if classes else None
-
-    def _first_of_same_batches(self) -> list[int]:
-        """For each training, the first one whose batches are the same: those of one repeat, unless they are drawn."""
-        found: list[int] = []
-        for i, trainer in enumerate(self.trainers):
-            same = (j for j in set(found) if _has_same_batches(self.trainers[j], trainer))
-            found.append(next(same, i))
-        return found
+    def _divergence(self, what: str, where: str = "") -> DivergenceError:
+        return DivergenceError(f"A training of {len(self.trainers)} in one loop diverged.", "Train them one by one.")
 
     def _sums_so_far(self) -> Sums:
         """What trainings that go on within an epoch have added up, as sums of all models."""
         each, widest = [trainer.sums.values for trainer in self.trainers], max(self.stack.code_sizes)
-        joined = {
-            name: value
-            if name == "count"
-            else torch.stack([v if v.ndim == 0 else F.pad(v, (0, widest - len(v))) for v in (e[name] for e in each)])
-            for name, value in each[0].items()
-        }
+        joined: Parts = {}
+        for name, value in each[0].items():
+            parts = [values[name] for values in each]
+            padded = [part if part.ndim == 0 else F.pad(part, (0, widest - len(part))) for part in parts]
+            joined[name] = value if name == "count" else torch.stack(padded)
         return Sums(joined)
 
     def _sums_of(self, sums: Sums, i: int) -> Sums:
@@ -242,38 +171,39 @@ class StackedTrainer:
         }
         return Sums(parts)
 
-    def _give(self, seconds: float) -> None:
+    def _give(self) -> None:
         """Bring every trainer to where the stack stands; its optimizer follows when it is saved."""
         self.stack.give()
         for i, trainer in enumerate(self.trainers):
-            trainer.stand(trainer.step_in_epoch, self._sums_of(self.sums, i), seconds / len(self.trainers))
+            trainer.stand(self.step_in_epoch, self._sums_of(self.sums, i), self.epoch_seconds / len(self.trainers))
+        self.epoch_seconds = 0.0
 
-    def _is_due(self) -> bool:
-        return self.first.store is not None and self.first.store.is_due()
-
-    def _save(self) -> None:
-        if self.first.store is None:
-            return
+    def _save(self, store: CheckpointStore) -> None:
+        self._give()
         self.stack.give_optimizer(self.optimizer, [trainer.optimizer for trainer in self.trainers])
         pairs = zip(self.trainers, self.generators, strict=True)
         snapshots = [trainer.snapshot_with(generator) for trainer, generator in pairs]
         self.save([trainer.store for trainer in self.trainers], snapshots)
 
-    def _leave_if_asked(self, requests: StopRequests) -> None:
-        if requests.received is not None:
-            reached = min(self.first.epoch + 1, self.first.max_epochs), self.first.step
-            raise TrainingInterrupted(requests.received, *reached)
+
+def _first_of_same_batches(trainers: Sequence[Trainer]) -> list[int]:
+    """For each training, the first one whose batches are the same: those of one repeat, unless they are drawn."""
+    found: list[int] = []
+    for i, trainer in enumerate(trainers):
+        found.append(next((j for j in set(found) if _has_same_batches(trainers[j], trainer)), i))
+    return found
 
 
 def _has_same_batches(one: Trainer, other: Trainer) -> bool:
-    if one.settings.seed != other.settings.seed:
-        return False
     pairs = zip((one.train, one.validation), (other.train, other.validation), strict=True)
-    return all(
-        a is b or (isinstance(a, ResidentRows) and isinstance(b, ResidentRows) and _are_same(a, b)) for a, b in pairs
-    )
+    return one.settings.seed == other.settings.seed and all(_are_same(a, b) for a, b in pairs)
 
 
-def _are_same(a: ResidentRows, b: ResidentRows) -> bool:
-    scaled = (a.offset, a.factor) == (b.offset, b.factor)
-    return scaled and not a.binarise and torch.equal(a.values, b.values)
+def _are_same(a: Any, b: Any) -> bool:
+    """Whether rows, or no rows, give the same batches."""
+    if a is b or a is None or b is None:
+        return a is b
+    same = (a.offset, a.factor) == (b.offset, b.factor) and not a.binarise and torch.equal(a.values, b.values)
+    if a.classes is None or b.classes is None:
+        return same and a.classes is b.classes
+    return same and torch.equal(a.classes, b.classes)

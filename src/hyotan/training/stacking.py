@@ -1,8 +1,8 @@
 """Several models of one shape as one: their weights stacked, their rows one after the other.
 
 A step of a small model is bound by Python and by torch's way to each product, not by arithmetic; a stack takes that way
-once for all of its models (docs/decisions/0010). A stack of m models takes (m * batch, *features): rows i * batch to
-(i + 1) * batch are those of model i. Each parameter has a leading dimension, one entry a model. Layers with weights
+once for all of its models (docs/decisions/0010, 0028). A stack of m models takes (m * batch, *features): rows i * batch
+to (i + 1) * batch are those of model i. Each parameter has a leading dimension, one entry a model. Layers with weights
 multiply them in one batched product; everything else works on rows as it is, and so stays as it is.
 
 Why not :func:`torch.vmap` over the objective: each model has to draw the numbers that it would draw alone, from its own

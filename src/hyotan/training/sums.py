@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,32 +14,32 @@ Parts = dict[str, Tensor]
 """Sums over one batch by name: (), or (latent,)."""
 
 
-def over_rows(values: Tensor) -> Tensor:
-    """Sums over all rows, (...), of (rows, ...)."""
-    return values.sum(0)
+def total(values: Tensor, models: int = 1) -> Tensor:
+    """Sums over all rows, (...), of (rows, ...); in a stack over those of each model, (models, ...)."""
+    return values.sum(0) if models == 1 else values.unflatten(0, (models, -1)).sum(1)
 
 
-def parts_of(terms: Terms, total: Callable[[Tensor], Tensor] = over_rows, **more: Tensor) -> Parts:
+def parts_of(terms: Terms, models: int = 1, **more: Tensor) -> Parts:
     """Sums over a batch: losses, KL by dimension, and the first two moments of the code.
 
     Parameters
     ----------
     terms : of the batch.
-    total : sums values of rows, (rows, ...): over all of them, or in a stack over those of each model.
+    models : how many the batch belongs to, in equal parts.
     more : sums that are there already.
     """
     code = terms.code.detach()
     parts = {
-        "loss": total(terms.loss.detach()),
-        "reconstruction": total(terms.reconstruction.detach()),
-        "code": total(code),
-        "code_squares": total(code.square()),
+        "loss": total(terms.loss.detach(), models),
+        "reconstruction": total(terms.reconstruction.detach(), models),
+        "code": total(code, models),
+        "code_squares": total(code.square(), models),
         **more,
     }
     if terms.kl is not None:
-        parts["kl"] = total(terms.kl.detach())
+        parts["kl"] = total(terms.kl.detach(), models)
     if terms.label is not None:
-        parts["label"] = total(terms.label.detach())
+        parts["label"] = total(terms.label.detach(), models)
     return parts
 
 
@@ -81,7 +80,12 @@ class Sums:
         }
 
     def means(self) -> dict[str, Any]:
-        """Means over the samples: loss, reconstruction, kl (and by dimension), active units; mse where it was added."""
+        """Means over the samples: loss, reconstruction, kl (and by dimension), active units; mse where it was added.
+
+        Empty before the first batch.
+        """
+        if self._total is None:
+            return {}
         host = {name: value.cpu().double().numpy() for name, value in self.values.items()}
         count = float(self.count)
         row: dict[str, Any] = {

@@ -36,12 +36,15 @@ from hyotan.training.objective import Labels, Progress, Terms, TrainableModel
 from hyotan.training.optimizers import OptimizerMaker, Stepper
 from hyotan.training.products import fast_products, warn_of_slow_bf16
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
-from hyotan.training.resident import ResidentRows, Steps, TrainingRows, as_tensor, batch_count
+from hyotan.training.resident import ResidentRows, StackedRows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
-from hyotan.training.sums import Parts, Sums, parts_of
+from hyotan.training.sums import Parts, Sums, parts_of, total
 
 VALIDATION_ROWS = 2048
 """Rows evaluated at once: large enough to keep the products busy, small enough to stay in the cache."""
+
+STANDING = "epoch step_in_epoch best_epoch train_seconds epoch_seconds stopped_early patient_since".split()
+"""Where training stands, as checkpoints name it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Trainer:
         self,
         model: TrainableModel,
         train: TrainingRows,
-        validation: ResidentRows | None,
+        validation: ResidentRows | StackedRows | None,
         settings: TrainingSettings,
         callbacks: Sequence[Callback] = (),
         store: CheckpointStore | None = None,
@@ -112,7 +115,7 @@ class Trainer:
         self.best_loss, self.best_epoch = math.inf, 0
         self.best_state: dict[str, Tensor] = {}
         self._start_state: dict[str, Tensor] = {}
-        self.train_seconds = self._epoch_seconds = 0.0
+        self.train_seconds = self.epoch_seconds = 0.0
         self.stopped_early, self.patient_since = False, 0
         self._resumed = False
         self._random_state: Arrays = {}
@@ -207,13 +210,13 @@ class Trainer:
                 self.train_step(x, labels)
                 self.step_in_epoch += 1
                 self._tell("on_step_end")
-                if requests.received is not None or (self.store is not None and self.store.is_due()):
-                    self._epoch_seconds += time.perf_counter() - started
+                if requests.received is not None or self._is_due():
+                    self.epoch_seconds += time.perf_counter() - started
                     self._leave_or_save(requests)
                     started = time.perf_counter()
-        validation = self.validate()
-        self._epoch_seconds += time.perf_counter() - started
-        self.end_epoch(validation)
+        validated = self.validate()
+        self.epoch_seconds += time.perf_counter() - started
+        self.end_epoch(validated)
 
     def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
         """One step of the optimizer on one batch, (batch, *features), and what is known of its classes."""
@@ -222,7 +225,7 @@ class Trainer:
         if self.settings.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         self.stepper.step(self.learning_rate)
-        self.sums.add(parts, len(x))
+        self.sums.add(parts, len(x) // self.model.stack_size)
 
     def backward(self, x: Tensor, labels: Labels | None = None) -> Parts:
         """Leave each parameter the gradient of the batch's mean loss; give back sums over the batch."""
@@ -259,12 +262,12 @@ class Trainer:
             return self.model.objective(x, progress, labels)
 
     @torch.no_grad()
-    def validate(self) -> dict[str, Any]:
-        """Means over the validation rows, at the objective's final weights and with the same noise at each epoch."""
+    def validate(self) -> Sums:
+        """Sums over the validation rows, at the objective's final weights and with the same noise at each epoch."""
+        sums, models = Sums(), self.model.stack_size
         if self.validation is None:
-            return {}
+            return sums
         self.model.eval()
-        sums = Sums()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self.settings.seed)
@@ -274,10 +277,11 @@ class Trainer:
                 terms = self.loss(x, labels=self.validation.labels(index))
                 with self._autocast():
                     mean = self.model.reconstruct(x)
-                sums.add(parts_of(terms, mse=self.model.squared_errors(mean, x).sum()), len(x))
-        return sums.means()
+                errors = total(self.model.squared_errors(mean, x), models)
+                sums.add(parts_of(terms, models, mse=errors), len(x) // models)
+        return sums
 
-    # -- what a stack of trainings takes the steps for: see stacked_trainer.py -----------------------------------------
+    # -- for stacked_trainer.py, which takes the steps of several trainings ------------------------------------------
 
     def begin(self) -> None:
         """Training starts, or goes on."""
@@ -300,10 +304,10 @@ class Trainer:
     def stand(self, step_in_epoch: int, sums: Sums, seconds: float) -> None:
         """Steps were taken elsewhere: so many of this epoch are done, with these sums, and took so much more time."""
         self.step_in_epoch, self.sums = step_in_epoch, sums
-        self._epoch_seconds += seconds
+        self.epoch_seconds += seconds
 
-    def end_epoch(self, validation: dict[str, Any]) -> None:
-        """Note an epoch whose steps are done, with the means over the validation rows.
+    def end_epoch(self, validated: Sums) -> None:
+        """Note an epoch whose steps are done, with what the validation rows gave.
 
         Raises
         ------
@@ -311,14 +315,14 @@ class Trainer:
             The loss or the weights have left the finite numbers.
         """
         row = {"epoch": self.epoch + 1, "step": self.step, **self.sums.means(), "learning_rate": self.learning_rate}
-        row |= {f"val_{name}": value for name, value in validation.items()}
-        row["seconds"] = round(self._epoch_seconds, 4)
+        row |= {f"val_{name}": value for name, value in validated.means().items()}
+        row["seconds"] = round(self.epoch_seconds, 4)
         watched = row.get("val_loss", row["loss"])
         if not math.isfinite(watched):
             self._refuse_divergence(torch.tensor(watched), len(self.train))
         self._refuse_broken_weights()
-        self.train_seconds += self._epoch_seconds
-        self._epoch_seconds, self.sums = 0.0, Sums()
+        self.train_seconds += self.epoch_seconds
+        self.epoch_seconds, self.sums = 0.0, Sums()
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         # Without held-out rows there is nothing to choose by: the last state is the best one.
         if self.validation is None or watched < self.best_loss:
@@ -403,25 +407,24 @@ class Trainer:
         if requests.received is not None:
             raise TrainingInterrupted(requests.received, min(self.epoch + 1, self.max_epochs), self.step)
 
+    def _is_due(self) -> bool:
+        return self.store is not None and self.store.is_due()
+
     def _checkpoint(self, due: bool) -> None:
         if self.store is not None and (due or self.store.is_due()):
-            self._refuse_broken_weights()
-            self.store.save(self.snapshot())
+            self._save(self.store)
+
+    def _save(self, store: CheckpointStore) -> None:
+        self._refuse_broken_weights()
+        store.save(self.snapshot())
 
     # -- to and from disk --------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """Everything that a later process needs to go on with the same bits."""
-        settings = {
-            "epoch": self.epoch,
-            "step_in_epoch": self.step_in_epoch,
+        settings = {name: getattr(self, name) for name in STANDING} | {
             "cycles": [list(cycle) for cycle in self.cycles],
             "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
-            "best_epoch": self.best_epoch,
-            "train_seconds": self.train_seconds,
-            "epoch_seconds": self._epoch_seconds,
-            "stopped_early": self.stopped_early,
-            "patient_since": self.patient_since,
         }
         arrays: Arrays = to_arrays(self.model.state_dict(), "model") | to_arrays(self.best_state, "best")
         arrays["history"] = json_array(self.history)
@@ -438,13 +441,11 @@ class Trainer:
         self.stepper.forget()
         self.best_state = {name: tensor.to(self.device) for name, tensor in below(arrays, "best").items()}
         self.sums = Sums({name: tensor.to(self.device) for name, tensor in below(arrays, "sums").items()})
-        self.epoch, self.step_in_epoch = s["epoch"], s["step_in_epoch"]
+        for name in STANDING:
+            setattr(self, name, s[name])
         self.cycles = [(start, end) for start, end in s["cycles"]]
         self.history = from_json_array(arrays["history"])
         self.best_loss = math.inf if s["best_loss"] is None else s["best_loss"]
-        self.best_epoch, self.stopped_early = s["best_epoch"], s["stopped_early"]
-        self.patient_since = s["patient_since"]
-        self.train_seconds, self._epoch_seconds = s["train_seconds"], s["epoch_seconds"]
         self._random_state = {name: array for name, array in arrays.items() if name.startswith("random/")}
         self._resumed = True
         for number, callback in enumerate(self.callbacks):

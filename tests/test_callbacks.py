@@ -16,6 +16,7 @@ import pytest
 
 from hyotan.errors import DivergenceError, MissingExtraError
 from hyotan.estimators import VAE, Autoencoder
+from hyotan.terminal import in_notebook
 from hyotan.training import callbacks
 from hyotan.training.callbacks import (
     Callback,
@@ -24,7 +25,6 @@ from hyotan.training.callbacks import (
     ReconstructionTracker,
     TensorBoardLogger,
     epoch_line,
-    in_notebook,
 )
 from run_children import nursery
 

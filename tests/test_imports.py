@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "hyotan"
 ROAD = """
     __about__
     errors
+    terminal
     files
     words
     metrics

@@ -17,7 +17,7 @@ from hyotan.cli import cli
 from hyotan.cli.evaluate import parse_check
 from hyotan.cli.flags import resolve
 from hyotan.cli.output import plain, table
-from hyotan.cli.uses import write_rows
+from hyotan.cli.written import write_rows
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.container import read, write
 from hyotan.recipes import names

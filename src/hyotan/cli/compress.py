@@ -6,83 +6,56 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import data_options
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.command import use
+from hyotan.cli.options import option
+from hyotan.cli.output import table
 from hyotan.parameters import Real
 
 if TYPE_CHECKING:
     from hyotan.cli.uses import Used
-    from hyotan.data import Dataset
 
 COMPARED_ROWS, PCA_ROWS = 2000, 20_000
 """Rows, evenly spread, that PCA and lossless files are tried on, and training rows that PCA is fitted on."""
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan compress runs/mnist-ae-1",
-        "hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc",
-        "hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc",
-    ],
+@use(
+    "hyotan compress runs/mnist-ae-1",
+    "hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc",
+    "hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc",
+    default="compressed.hyc",
+    endings=(),
 )
-@click.argument("run", type=click.Path())
-@click.argument("source", required=False)
-@click.option(
-    "--bits", metavar="B", type=Checked(Real(0, 20, above=True)), help="Bits a value of the code, on average.  [6]"
-)
-@click.option(
-    "--mse", metavar="E", type=Checked(Real(0, above=True)), help="Instead: the largest mean squared error a feature."
-)
-@click.option("--out", "-o", metavar="FILE", type=click.Path(), help="The file to write.  [RUN/compressed.hyc]")
-@data_options
-@output_options
-def compress(
-    run: str,
-    source: str | None,
-    bits: float | None,
-    mse: float | None,
-    out: str | None,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
-    **options: Any,
-) -> None:
+@option("--bits", "Bits a value of the code, on average.  [6]", Real(0, 20, above=True), metavar="B")
+@option("--mse", "Instead: the largest mean squared error a feature.", Real(0, above=True), metavar="E")
+def compress(used: Used, bits: float | None, mse: float | None) -> dict[str, Any]:
     """Write the rows of SOURCE (by default the run's own test rows) as quantised, entropy-coded codes.
 
     The model is needed to get them back, with hyotan decompress.
     """
-    from hyotan.cli.uses import Used
     from hyotan.compression.codec import compress as to_bytes
     from hyotan.compression.codec import describe
-    from hyotan.files.container import write_bytes_atomically
+    from hyotan.files.atomic import write_bytes_atomically
 
-    used = Used(run)
-    dataset = used.rows(source, options)
-    path = used.output(out, "compressed.hyc", source)
-    blob = to_bytes(used.estimator, dataset.X, bits=bits, mse=mse, run=_beside(used.path, path))
-    write_bytes_atomically(path, blob)
+    X = used.dataset.X
+    blob = to_bytes(used.estimator, X, bits=bits, mse=mse, run=_beside(used.path, used.file))
+    write_bytes_atomically(used.file, blob)
+    used.files.append(used.file)
     described = describe(blob)
     size = 8 * len(blob) / described.rows
     record: dict[str, Any] = {
-        "file": path,
         "rows": described.rows,
         "bytes": len(blob),
         "bits_per_row": size,
         "coded_bits_per_row": described.coded_bits,
         "mse": described.mse,
         "mse_of_model": described.mse_of_model,
-        "ratio": 8 * dataset.X.nbytes / described.rows / size,
+        "ratio": 8 * X.nbytes / described.rows / size,
     }
-    printer = Printer(as_json, quiet)
-    if printer.talks or as_json:
-        record |= _beside_others(used, dataset, described.coded_bits, described.mse)
+    if used.printer.talks or used.printer.as_json:
+        record |= _beside_others(used, described.coded_bits, described.mse)
     for line in _lines(record):
-        printer.notice(line)
-    printer.result(record, [str(path)])
+        used.say(line)
+    return record
 
 
 def _beside(model: Path, path: Path) -> str:
@@ -90,15 +63,17 @@ def _beside(model: Path, path: Path) -> str:
     return Path(os.path.relpath(model.resolve(), path.resolve().parent)).as_posix()
 
 
-def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dict[str, Any]:
+def _beside_others(used: Used, bits: float, mse: float) -> dict[str, Any]:
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
     from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
     from hyotan.data.stored import evenly
+    from hyotan.estimators.model_files import file_of
 
-    model = used.path if used.run is None else used.path / "model.hyotan"
-    rows = np.asarray(dataset.X)[evenly(len(dataset.X), COMPARED_ROWS)]
+    model = file_of(used.path)
+    X = used.dataset.X
+    rows = np.asarray(X)[evenly(len(X), COMPARED_ROWS)]
     found: dict[str, Any] = {"model_bytes": model.stat().st_size, "lossless_bits_per_row": lossless_bits(rows)}
     if used.run is None:
         return found

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hyotan.analysis.denoising import Denoising
+from hyotan.analysis.diagnosis import Finding
 from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer, plain
 from hyotan.data import NAMES, Dataset
@@ -40,10 +41,8 @@ def train_new(
     options = DataOptions(**{**chosen["data"]})
     config = RunConfig(chosen["source"], chosen["kind"], chosen["parameters"], options, chosen["recipe"])
     dataset = config.load_data()
-    printer.notice(dataset.describe())
     train, test = dataset.split(TEST_FRACTION)
-    for note in train.notes:
-        printer.notice(f"  {note}")
+    printer.describe(dataset, train.notes)
     is_name = config.source.lower() in NAMES
     source = config.source if is_name else str(Path(config.source).expanduser().resolve())
     if dataset.feature_names is not None:
@@ -175,10 +174,13 @@ def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
             f"({nll.samples} latent samples, {nll.rows:,} rows)"
         )
     lines.append("")
-    for finding in e.diagnosis:
-        mark, colour = MARKS[finding.level]
-        lines.append(f"{click.style(mark, fg=colour)}  {finding.text}")
-    return [*lines, ""]
+    return [*lines, *map(finding_line, e.diagnosis), ""]
+
+
+def finding_line(finding: Finding) -> str:
+    """How grave it is, and what is found."""
+    mark, colour = MARKS[finding.level]
+    return f"{click.style(mark, fg=colour)}  {finding.text}"
 
 
 def denoising_line(found: Denoising) -> str:

@@ -339,6 +339,13 @@ class TestPieces:
         assert table([["row", "score"], ["7", "-1.5"]], right=(0, 1)) == ["row  score", "  7   -1.5"]
         assert table([["a", "b"], ["long", ""]]) == ["a     b", "long"]
 
+    def test_columns_of_japanese_stand_under_each_other_too(self):
+        assert table([["店", "n"], ["abcd", "7"], ["渋谷区", "12"]], right=(1,)) == [
+            "店       n",
+            "abcd     7",
+            "渋谷区  12",
+        ]
+
     def test_json_holds_plain_values(self):
         strange = {"p": Path("x"), 1: np.float32(2), "n": float("nan"), "a": np.array([1.0, np.inf]), "t": (1, None)}
         assert plain(strange) == {"p": "x", "1": 2.0, "n": None, "a": [1.0, None], "t": [1, None]}

@@ -23,9 +23,9 @@ class Check:
     Parameters
     ----------
     used : the model, and its run.
+    label : the one label that the new rows are to have, as ``y``; empty for rows of any.
     real : where the real rows come from.
     target : the column to learn; by default the label of a model with labels.
-    label : the one label that the new rows are to have, as ``y``; empty for rows of any.
 
     Raises
     ------
@@ -33,23 +33,17 @@ class Check:
         The rows are images, the run is not known or held no rows out, or there is no such column.
     """
 
-    def __init__(self, used: Used, real: str, target: str | None, label: Mapping[str, Any]) -> None:
+    def __init__(self, used: Used, label: Mapping[str, Any], real: str, target: str | None) -> None:
         if len(used.estimator.feature_shape_) > 1:
-            raise SettingsError(
-                f"--check compares tables; the rows of {used.path} are images.",
-                f"Look at the picture, or evaluate the model: hyotan evaluate {used.path}",
-            )
+            fix = f"Look at the picture, or evaluate the model: hyotan evaluate {used.path}"
+            raise SettingsError(f"--check compares tables; the rows of {used.path} are images.", fix)
         if used.run is None:
-            raise SettingsError(
-                "--check needs the rows that the model was trained on, and a model file does not say which.",
-                f"Name the run: hyotan sample RUN --check {real}",
-            )
+            fix = f"Name the run: hyotan sample RUN --check {real}"
+            raise SettingsError("--check needs the rows that the model was trained on; a model file has none.", fix)
         train, held_out = used.run.split_data()
         if train is held_out:
-            raise SettingsError(
-                f"{used.path} was trained on too few rows to hold some out, with which --check measures privacy.",
-                "Train a model on 10 rows or more.",
-            )
+            what = f"{used.path} was trained on too few rows to hold some out, with which --check measures privacy."
+            raise SettingsError(what, "Train a model on 10 rows or more.")
         own = used.run.config.data.label if used.estimator.family.conditional and not label else None
         dataset = used.read(real, **({"label": own} if own and Path(real).suffix.lower() in TABLES else {}))
         self.used, self.target = used, target or own
@@ -78,8 +72,7 @@ class Check:
         kinds = [] if scaling is None else scaling.is_category
         categories = [column.name for column, is_category in zip(columns, kinds, strict=True) if is_category]
         found = check_sample(made, self.real, self.train, self.held_out, self.target, categories, random_state)
-        for line in _lines(found):
-            self.used.say(line)
+        self.used.say(*_lines(found))
         return found.to_dict()
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
+from hyotan.cli.uses import Record, Used, use
 
 
-@use(
-    "hyotan classify runs/mnist-cvae-1",
-    "hyotan classify runs/table-cvae-1 new.csv -o labels.csv",
-    default="labels.csv",
-    endings=(".csv", ".tsv"),
-)
-def classify(used: Used) -> dict[str, Any]:
-    """Name the label of each row of SOURCE (by default the run's own test rows), with its probability (cvae)."""
+@use("labels.csv", endings=(".csv", ".tsv"))
+def classify(used: Used) -> Record:
+    """Name the label of each row of SOURCE (by default the run's own test rows), with its probability (cvae).
+
+    Examples
+    --------
+    hyotan classify runs/mnist-cvae-1
+    hyotan classify runs/table-cvae-1 new.csv -o labels.csv
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -32,7 +28,7 @@ def classify(used: Used) -> dict[str, Any]:
     labels = classes[probabilities.argmax(axis=1)]
     used.write(Frame(pa.table({"label": labels.tolist(), "probability": probabilities.max(axis=1)})))
     used.say(f"{len(labels):,} rows, {len(np.unique(labels)):,} different labels")
-    record: dict[str, Any] = {"rows": len(labels)}
+    record: Record = {"rows": len(labels)}
     if (y := used.dataset.y) is not None and (known := np.isin(y, classes)).any():
         record["error"] = float(np.mean(labels[known] != y[known]))
         used.say(f"{100 * record['error']:.2f} % of {known.sum():,} known labels are predicted wrongly")

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
 from hyotan.cli.options import SEED, option
+from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import SettingsError
 from hyotan.parameters import Choice, Integer
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
 METHODS = ("graph", "umap+mixture", "mixture", "kmeans")
 """The keys of hyotan.analysis.clustering.METHODS, which loading this module must not load."""
 
 
-@use(
-    "hyotan cluster runs/mnist-ae-1",
-    "hyotan cluster runs/table-ae-1 new.csv --clusters 5 -o clusters.csv",
-    default="clusters.csv",
-)
+@use("clusters.csv")
 @option("--clusters", "How many.  [as many as the rows have different labels]", Integer(1))
-@option(
-    "--method",
-    "graph follows neighbours; umap+mixture needs an extra package; mixture; kmeans.",
-    Choice(METHODS),
-    METHODS[0],
-)
+@option("--method", "graph follows neighbours; umap+mixture needs an extra; mixture; kmeans.", Choice(METHODS), "graph")
 @SEED
-def cluster(used: Used, clusters: int | None, method: str, random_state: int) -> dict[str, Any]:
-    """Group the rows of SOURCE (by default the run's own test rows) by their codes, without a look at their labels."""
+def cluster(used: Used, clusters: int | None, method: str, random_state: int) -> Record:
+    """Group the rows of SOURCE (by default the run's own test rows) by their codes, without a look at their labels.
+
+    Examples
+    --------
+    hyotan cluster runs/mnist-ae-1
+    hyotan cluster runs/table-ae-1 new.csv --clusters 5 -o clusters.csv
+    """
     import numpy as np
 
     from hyotan.analysis.clustering import cluster_codes
@@ -46,7 +38,7 @@ def cluster(used: Used, clusters: int | None, method: str, random_state: int) ->
     used.write(found[:, None], ["cluster"])
     sizes = np.bincount(found, minlength=clusters).tolist()
     used.say(f"{len(found):,} rows in {clusters} clusters of {', '.join(f'{size:,}' for size in sizes)}")
-    record: dict[str, Any] = {"rows": len(found), "sizes": sizes}
+    record: Record = {"rows": len(found), "sizes": sizes}
     if classes is not None and y is not None:
         numbers = classes.numbers(y)
         known = numbers >= 0

@@ -1,21 +1,18 @@
-"""What every command is made of: help that shows examples first, a printer, and the shape of those that use a model."""
+"""What every command is made of: help that shows examples first, and a printer."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from hyotan.cli.options import DATA_OPTIONS, place
 from hyotan.cli.output import Printer, output_options
 
 EVERYWHERE = frozenset({"--json", "--quiet", "--debug", "--help"})
 """Flags that every command has; help gives them one line."""
-
-ROWS = (".npy", ".csv", ".tsv", ".parquet")
-"""Endings of the files that rows can be written to."""
 
 
 class ShowsExamples(click.Command):
@@ -74,12 +71,13 @@ class Command(ShowsExamples):
                 next(words, None)
 
 
-def command(*examples: str, hidden: Sequence[str] = ()) -> Callable[[Callable[..., Any]], click.Command]:
+def command(hidden: Sequence[str] = ()) -> Callable[[Callable[..., Any]], click.Command]:
     """A command whose function takes a :class:`Printer`, then its arguments and flags by name.
+
+    Its docstring is the help. It ends with a section Examples: command lines, each of which parses.
 
     Parameters
     ----------
-    examples : command lines, each of which parses.
     hidden : the names of flags that help shows with ``--help-all`` alone.
     """
 
@@ -88,51 +86,11 @@ def command(*examples: str, hidden: Sequence[str] = ()) -> Callable[[Callable[..
         def call(as_json: bool, quiet: bool, debug: bool, **values: Any) -> Any:
             return function(Printer(as_json, quiet), **values)
 
-        built = click.command(cls=Command, examples=examples)(output_options(call))
+        text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples\n--------\n")
+        built = click.command(cls=Command, help=text, examples=examples.splitlines())(output_options(call))
         for flag in built.params:
             if isinstance(flag, click.Option) and flag.name in hidden:
                 flag.hidden = True
-        return built
-
-    return made
-
-
-def use(
-    *examples: str, default: str, endings: Sequence[str] = ROWS, rows: bool = True, detectors: bool = False
-) -> Callable[[Callable[..., dict[str, Any]]], click.Command]:
-    """A command that uses a trained model: it reads RUN and SOURCE, computes, writes files, and says what was done.
-
-    Its function takes a :class:`hyotan.cli.uses.Used`, then its own arguments and flags by name. It gives back what
-    ``--json`` prints beside the name of the file; otherwise the names of all files written are printed.
-
-    Parameters
-    ----------
-    examples : command lines, each of which parses.
-    default : the name of the file that it writes into the run folder where --out names no other.
-    endings : what that file's name may end in.
-    rows : whether it takes SOURCE, by default the run's own test rows.
-    detectors : whether it takes a detector in the place of a run.
-    """
-    named = f"{' '.join(endings[:-1])} or {endings[-1]}" if endings else "The file to write."
-
-    def made(function: Callable[..., dict[str, Any]]) -> click.Command:
-        @functools.wraps(function)
-        def call(printer: Printer, run: str, out: str | None, source: str | None = None, **values: Any) -> None:
-            from hyotan.cli.uses import Used
-
-            options = {name: values.pop(name) for name in DATA_OPTIONS} if rows else {}
-            used = Used(run, printer, source, options, out, default, endings, detectors)
-            record = function(used, **values)
-            printer.result({"file": used.files[0], **record}, [str(file) for file in used.files])
-
-        built = command(*examples)(call)
-        own, built.params = built.params, []
-        source = [click.argument("source", required=False)] if rows else []
-        for add in (click.argument("run", type=click.Path()), *source):
-            add(built)
-        built.params += own
-        for add in (place("--out -o", f"{named}  [RUN/{default}]"), *(DATA_OPTIONS.values() if rows else ())):
-            add(built)
         return built
 
     return made

@@ -13,10 +13,16 @@ from hyotan.parameters import Choice
 SHELLS = ("bash", "zsh", "fish")
 
 
-@command('eval "$(hyotan completion bash)"', "hyotan completion fish | source")
+@command()
 @click.argument("shell", metavar="|".join(SHELLS), type=Checked(Choice(SHELLS)))
 def completion(printer: Printer, shell: str) -> None:
-    """Print a script that makes the Tab key complete commands and flags; for good, put the line in the shell's rc."""
+    """Print a script that makes the Tab key complete commands and flags; for good, put the line in the shell's rc.
+
+    Examples
+    --------
+    eval "$(hyotan completion bash)"
+    hyotan completion fish | source
+    """
     root, maker = click.get_current_context().find_root().command, get_completion_class(shell)
     script = maker(root, {}, "hyotan", "_HYOTAN_COMPLETE").source() if maker is not None else ""
     printer.result({"shell": shell, "script": script}, [script])

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hyotan.cli.command import use
 from hyotan.cli.options import option
 from hyotan.cli.output import table
+from hyotan.cli.uses import Record, Used, use
 from hyotan.parameters import Real
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
 COMPARED_ROWS, PCA_ROWS = 2000, 20_000
 """Rows, evenly spread, that PCA and lossless files are tried on, and training rows that PCA is fitted on."""
 
 
-@use(
-    "hyotan compress runs/mnist-ae-1",
-    "hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc",
-    "hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc",
-    default="compressed.hyc",
-    endings=(),
-)
-@option("--bits", "Bits a value of the code, on average.  [6]", Real(0, 20, above=True), metavar="B")
-@option("--mse", "Instead: the largest mean squared error a feature.", Real(0, above=True), metavar="E")
-def compress(used: Used, bits: float | None, mse: float | None) -> dict[str, Any]:
+@use("compressed.hyc", endings=())
+@option("--bits", "Bits a value of the code, on average.  [6]", Real(0, 20, True), metavar="B")
+@option("--mse", "Instead: the largest mean squared error a feature.", Real(above=True), metavar="E")
+def compress(used: Used, bits: float | None, mse: float | None) -> Record:
     """Write the rows of SOURCE (by default the run's own test rows) as quantised, entropy-coded codes.
 
     The model is needed to get them back, with hyotan decompress.
+
+    Examples
+    --------
+    hyotan compress runs/mnist-ae-1
+    hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc
+    hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc
     """
     from hyotan.compression.codec import compress as to_bytes
     from hyotan.compression.codec import describe
@@ -42,7 +39,7 @@ def compress(used: Used, bits: float | None, mse: float | None) -> dict[str, Any
     used.files.append(used.file)
     described = describe(blob)
     size = 8 * len(blob) / described.rows
-    record: dict[str, Any] = {
+    record: Record = {
         "rows": described.rows,
         "bytes": len(blob),
         "bits_per_row": size,
@@ -53,8 +50,7 @@ def compress(used: Used, bits: float | None, mse: float | None) -> dict[str, Any
     }
     if used.printer.talks or used.printer.as_json:
         record |= _beside_others(used, described.coded_bits, described.mse)
-    for line in _lines(record):
-        used.say(line)
+    used.say(*_lines(record))
     return record
 
 
@@ -63,7 +59,7 @@ def _beside(model: Path, path: Path) -> str:
     return Path(os.path.relpath(model.resolve(), path.resolve().parent)).as_posix()
 
 
-def _beside_others(used: Used, bits: float, mse: float) -> dict[str, Any]:
+def _beside_others(used: Used, bits: float, mse: float) -> Record:
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
@@ -85,23 +81,24 @@ def _beside_others(used: Used, bits: float, mse: float) -> dict[str, Any]:
     return found | {"pca_mse_at_same_bits": mse_at(pca, bits), "pca_bits_at_same_mse": bits_at(pca, mse)}
 
 
-def _lines(record: dict[str, Any]) -> list[str]:
-    rows = record["rows"]
-    coded, error = _bits(record["coded_bits_per_row"]), f"{record['mse']:.5f}"
-    lines = [["", "bits a row", "MSE a feature"], ["this file", _bits(record["bits_per_row"]), error]]
-    lines.append(["its codes alone", coded, error])
-    if (mse := record.get("pca_mse_at_same_bits")) is not None:
-        lines.append(["PCA, as many bits", coded, f"{mse:.5f}"])
-    if (bits := record.get("pca_bits_at_same_mse")) is not None:
-        lines.append(["PCA, the same error", _bits(bits), error])
-    lines += [[name, _bits(bits), "0"] for name, bits in record.get("lossless_bits_per_row", {}).items()]
+def _lines(record: Record) -> list[str]:
+    rows, coded, mse = record["rows"], record["coded_bits_per_row"], record["mse"]
+    beside = [
+        ("this file", record["bits_per_row"], mse),
+        ("its codes alone", coded, mse),
+        ("PCA, as many bits", coded, record.get("pca_mse_at_same_bits")),
+        ("PCA, the same error", record.get("pca_bits_at_same_mse"), mse),
+        *((name, bits, 0) for name, bits in record.get("lossless_bits_per_row", {}).items()),
+    ]
+    known = [(name, bits, error) for name, bits, error in beside if bits is not None and error is not None]
+    lines = [[name, _bits(bits), f"{error:.5f}" if error else "0"] for name, bits, error in known]
     said = [
         f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of what they take in memory",
         f"the model's own error, without a grid: {record['mse_of_model']:.5f}",
     ]
     if model := record.get("model_bytes"):
         said.append(f"not counted: the model, {model:,} bytes ({_bits(8 * model / rows)} bits for each of these rows)")
-    return [*table(lines, right=(1, 2)), *said]
+    return [*table([["", "bits a row", "MSE a feature"], *lines], right=(1, 2)), *said]
 
 
 def _bits(bits: float) -> str:

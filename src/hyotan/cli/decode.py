@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hyotan.cli.command import use
+from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from hyotan.cli.uses import Used
 
-
-@use(
-    "hyotan decode runs/mnist-ae-1 runs/mnist-ae-1/codes.npy",
-    "hyotan decode runs/table-vae-1 codes.csv -o rows.csv",
-    default="decoded.npy",
-    rows=False,
-)
+@use("decoded.npy", rows=False)
 @click.argument("codes", type=click.Path())
-def decode(used: Used, codes: str) -> dict[str, Any]:
-    """Decode a file of codes, one a row, to rows in the data's own units."""
+def decode(used: Used, codes: str) -> Record:
+    """Decode a file of codes, one a row, to rows in the data's own units.
+
+    Examples
+    --------
+    hyotan decode runs/mnist-ae-1 runs/mnist-ae-1/codes.npy
+    hyotan decode runs/table-vae-1 codes.csv -o rows.csv
+    """
     used.refuse_over(codes)
     rows = used.estimator.inverse_transform(_codes(codes, used.estimator.model_code_size, used.path))
     used.write(rows, used.columns)

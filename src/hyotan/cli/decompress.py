@@ -12,15 +12,18 @@ from hyotan.cli.output import Printer
 from hyotan.errors import RunNotFoundError
 
 
-@command(
-    "hyotan decompress runs/mnist-ae-1/compressed.hyc",
-    "hyotan decompress new.hyc --run runs/table-ae-1 -o rows.csv",
-)
+@command()
 @click.argument("file", type=click.Path())
 @place("--run", "The model.  [the one that FILE names]", metavar="RUN")
 @place("--out -o", ".npy .csv …  [decompressed.npy beside FILE]", metavar="ROWS")
 def decompress(printer: Printer, file: str, run: str | None, out: str | None) -> None:
-    """Write the rows of a file that hyotan compress wrote, as near as its grid allows."""
+    """Write the rows of a file that hyotan compress wrote, as near as its grid allows.
+
+    Examples
+    --------
+    hyotan decompress runs/mnist-ae-1/compressed.hyc
+    hyotan decompress new.hyc --run runs/table-ae-1 -o rows.csv
+    """
     from hyotan.cli.uses import Used
     from hyotan.compression.codec import decompress as to_rows
     from hyotan.compression.codec import describe

@@ -12,10 +12,16 @@ MODELS = (("ae", 10, 40), ("vae", 2, 100))
 """Model, latent size and epochs of each fit: fewer epochs than digits get by themselves, so that nobody waits long."""
 
 
-@command("hyotan demo", "hyotan demo --out first-look")
+@command()
 @place("--out", "Where to put both run folders.  [runs/]", metavar="DIR")
 def demo(printer: Printer, out: str | None) -> None:
-    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned."""
+    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned.
+
+    Examples
+    --------
+    hyotan demo
+    hyotan demo --out first-look
+    """
     from pathlib import Path
 
     from hyotan.cli.fit import choose
@@ -29,7 +35,7 @@ def demo(printer: Printer, out: str | None) -> None:
         folder = None if out is None else str(Path(out) / f"digits-{model}")
         runs.append(train_new(Printer(mute=True) if printer.as_json else printer, chosen, folder, overwrite=False))
     first, second = (run.folder.path for run in runs)
-    for line in (
+    printer.notice(
         "",
         click.style("Look at", bold=True),
         f"  {first / 'figures' / 'reconstructions.png'}",
@@ -40,7 +46,6 @@ def demo(printer: Printer, out: str | None) -> None:
         f"  hyotan score {first}           the oddest rows",
         f"  hyotan sample {second}         new digits",
         "  hyotan fit --help                       all that can be set",
-    ):
-        printer.notice(line)
+    )
     if printer.as_json:
         printer.result({"runs": [first, second]}, [])

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hyotan.cli.command import use
 from hyotan.cli.options import SHOW, option
+from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import SettingsError
 from hyotan.parameters import RealOrRange
 
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
-
-@use(
-    "hyotan denoise runs/photos-dae-1 noisy-photos/",
-    "hyotan denoise runs/sensors-dae-1 noisy.csv -o clean.csv",
-    "hyotan denoise runs/mnist-dae-1 mnist --add-noise 0.5",
-    default="denoised.npy",
-)
+@use("denoised.npy")
 @SHOW
-@option(
-    "--add-noise",
-    "Add noise to the rows first, of this level and of the kind that the model was trained on.",
-    RealOrRange(0),
-    metavar="LEVEL",
-)
-def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None) -> dict[str, Any]:
+@option("--add-noise", "Add noise of this level first, of the kind trained on.", RealOrRange(0), metavar="LEVEL")
+def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None) -> Record:
     """Take the noise out of the rows of SOURCE: all to a file, the first as a picture.
 
     Without SOURCE, noise as in training is added to the run's own test rows and taken out again.
+
+    Examples
+    --------
+    hyotan denoise runs/photos-dae-1 noisy-photos/
+    hyotan denoise runs/sensors-dae-1 noisy.csv -o clean.csv
+    hyotan denoise runs/mnist-dae-1 mnist --add-noise 0.5
     """
     from hyotan.analysis.denoising import compare, level_of, takes_noise_away
     from hyotan.cli.training import denoising_line
@@ -49,7 +42,7 @@ def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None
     used.write(rows, used.names)
     used.say(f"{len(rows):,} rows")
     shown = denoising_display(estimator, dataset.take(slice(show)), noisy[:show] if is_clean else None)
-    record: dict[str, Any] = {"picture": used.draw(shown), "rows": len(rows)}
+    record: Record = {"picture": used.draw(shown), "rows": len(rows)}
     if is_clean:
         found = compare(estimator, dataset.X, noisy, rows, level_of(estimator, add_noise))
         used.say(denoising_line(found).strip())

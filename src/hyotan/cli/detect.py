@@ -13,48 +13,33 @@ from hyotan.cli.options import SEED, data_options, given_data, option, place, sw
 from hyotan.cli.output import Printer
 from hyotan.parameters import Choice, Integer, Real
 
+SETTINGS = ("method", "contamination", "false_alarm_rate", "n_estimators", "held_out", "random_state")
+
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian")
 """The detector's methods that need no model of p(x); loading this module must not load them."""
 
 
-@command(
-    "hyotan detect table.csv",
-    "hyotan detect table.csv --id order --false-alarm-rate 0.01",
-    "hyotan score runs/table-detector-1 new.csv",
-)
+@command()
 @click.argument("source")
-@option(
-    "--false-alarm-rate",
-    "Share of usual rows that may be flagged.",
-    Real(0, 0.5, above=True),
-    0.05,
-    metavar="RATE",
-)
+@option("--false-alarm-rate", "Share of usual rows that may be flagged.", Real(0, 0.5, True), 0.05, metavar="RATE")
 @option("--contamination", "Flag this share of the rows of SOURCE instead.", Real(0, 0.5, above=True), metavar="SHARE")
 @option("--method", "How.", Choice(METHODS), METHODS[0], hidden=True)
 @option("--n-estimators", "Models in the ensemble.", Integer(1), 8)
-@option(
-    "--held-out",
-    "Of the rows, to measure false alarms with.  [0.2 from 1,000 rows on]",
-    Real(0, 0.9),
-    metavar="SHARE",
-)
+@option("--held-out", "Measures false alarms.  [0.2 of the rows from 1,000 on]", Real(0, 0.9), metavar="SHARE")
 @SEED
 @place("--out", "The detector's folder.  [runs/<name>-detector-<n>]", metavar="DIR")
 @switch("--overwrite", "Replace the detector in --out.")
 @data_options
-def detect(
-    printer: Printer,
-    source: str,
-    contamination: float | None,
-    held_out: float | None,
-    out: str | None,
-    overwrite: bool,
-    **options: Any,
-) -> None:
+def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **options: Any) -> None:
     """Learn what is usual in SOURCE, flag its odd rows, and keep the detector.
 
     Beside each of the oddest rows stand the columns that make it odd. With hyotan score the detector judges other rows.
+
+    Examples
+    --------
+    hyotan detect table.csv
+    hyotan detect table.csv --id order --false-alarm-rate 0.01
+    hyotan score runs/table-detector-1 new.csv
     """
     import numpy as np
 
@@ -72,11 +57,7 @@ def detect(
         refuse_occupied(kind, Path(out), overwrite)  # before the training, not after
     dataset = load_data(source, **given_data(options))
     printer.describe(dataset)
-    detector = AnomalyDetector(
-        **{name: options[name] for name in ("method", "false_alarm_rate", "n_estimators", "random_state")},
-        contamination="auto" if contamination is None else contamination,
-        held_out="auto" if held_out is None else held_out,
-    )
+    detector = AnomalyDetector(**{name: options[name] for name in SETTINGS if options[name] is not None})
     printer.notice(f"training {counted(detector.n_estimators, 'autoencoder')} …")
     columns = judged(detector.fit(dataset.X, dataset.y), dataset.X)
     named = copy.copy(detector)

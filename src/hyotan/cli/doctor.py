@@ -15,9 +15,15 @@ from hyotan.cli.output import Printer, table
 PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
 
 
-@command("hyotan doctor", "hyotan doctor --json")
+@command()
 def doctor(printer: Printer) -> None:
-    """Say what this installation has: versions, device, disk, data."""
+    """Say what this installation has: versions, device, disk, data.
+
+    Examples
+    --------
+    hyotan doctor
+    hyotan doctor --json
+    """
     import torch
     from platformdirs import user_cache_path, user_config_path
 

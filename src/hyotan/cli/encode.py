@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
+from hyotan.cli.uses import Record, Used, use
 
 
 def code_names(size: int) -> list[str]:
@@ -15,17 +10,18 @@ def code_names(size: int) -> list[str]:
     return [f"z{i}" for i in range(size)]
 
 
-@use(
-    "hyotan encode runs/mnist-ae-1",
-    "hyotan encode runs/table-vae-1 new.csv -o codes.csv",
-    "hyotan encode runs/table-vae-1 new.csv --id customer -o codes.parquet",
-    default="codes.npy",
-)
-def encode(used: Used) -> dict[str, Any]:
+@use("codes.npy")
+def encode(used: Used) -> Record:
     """Write the code of each row of SOURCE (by default the run's own test rows), one row a row.
 
     In a table the first column says which row it is: the column named by --id, an image's file, or the row's number
     in SOURCE, from 0.
+
+    Examples
+    --------
+    hyotan encode runs/mnist-ae-1
+    hyotan encode runs/table-vae-1 new.csv -o codes.csv
+    hyotan encode runs/table-vae-1 new.csv --id customer -o codes.parquet
     """
     codes = used.estimator.transform(used.dataset.X)
     rows, size = codes.shape

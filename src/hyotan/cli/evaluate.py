@@ -29,17 +29,20 @@ PCA_ROWS = 20_000
 COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
 
-@command(
-    "hyotan evaluate runs/mnist-vae-1",
-    "hyotan evaluate runs/mnist-vae-1 --nll-rows 10000 --nll-samples 500",
-    'hyotan evaluate runs/mnist-ae-1 --fail-if "mse > 0.01"',
-)
+@command()
 @click.argument("run", type=click.Path())
 @option("--nll-rows", "Rows for a VAE's -log p(x); 0: none.", Integer(0), 500)
 @option("--nll-samples", "Latent samples a row.", Integer(1), 200)
 @option("--fail-if", "Exit 1 if this holds, such as 'mse > 0.01'.", metavar="CHECK")
 def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_if: str | None) -> int:
-    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew."""
+    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew.
+
+    Examples
+    --------
+    hyotan evaluate runs/mnist-vae-1
+    hyotan evaluate runs/mnist-vae-1 --nll-rows 10000 --nll-samples 500
+    hyotan evaluate runs/mnist-ae-1 --fail-if "mse > 0.01"
+    """
     check = None if fail_if is None else parse_check(fail_if)
     from hyotan.analysis.evaluation import evaluate as evaluate_estimator
     from hyotan.cli.found import open_run

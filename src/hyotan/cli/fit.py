@@ -17,12 +17,7 @@ from hyotan.models.families import BY_NAME
 from hyotan.parameters import PARAMETERS, Choice, check_settings, parameters_of
 
 
-@command(
-    "hyotan fit mnist --latent-dim 20",
-    "hyotan fit table.csv --model vae --label species --ignore id",
-    "hyotan fit --recipe article-tied-20",
-    hidden=("id",),  # the first screen of help is full
-)
+@command(hidden=("id",))  # the first screen of help is full
 @click.argument("source", required=False)
 @option("--model", "Autoencoder, denoising or variational.  [ae]", Choice(tuple(BY_NAME)), metavar="|".join(BY_NAME))
 @option("--recipe", "An article's settings; see: hyotan recipes", metavar="NAME")
@@ -51,6 +46,12 @@ def fit(
 
     SOURCE: digits, mnist, fashion-mnist, kmnist; a file: .npy .npz .csv .tsv .parquet .idx[.gz]; or a folder of images
     (sub-folders are labels).
+
+    Examples
+    --------
+    hyotan fit mnist --latent-dim 20
+    hyotan fit table.csv --model vae --label species --ignore id
+    hyotan fit --recipe article-tied-20
     """
     chosen = choose(source, model, recipe, config, options)
     if summary:

@@ -95,12 +95,21 @@ def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
 def from_environment() -> dict[str, Any]:
     """Parameters from variables such as HYOTAN_LATENT_DIM."""
-    found = {}
-    for parameter in TABLE:
-        text = os.environ.get(f"HYOTAN_{parameter.name.upper()}")
-        if text and parameter.on_command_line:
-            found[parameter.name] = parameter.parse(text)
-    return found
+    typed = [(parameter, os.environ.get(f"HYOTAN_{parameter.name.upper()}")) for parameter in TABLE]
+    return {parameter.name: parameter.parse(text) for parameter, text in typed if text and parameter.on_command_line}
+
+
+def text_of_settings(path: Path) -> str:
+    """What a settings file says.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file.
+    """
+    if not path.is_file():
+        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.")
+    return path.read_text(encoding="utf-8")
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
@@ -112,9 +121,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         There is no such file, it is not TOML, or holds an unknown key (the nearest is named).
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.") from None
+        content = tomllib.loads(text_of_settings(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}.", "Compare it with a run's config.toml.") from error
     if path.name == "pyproject.toml":

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
 from hyotan.cli.options import option, switch
+from hyotan.cli.uses import Record, Used, use
 from hyotan.parameters import Integer, Real
 
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
-
-@use(
-    "hyotan impute runs/table-vae-1 table.csv -o filled.csv",
-    "hyotan impute runs/table-vae-1 new.csv -o filled.csv --intervals --level 0.95",
-    "hyotan impute runs/table-vae-1 new.csv -o filled.csv --samples 5",
-    default="imputed.csv",
-)
+@use("imputed.csv")
 @switch("--intervals", "Write the ends of intervals too: FILE-low and FILE-high.")
 @option("--level", "Of those.", Real(0, 1, True, True), 0.9, metavar="SHARE")
 @option("--samples", "Write so many fillings that are likely: FILE-1 …", Integer(1), metavar="K")
 @option("--random-state", "Seed of the samples.", Integer(), 0)
-def impute(used: Used, intervals: bool, level: float, samples: int | None, random_state: int) -> dict[str, Any]:
-    """Fill the missing values of SOURCE (by default the run's own test rows) with what the model expects there."""
+def impute(used: Used, intervals: bool, level: float, samples: int | None, random_state: int) -> Record:
+    """Fill the missing values of SOURCE (by default the run's own test rows) with what the model expects there.
+
+    Examples
+    --------
+    hyotan impute runs/table-vae-1 table.csv -o filled.csv
+    hyotan impute runs/table-vae-1 new.csv -o filled.csv --intervals --level 0.95
+    hyotan impute runs/table-vae-1 new.csv -o filled.csv --samples 5
+    """
     import numpy as np
 
     if samples is not None:

@@ -23,11 +23,18 @@ Told: TypeAlias = tuple[dict[str, Any], list[str]]
 """The record, and the lines for a person."""
 
 
-@command("hyotan info runs/mnist-ae-1", "hyotan info runs/mnist-study-1", "hyotan info photos/ --size 64x64")
+@command()
 @click.argument("what")
 @data_options
 def info(printer: Printer, what: str, **options: Any) -> None:
-    """Say what a run folder, a study, a detector, a model file or a SOURCE is."""
+    """Say what a run folder, a study, a detector, a model file or a SOURCE is.
+
+    Examples
+    --------
+    hyotan info runs/mnist-ae-1
+    hyotan info runs/mnist-study-1
+    hyotan info photos/ --size 64x64
+    """
     path = Path(what)
     for mark, tell in MARKS.items():
         if (path / mark).is_file():

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
 from hyotan.cli.options import option
+from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import DataError
 from hyotan.parameters import Integer
 
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
-
-@use("hyotan interpolate runs/mnist-vae-1 --from 2 --to 18", default="interpolation.npy")
+@use("interpolation.npy")
 @option("--from start", "Row to start at.", Integer(0), 0, metavar="ROW")
 @option("--to end", "Row to end at.", Integer(0), 1, metavar="ROW")
 @option("--steps", "Rows on the way, both ends included.", Integer(2), 11)
-def interpolate(used: Used, start: int, end: int, steps: int) -> dict[str, Any]:
-    """Decode the straight line between the codes of two rows; of images, a strip and an animation too."""
+def interpolate(used: Used, start: int, end: int, steps: int) -> Record:
+    """Decode the straight line between the codes of two rows; of images, a strip and an animation too.
+
+    Examples
+    --------
+    hyotan interpolate runs/mnist-vae-1 --from 2 --to 18
+    """
     from hyotan.runs.gallery import interpolation_display
 
     X = used.dataset.X

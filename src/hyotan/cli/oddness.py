@@ -163,8 +163,7 @@ def told(printer: Printer, head: str, columns: Columns, dataset: Dataset, values
     called, ids = dataset.named_rows()
     numbers = [[f"{column[row]:{FORMATS[name]}}" for name, column in columns.items()] for row in oddest]
     shown = [[str(ids[row]), *own, ", ".join(of) or "–"] for row, own, of in zip(oddest, numbers, values, strict=True)]
-    printer.notice(head)
-    for line in table([[called, *columns, "odd values (nats)"], *shown], right=range(len(columns) + 1)):
-        printer.notice(f"  {line}")
+    lines = table([[called, *columns, "odd values (nats)"], *shown], right=range(len(columns) + 1))
+    printer.notice(head, *(f"  {line}" for line in lines))
     record = {"rows": len(dataset.X), "mean": float(columns["score"].mean()), "oddest": oddest, "odd_values": values}
     return record | ({"odd": int(columns["odd"].sum())} if "odd" in columns else {})

@@ -38,15 +38,14 @@ class Printer:
         """Whether there are notices and progress, beside the result."""
         return not (self.quiet or self.as_json or self.mute)
 
-    def notice(self, text: str) -> None:
-        """A line for the person, on standard error."""
-        if self.talks:
-            click.echo(text, err=True)
+    def notice(self, *lines: str) -> None:
+        """Lines for the person, on standard error."""
+        for line in lines if self.talks else ():
+            click.echo(line, err=True)
 
     def describe(self, dataset: Dataset, notes: Sequence[str] | None = None) -> None:
         """What was read, and its notes: what was guessed or ignored while reading."""
-        for line in (dataset.describe(), *(f"  {note}" for note in (dataset.notes if notes is None else notes))):
-            self.notice(line)
+        self.notice(dataset.describe(), *(f"  {note}" for note in (dataset.notes if notes is None else notes)))
 
     def result(self, record: Mapping[str, Any], lines: Sequence[str]) -> None:
         """The result: the record as one JSON object, or the lines."""

@@ -10,10 +10,17 @@ from hyotan.cli.command import command
 from hyotan.cli.output import Printer, table
 
 
-@command("hyotan recipes", "hyotan recipes article-tied-20", "hyotan fit --recipe article-tied-20")
+@command()
 @click.argument("name", required=False)
 def recipes(printer: Printer, name: str | None) -> None:
-    """List the recipes, or show one: its settings, and the article's figures beside ours."""
+    """List the recipes, or show one: its settings, and the article's figures beside ours.
+
+    Examples
+    --------
+    hyotan recipes
+    hyotan recipes article-tied-20
+    hyotan fit --recipe article-tied-20
+    """
     from hyotan.recipes import names, read
 
     if name is None:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
 from hyotan.cli.options import SHOW, option
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
+from hyotan.cli.uses import Record, Used, use
 
 
-@use(
-    "hyotan reconstruct runs/mnist-ae-1",
-    "hyotan reconstruct runs/photos-ae-1 new-photos/ -o clean.npy",
-    "hyotan reconstruct runs/mnist-cvae-1 --as 9",
-    default="reconstructed.npy",
-)
+@use("reconstructed.npy")
 @SHOW
 @option("--as told", "Tell the model that every row has this label (cvae).", metavar="LABEL")
-def reconstruct(used: Used, show: int, told: str | None) -> dict[str, Any]:
-    """Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture."""
+def reconstruct(used: Used, show: int, told: str | None) -> Record:
+    """Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture.
+
+    Examples
+    --------
+    hyotan reconstruct runs/mnist-ae-1
+    hyotan reconstruct runs/photos-ae-1 new-photos/ -o clean.npy
+    hyotan reconstruct runs/mnist-cvae-1 --as 9
+    """
     from hyotan.runs.gallery import reconstructions_display
 
     dataset, label = used.dataset, used.label(told, "--as")

@@ -16,21 +16,19 @@ LANGUAGES = languages()
 PAGE = "report.html"
 
 
-@command(
-    "hyotan report runs/mnist-vae-1",
-    "hyotan report runs/digits-study-1 --lang ja",
-    "hyotan report runs/mnist-vae-1 --out mnist.html",
-)
+@command()
 @click.argument("run", metavar="RUN|STUDY", type=click.Path())
-@option(
-    "--lang",
-    "Language of the page.  [HYOTAN_LANG or the system's, else en]",
-    Choice(LANGUAGES),
-    metavar="|".join(LANGUAGES),
-)
+@option("--lang", "Language.  [HYOTAN_LANG or the system's, else en]", Choice(LANGUAGES), metavar="|".join(LANGUAGES))
 @place("--out -o", "The page.  [report.html in the folder]")
 def report(printer: Printer, run: str, lang: str | None, out: str | None) -> None:
-    """Write one HTML page about a run or a study, to read offline, print or send."""
+    """Write one HTML page about a run or a study, to read offline, print or send.
+
+    Examples
+    --------
+    hyotan report runs/mnist-vae-1
+    hyotan report runs/digits-study-1 --lang ja
+    hyotan report runs/mnist-vae-1 --out mnist.html
+    """
     from hyotan.cli.written import refuse_unwritable
     from hyotan.files.atomic import write_text_atomically
 

@@ -13,17 +13,19 @@ from hyotan.errors import SettingsError
 from hyotan.parameters import Integer
 
 
-@command(
-    "hyotan resume runs/mnist-ae-1",
-    "hyotan resume runs/mnist-ae-1 --max-epochs 30",
-    "hyotan resume runs/digits-study-1",
-)
+@command()
 @click.argument("run", metavar="RUN|STUDY", type=click.Path())
 @option("--max-epochs", "Train on, to this later last epoch.", Integer(1))
 def resume(printer: Printer, run: str, max_epochs: int | None) -> None:
     """Go on with a run that was stopped: to the same bits as if it had never been. Or train a finished one longer.
 
     A study goes on with the cells that are not finished.
+
+    Examples
+    --------
+    hyotan resume runs/mnist-ae-1
+    hyotan resume runs/mnist-ae-1 --max-epochs 30
+    hyotan resume runs/digits-study-1
     """
     from hyotan.cli.found import open_run
     from hyotan.cli.study import go_on

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hyotan.cli.command import use
 from hyotan.cli.options import option, switch
+from hyotan.cli.uses import Record, Used, use
 from hyotan.parameters import Real
 
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
 
-
-@use(
-    "hyotan score runs/mnist-vae-1",
-    "hyotan score runs/table-ae-1 new.csv -o scores.csv",
-    "hyotan score runs/table-detector-1 new.csv --fdr 0.1",
-    default="scores.csv",
-    detectors=True,
-)
+@use("scores.csv", detectors=True)
 @switch("--p-values", "How often one of the run's own test rows is as odd.")
-@option(
-    "--fdr",
-    "Mark rows that are odd together, at most this share of them falsely.",
-    Real(0, 1, above=True),
-    metavar="RATE",
-)
-def score(used: Used, p_values: bool, fdr: float | None) -> dict[str, Any]:
+@option("--fdr", "Mark rows that are odd together, at most this share falsely.", Real(0, 1, True), metavar="RATE")
+def score(used: Used, p_values: bool, fdr: float | None) -> Record:
     """Score each row of SOURCE (by default the run's own test rows) in nats: higher is more like the training data.
 
     RUN is a run, a model file, or what hyotan detect has left. Beside each of the oddest rows stand the values that add
     most to its reconstruction loss.
+
+    Examples
+    --------
+    hyotan score runs/mnist-vae-1
+    hyotan score runs/table-ae-1 new.csv -o scores.csv
+    hyotan score runs/table-detector-1 new.csv --fdr 0.1
     """
     import numpy as np
 

@@ -9,7 +9,14 @@ from typing import Any, TypeAlias
 import click
 
 from hyotan.cli.command import command
-from hyotan.cli.flags import from_environment, parameter_options, resolve, settings_files, split_options
+from hyotan.cli.flags import (
+    from_environment,
+    parameter_options,
+    resolve,
+    settings_files,
+    split_options,
+    text_of_settings,
+)
 from hyotan.cli.options import data_options, names, option, place, switch
 from hyotan.cli.output import Printer, table
 from hyotan.errors import SettingsError, did_you_mean
@@ -27,12 +34,7 @@ GRID = ("models", "sizes", "repeats", "preset", "nested")
 """Flags that say what is trained."""
 
 
-@command(
-    "hyotan study digits",
-    "hyotan study table.csv --label species --models ae,vae --sizes 2,4",
-    "hyotan study mnist --preset article --epochs 50",
-    hidden=(*SET_BY_STUDY, *RARE),
-)
+@command(hidden=(*SET_BY_STUDY, *RARE))
 @click.argument("source", required=False)
 @option("--models", "Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
 @option("--sizes", "Latent sizes.  [2,4,8,16,32]", Integers())
@@ -62,13 +64,18 @@ def study(
 
     Every model is trained at every size, several times; each training is a run folder. What is finished stays: a study
     that was stopped goes on where it was.
+
+    Examples
+    --------
+    hyotan study digits
+    hyotan study table.csv --label species --models ae,vae --sizes 2,4
+    hyotan study mnist --preset article --epochs 50
     """
     given = {name: options[name] for name in GRID if options[name] not in (None, [], False)}
     parameters, data = split_options(options | ({} if epochs is None else {"max_epochs": epochs}))
     if resume:
-        go_on(
-            printer, _study_to_resume(source, out, [*given, *parameters, *data, *(["config"] if config else [])]), jobs
-        )
+        typed = [*given, *parameters, *data, *(["config"] if config else [])]
+        go_on(printer, _study_to_resume(source, out, typed), jobs)
         return
     if source is not None and (Path(source) / "study.toml").is_file():
         fix = f"Go on: hyotan study --resume {source}"
@@ -104,11 +111,7 @@ def _written(path: Path, typed: set[str]) -> dict[str, Any]:
 
     from hyotan.study.plan import StudyConfig
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.") from None
-    config = StudyConfig.from_toml(text, str(path))
+    config = StudyConfig.from_toml(text_of_settings(path), str(path))
     content = {member.name: getattr(config, member.name) for member in fields(config) if member.name != "fingerprint"}
     own = {model: {k: v for k, v in values.items() if k not in typed} for model, values in config.own.items()}
     return {**content, "own": own}
@@ -150,8 +153,7 @@ def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     finished = run(folder, jobs, Progress() if printer.talks else None)
     report = folder.path / PAGE
     write_text_atomically(report, page_of(folder.path, preferred()))
-    for line in lines_of(finished):
-        printer.notice(line)
+    printer.notice(*lines_of(finished))
     if (chosen := folder.recommended_run(finished.recommendation)) is not None:
         printer.notice(f"model to compress with: {chosen.path}")
     record = {
@@ -178,10 +180,9 @@ def lines_of(finished: Any) -> list[str]:
     """The numbers on the test rows, the verdict, and what failed."""
     from hyotan.study.sentences import of_recommendation
 
-    lines = ["", *summary(finished.cells), "", *of_recommendation(finished.recommendation)]
-    for failure in finished.failures:
-        lines.append(f"{click.style('warning', fg='red')}  {failure.cell} failed: {failure.message}")
-    return [*lines, ""]
+    mark = click.style("warning", fg="red")
+    failed = [f"{mark}  {failure.cell} failed: {failure.message}" for failure in finished.failures]
+    return ["", *summary(finished.cells), "", *of_recommendation(finished.recommendation), *failed, ""]
 
 
 COLUMNS = {
@@ -203,11 +204,9 @@ def summary(cells: Sequence[Any]) -> list[str]:
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = {(pair, name): interval(cells, *pair, name, "test") for pair in pairs for name, _ in COLUMNS.values()}
     shown = {head: how for head, how in COLUMNS.items() if any(found[pair, how[0]] for pair in pairs)}
-    rows = [["model", "size", *shown]]
-    for pair in pairs:
-        numbers = [_number(found[pair, name], form) for name, form in shown.values()]
-        rows.append([pair[0], str(pair[1]), *numbers])
-    return table(rows, right=range(1, len(rows[0])))
+    numbers = [[_number(found[pair, name], form) for name, form in shown.values()] for pair in pairs]
+    rows = [[model, str(size), *own] for (model, size), own in zip(pairs, numbers, strict=True)]
+    return table([["model", "size", *shown], *rows], right=range(1, 2 + len(shown)))
 
 
 def _number(value: Any, form: str) -> str:

@@ -1,29 +1,73 @@
-"""What a command that uses a model works with: the model, the rows, and where its results go."""
+"""The commands that use a model: what they share is said here once, what each does alone in its own file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+import click
 
-from hyotan.anomalies import load_detector
-from hyotan.cli.command import ROWS
-from hyotan.cli.found import is_data, is_detector, no_run
-from hyotan.cli.options import given_data
+from hyotan.cli.command import command
+from hyotan.cli.options import DATA_OPTIONS, given_data, place
 from hyotan.cli.output import Printer
-from hyotan.cli.written import RowIds, refuse_unwritable, write_rows
-from hyotan.data import Dataset
-from hyotan.data import load as load_data
-from hyotan.data.frames import Frame
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.estimators import load_model
-from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import CONFIG, DataOptions, RunFolder
 
-TABLES = (".csv", ".tsv", ".parquet")
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hyotan.cli.written import RowIds
+    from hyotan.data import Dataset
+    from hyotan.data.frames import Frame
+
+ROWS = (".npy", ".csv", ".tsv", ".parquet")
+"""Endings of the files that rows can be written to."""
+
+TABLES = ROWS[1:]
+
+Record: TypeAlias = dict[str, Any]
+"""What ``--json`` prints."""
+
+
+def use(
+    default: str, endings: Sequence[str] = ROWS, rows: bool = True, detectors: bool = False
+) -> Callable[[Callable[..., Record]], click.Command]:
+    """A command that uses a trained model: it reads RUN and SOURCE, computes, writes files, and says what was done.
+
+    Its function takes a :class:`Used`, then its own arguments and flags by name. It gives back what ``--json`` prints
+    beside the name of the file; otherwise the names of all files written are printed. This module loads nothing heavy,
+    so that help answers at once.
+
+    Parameters
+    ----------
+    default : the name of the file that it writes into the run folder where --out names no other.
+    endings : what that file's name may end in; empty for anything.
+    rows : whether it takes SOURCE, by default the run's own test rows.
+    detectors : whether it takes a detector in the place of a run.
+    """
+    named = f"{' '.join(endings[:-1])} or {endings[-1]}" if endings else "The file to write."
+
+    def made(function: Callable[..., Record]) -> click.Command:
+        @functools.wraps(function)
+        def call(printer: Printer, run: str, out: str | None, source: str | None = None, **values: Any) -> None:
+            options = {name: values.pop(name) for name in DATA_OPTIONS} if rows else {}
+            used = Used(run, printer, source, options, out, default, endings, detectors)
+            record = function(used, **values)
+            printer.result({"file": used.files[0], **record}, [str(file) for file in used.files])
+
+        built = command()(call)
+        own, built.params = built.params, []
+        source = [click.argument("source", required=False)] if rows else []
+        for add in (click.argument("run", type=click.Path()), *source):
+            add(built)
+        built.params += own
+        for add in (place("--out -o", f"{named}  [RUN/{default}]"), *(DATA_OPTIONS.values() if rows else ())):
+            add(built)
+        return built
+
+    return made
 
 
 class Used:
@@ -60,11 +104,14 @@ class Used:
         endings: Sequence[str] = ROWS,
         detectors: bool = False,
     ) -> None:
+        from hyotan.cli.written import refuse_unwritable
+        from hyotan.preprocessing.tabular import TableScaling
+        from hyotan.runs.folder import CONFIG, RunFolder
+
         self.path, self.printer, self.source = Path(place), printer, source
         self.options, self.is_chosen = dict(options or {}), out is not None
         self.run = RunFolder(self.path) if (self.path / CONFIG).is_file() else None
-        self.is_detector = detectors and is_detector(self.path)
-        self.estimator = self._load()
+        self.estimator, self.is_detector = self._load(detectors)
         noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]
         scaling = getattr(self.estimator, "scaling_", None)
@@ -77,14 +124,19 @@ class Used:
         refuse_unwritable(self.file, endings)
         self.refuse_over(source)
 
-    def _load(self) -> Any:
-        if self.is_detector:
-            return load_detector(self.path)
+    def _load(self, detectors: bool) -> tuple[Any, bool]:
+        """What lies at the place, and whether it is a detector."""
+        from hyotan.anomalies import load_detector
+        from hyotan.cli.found import is_data, is_detector, no_run
+        from hyotan.estimators import load_model
+
+        if detectors and is_detector(self.path):
+            return load_detector(self.path), True
         if self.run is not None:
-            return self.run.load_model()
+            return self.run.load_model(), False
         if is_data(self.path) or not self.path.is_file():
             raise no_run(str(self.path), f"Name the run first, then the data: RUN {self.path}")
-        return load_model(self.path)
+        return load_model(self.path), False
 
     # -- what it can do ------------------------------------------------------------------------------------------------
 
@@ -148,9 +200,11 @@ class Used:
         DataError
             They are not such as the model takes.
         """
+        from hyotan.data import load
+
         known = {name: value for name, value in self._known(source).items() if name not in given}
         try:
-            dataset = load_data(source, **known, **given)
+            dataset = load(source, **known, **given)
         except DataError as error:
             if "columns" in known and error.message.endswith("(--columns)."):
                 message = error.message.replace(" (--columns)", ", which the model needs")
@@ -166,6 +220,8 @@ class Used:
 
     def _known(self, source: str) -> dict[str, Any]:
         """What the run knows of how such a source is to be read: the columns in order, the size of images."""
+        from hyotan.runs.folder import DataOptions
+
         data = self.run.config.data if self.run is not None else DataOptions()
         if Path(source).is_dir():
             return {} if data.size is None else {"size": data.size}
@@ -192,6 +248,9 @@ class Used:
         self, array: np.ndarray | Frame, names: Sequence[str] = (), ids: RowIds | None = None, more: str = ""
     ) -> Path:
         """Write rows as :func:`~hyotan.cli.written.write_rows` does; ``more`` goes to the end of the file's stem."""
+        from hyotan.cli.written import write_rows
+        from hyotan.data.frames import Frame
+
         if isinstance(array, Frame) and not self.is_chosen and self.file.suffix == ".npy":
             self.file = self.file.with_suffix(".csv")
         self.files.append(write_rows(self.file.with_stem(self.file.stem + more), array, names, ids))
@@ -203,6 +262,6 @@ class Used:
         self.files.append(save(self.files[0].with_suffix(ending)))
         return self.files[-1]
 
-    def say(self, text: str) -> None:
-        """A line for the person."""
-        self.printer.notice(text)
+    def say(self, *lines: str) -> None:
+        """Lines for the person."""
+        self.printer.notice(*lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hyotan.cli.command import ROWS
+from hyotan.cli.uses import ROWS
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.atomic import write_bytes_atomically

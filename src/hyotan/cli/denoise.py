@@ -13,7 +13,7 @@ from hyotan.parameters import RealOrRange
 
 @use("denoised.npy")
 @SHOW
-@option("--add-noise", "Add noise of this level first, of the kind trained on.", RealOrRange(0), metavar="LEVEL")
+@option("--add-noise", "Add noise first: of this level, of the model's own kind.", RealOrRange(0), metavar="LEVEL")
 def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None) -> Record:
     """Take the noise out of the rows of SOURCE: all to a file, the first as a picture.
 

@@ -25,7 +25,7 @@ METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian")
 @option("--contamination", "Flag this share of the rows of SOURCE instead.", Real(0, 0.5, above=True), metavar="SHARE")
 @option("--method", "How.", Choice(METHODS), METHODS[0], hidden=True)
 @option("--n-estimators", "Models in the ensemble.", Integer(1), 8)
-@option("--held-out", "Measures false alarms.  [0.2 of the rows from 1,000 on]", Real(0, 0.9), metavar="SHARE")
+@option("--held-out", "Rows that measure false alarms.  [0.2 from 1,000 rows on]", Real(0, 0.9), metavar="SHARE")
 @SEED
 @place("--out", "The detector's folder.  [runs/<name>-detector-<n>]", metavar="DIR")
 @switch("--overwrite", "Replace the detector in --out.")

@@ -9,7 +9,7 @@ from hyotan.parameters import Real
 
 @use("scores.csv", detectors=True)
 @switch("--p-values", "How often one of the run's own test rows is as odd.")
-@option("--fdr", "Mark rows that are odd together, at most this share falsely.", Real(0, 1, True), metavar="RATE")
+@option("--fdr", "Mark odd rows, at most this share of them falsely.", Real(0, 1, True), metavar="RATE")
 def score(used: Used, p_values: bool, fdr: float | None) -> Record:
     """Score each row of SOURCE (by default the run's own test rows) in nats: higher is more like the training data.
 

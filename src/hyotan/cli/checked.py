@@ -46,12 +46,11 @@ class Check:
             raise SettingsError(what, "Train a model on 10 rows or more.")
         own = used.run.config.data.label if used.estimator.family.conditional and not label else None
         dataset = used.read(real, **({"label": own} if own and Path(real).suffix.lower() in TABLES else {}))
-        self.used, self.target = used, target or own
-        self.real, self.train, self.held_out = (
-            arrow_table(part.X, used.columns) for part in (dataset, train, held_out)
-        )
-        self.labels: dict[str, np.ndarray] = {}
-        if own is not None and self.target == own and dataset.y is not None and train.y is not None:
+        parts = [arrow_table(part.X, used.columns) for part in (dataset, train, held_out)]
+        self.real, self.train, self.held_out = parts
+        self.used, self.target, self.labels = used, target, {}
+        if own is not None and target in (None, own) and dataset.y is not None and train.y is not None:
+            self.target = own
             self.real = self.real.append_column(own, pa.array(dataset.y.tolist()))
             self.labels = {"y": train.y[np.isin(train.y, used.estimator.classes_)]}
         if self.target is not None and self.target not in self.real.column_names:
@@ -65,12 +64,12 @@ class Check:
 
     def told(self, rows: Any, labels: Mapping[str, np.ndarray], random_state: int) -> dict[str, Any]:
         """Compare new rows with the real ones, say what came of it, and give the record."""
-        scaling, made = self.used.table, arrow_table(rows, self.used.columns)
+        scaling, made, categories = self.used.table, arrow_table(rows, self.used.columns), []
         for y in labels.values():
             made = made.append_column(self.target, pa.array(y.tolist()))
-        columns = [] if scaling is None else [column for column in scaling.columns if column.width]
-        kinds = [] if scaling is None else scaling.is_category
-        categories = [column.name for column, is_category in zip(columns, kinds, strict=True) if is_category]
+        if scaling is not None:
+            encoded = [column.name for column in scaling.columns if column.width]
+            categories = [name for name, is_category in zip(encoded, scaling.is_category, strict=True) if is_category]
         found = check_sample(made, self.real, self.train, self.held_out, self.target, categories, random_state)
         self.used.say(*_lines(found))
         return found.to_dict()

@@ -34,7 +34,9 @@ def compress(used: Used, bits: float | None, mse: float | None) -> Record:
     from hyotan.files.atomic import write_bytes_atomically
 
     X = used.dataset.X
-    blob = to_bytes(used.estimator, X, bits=bits, mse=mse, run=_beside(used.path, used.file))
+    # Where the model lies, seen from the file's folder: both can be moved together.
+    model = Path(os.path.relpath(used.path.resolve(), used.file.resolve().parent)).as_posix()
+    blob = to_bytes(used.estimator, X, bits=bits, mse=mse, run=model)
     write_bytes_atomically(used.file, blob)
     used.files.append(used.file)
     described = describe(blob)
@@ -52,11 +54,6 @@ def compress(used: Used, bits: float | None, mse: float | None) -> Record:
         record |= _beside_others(used, described.coded_bits, described.mse)
     used.say(*_lines(record))
     return record
-
-
-def _beside(model: Path, path: Path) -> str:
-    """Where the model lies, seen from the file's folder: both can be moved together."""
-    return Path(os.path.relpath(model.resolve(), path.resolve().parent)).as_posix()
 
 
 def _beside_others(used: Used, bits: float, mse: float) -> Record:

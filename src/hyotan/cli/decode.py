@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyotan.cli.uses import Record, Used, use
+from hyotan.cli.uses import TABLES, Record, Used, use
 from hyotan.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def _codes(file: str, size: int, run: Path) -> np.ndarray:
     import numpy as np
 
     from hyotan.cli.encode import code_names
-    from hyotan.cli.uses import TABLES
     from hyotan.data import load as load_data
 
     try:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -25,6 +25,9 @@ from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, Tenso
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
 from hyotan.words.phrases import counted
+
+Train: TypeAlias = Callable[[list[Callback]], FittedRun]
+"""A training that callbacks watch."""
 
 MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning": ("warning", "red")}
 
@@ -105,11 +108,7 @@ class Announcement(Callback):
 
 
 def watched(
-    printer: Printer,
-    folder: RunFolder,
-    train: Callable[[list[Callback]], FittedRun],
-    first: Sequence[str] = (),
-    profiler: StepProfiler | None = None,
+    printer: Printer, folder: RunFolder, train: Train, first: Sequence[str] = (), profiler: StepProfiler | None = None
 ) -> FittedRun:
     """Train with progress shown, then draw and report; an interruption says how to go on.
 

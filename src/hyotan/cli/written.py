@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import csv, parquet
 
 from hyotan.cli.uses import ROWS
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.atomic import write_bytes_atomically
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 RowIds: TypeAlias = tuple[str, np.ndarray]
 """What ids are, and the ids, (n,)."""
@@ -60,9 +59,6 @@ def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids:
             f"{path.name} cannot be written: columns of several kinds are no array.",
             f"Choose another ending: {path.with_suffix('.csv').name} or {path.with_suffix('.parquet').name}.",
         )
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
     sink: Any = pa.BufferOutputStream()
     if path.suffix == ".npy":
         np.save(sink, array)
@@ -76,8 +72,6 @@ def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids:
 
 def arrow_table(array: Any, names: Sequence[str], ids: RowIds | None = None) -> pa.Table:
     """Rows as a table: its own, or a column a feature, after the ids where there are any."""
-    import pyarrow as pa
-
     if isinstance(array, Frame):
         table = array.table
     else:

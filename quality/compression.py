@@ -14,9 +14,9 @@ import numpy as np
 
 from hyotan import Autoencoder, load
 from hyotan.compression.codec import Compressor
-from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
+from hyotan.compression.rate_distortion import bits_at, lossless_bits, mse_at, pca_rates
 from hyotan.data import load as load_data
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import RatesDisplay
 from hyotan.models.families import FAMILIES
 

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 from hyotan import Study
-from hyotan.study import synthetic
+from quality import surfaces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    parser.add_argument("--sets", nargs="+", default=list(synthetic.KNOWN), choices=[*synthetic.KNOWN, *synthetic.MORE])
+    parser.add_argument("--sets", nargs="+", default=list(surfaces.KNOWN), choices=[*surfaces.KNOWN, *surfaces.MORE])
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--first-draw", type=int, default=0, help="for draws beyond those of an earlier call")
     parser.add_argument("--rows", type=int, default=1500)
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> None:
     """Make, study, compare."""
-    known = {**synthetic.KNOWN, **synthetic.MORE}
+    known = {**surfaces.KNOWN, **surfaces.MORE}
     for name in arguments.sets:
         right = 0
         for draw in range(arguments.first_draw, arguments.first_draw + arguments.draws):

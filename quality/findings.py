@@ -17,7 +17,7 @@ import numpy as np
 from hyotan import Autoencoder, Study, recipes
 from hyotan.data import load
 from hyotan.study import sentences
-from hyotan.study.findings import SIMPLE, TIED, Experiments, Series, findings
+from hyotan.study.replications import SIMPLE, TIED, Experiments, Observations, findings
 
 SHALLOW = ((SIMPLE, 2), (SIMPLE, 20), (TIED, 20))
 """Recipes and sizes that the lecture notes compare."""
@@ -47,14 +47,14 @@ def measure(arguments: argparse.Namespace) -> None:
         print(f"| {finding.article} | {sentences.claim(finding)} | {sentences.outcome(finding)} | {figures} |")
 
 
-def shallow(repeats: int) -> tuple[list[Series], list[Series]]:
+def shallow(repeats: int) -> tuple[list[Observations], list[Observations]]:
     """The share of the variance that the recipes' networks keep, and their held-out error after each epoch."""
     kept, curves = [], []
     for name, size in SHALLOW:
         trained = list(trainings(name, size, repeats))
-        kept.append(Series(name, size, [share for share, _ in trained]))
+        kept.append(Observations(name, size, [share for share, _ in trained]))
         if size > 2:
-            curves.append(Series(name, size, trained[0][1]))
+            curves.append(Observations(name, size, trained[0][1]))
     return kept, curves
 
 

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from hyotan import CVAE, VAE, Autoencoder
 from hyotan.data import load
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.sampling import SAMPLERS
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import frechet_distance
+from hyotan.sampling.codes import SAMPLERS
 
 FEATURES, HELD_OUT, BATCH = 64, 10_000, 256
 MODELS: dict[str, type[LatentEstimator]] = {"autoencoder": Autoencoder, "vae": VAE, "cvae": CVAE}

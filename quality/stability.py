@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hyotan import Study
-from hyotan.study.recommendation import Option
-from hyotan.study.records import interval
+from hyotan.study.cells import interval
+from hyotan.study.choices import Option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 CONCEPTS: dict[str, frozenset[str]] = {
-    "TableScaling": frozenset({"TableScaling", "TablePreprocessor", "TablePreprocessing", "TableTransform"}),
+    "TablePreprocessor": frozenset({"TablePreprocessor", "TablePreprocessing", "TableTransform"}),
     "Frame": frozenset({"Frame", "TableRows", "MixedTable", "DataFrame", "TableFrame", "ColumnTable"}),
     "StoredRows": frozenset({"StoredRows", "StoredArray", "FileRows", "MappedRows"}),
 }
@@ -71,7 +71,7 @@ counted; a call from within another one of them is not.
 
 CONVERSIONS = (
     ("scaling.py", "Scaling.to_model"),
-    ("tabular.py", "TableScaling.to_model"),
+    ("tabular.py", "TablePreprocessor.to_model"),
     ("", "_to_model"),
     ("", "to_model"),
     ("", "to_range"),

@@ -12,10 +12,8 @@ from hyotan.data import load
 from hyotan.report.grids import Grid
 from hyotan.report.page import Note
 from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
-from hyotan.study.findings import findings
-from hyotan.study.folder import StudyFolder
-from hyotan.study.plan import configure
-from hyotan.study.recommendation import (
+from hyotan.study.cells import Cell, Interval, Scores, interval
+from hyotan.study.choices import (
     BEST_CLUSTERS,
     BEST_NEIGHBOURS,
     CLUSTER,
@@ -28,11 +26,13 @@ from hyotan.study.recommendation import (
     SMALLEST_BOUND,
     SMALLEST_ENOUGH,
     UNKNOWN,
-    Choice,
+    Advice,
     Option,
     Recommendation,
 )
-from hyotan.study.records import Cell, Interval, Scores, interval
+from hyotan.study.plan import configure
+from hyotan.study.replications import findings
+from hyotan.study.study_folder import StudyFolder
 
 MODELS, SIZES = ("ae", "vae", "cvae", "pca"), (2, 4, 8, 16, 32)
 HOSTILE = "<b>ヒゲ</b>&\"'"
@@ -163,10 +163,10 @@ def _recommendation(cells: list[Cell], repeats: int) -> Recommendation:
     code, raw = option("cvae", 16, "v_measure"), option("raw", 64, "v_measure")
     return Recommendation(
         (
-            Choice(COMPRESS, HELPS, SMALLEST_ENOUGH, "q2", "explained", vae, vae, pca),
-            Choice(SEE, LIKE_PCA, BEST_NEIGHBOURS, "knn_accuracy", "knn_accuracy", flat, ae, flat),
-            Choice(CLUSTER, LIKE_RAW, BEST_CLUSTERS, "v_measure", "v_measure", raw, code, None, raw),
-            Choice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage"),
+            Advice(COMPRESS, HELPS, SMALLEST_ENOUGH, "q2", "explained", vae, vae, pca),
+            Advice(SEE, LIKE_PCA, BEST_NEIGHBOURS, "knn_accuracy", "knn_accuracy", flat, ae, flat),
+            Advice(CLUSTER, LIKE_RAW, BEST_CLUSTERS, "v_measure", "v_measure", raw, code, None, raw),
+            Advice(GENERATE, UNKNOWN, SMALLEST_BOUND, "bound", "coverage"),
         ),
         repeats,
     )

@@ -139,9 +139,10 @@ def nursery() -> Nursery:
 
 def new_run(out: Path, kind: str = "autoencoder", rows: int = ROWS, **parameters: Any) -> Any:
     """A run folder on a few digits, ready to be trained in."""
-    from hyotan.runs.folder import DataOptions, RunConfig, create
+    from hyotan.runs.run_folder import RunFolder
+    from hyotan.runs.settings import DataOptions, RunConfig
 
-    return create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
+    return RunFolder.create(RunConfig("digits", kind, {**SMALL, **parameters}, DataOptions(limit=rows)), "run", out)
 
 
 def digests(folder: Path) -> dict[str, Any]:
@@ -188,14 +189,14 @@ def timeless_metrics(folder: Path) -> dict[str, Any]:
 
 def fit(folder: str) -> None:
     """Train a run."""
-    from hyotan.runs import folder as runs
+    from hyotan.runs import fitting as runs
 
     runs.fit(runs.RunFolder(folder))
 
 
 def resume(folder: str, max_epochs: int | None = None) -> None:
     """Go on with a run."""
-    from hyotan.runs import folder as runs
+    from hyotan.runs import fitting as runs
 
     runs.resume(runs.RunFolder(folder), max_epochs)
 
@@ -203,7 +204,7 @@ def resume(folder: str, max_epochs: int | None = None) -> None:
 def study(folder: str) -> None:
     """Bring a study to its end in this process, without what takes most of its time: pictures, runs of K-means."""
     from hyotan.study import engine, measures
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     measures.RUNS, measures.SELECTION_RUNS, measures.WALKS = 3, 2, 5
     engine.experiments = lambda folder: None
@@ -212,14 +213,15 @@ def study(folder: str) -> None:
 
 def make(name: str, seed: int, out: str | None = None) -> None:
     """Make a run folder, and print its path."""
-    from hyotan.runs.folder import RunConfig, create
+    from hyotan.runs.run_folder import RunFolder
+    from hyotan.runs.settings import RunConfig
 
-    print(create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
+    print(RunFolder.create(RunConfig("digits", "autoencoder", {"random_state": seed}), name, out).path)
 
 
 def hold(folder: str) -> None:
     """Hold a run folder's lock until killed."""
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
 
     with RunFolder(folder).locked():
         print("held", flush=True)
@@ -230,7 +232,7 @@ def cli(*arguments: str) -> None:
     """The command line, without its figures: they take longer than the training that a test is about."""
     from hyotan.cli import main, training
 
-    training.draw = lambda run: []
+    training.draw_figures = lambda run: []
     main(arguments)
 
 
@@ -267,8 +269,8 @@ def prepare(
     endless_step : this step says so and never comes to its end.
     environment : variables to set.
     """
-    from hyotan.estimators.contract import LatentEstimator
-    from hyotan.runs import folder as runs
+    from hyotan.estimators.estimator import LatentEstimator
+    from hyotan.runs import fitting as runs
     from hyotan.training import trainer
 
     os.environ.update(environment or {})

@@ -11,8 +11,8 @@ import pytest
 
 from command_line import Said, done, fitted, hyotan, sketch
 from hyotan.data.frames import Frame
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.runs.folder import RunFolder
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.runs.run_folder import RunFolder
 from hyotan.terminal import text_width
 
 ROWS = 500

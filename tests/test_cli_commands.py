@@ -21,7 +21,7 @@ from hyotan.cli.written import write_rows
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.container import read, write
 from hyotan.recipes import names
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 
 LIMIT = ("--limit", 80)
 

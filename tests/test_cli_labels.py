@@ -13,7 +13,7 @@ from hyotan.analysis.clustering import METHODS, cluster_codes
 from hyotan.cli.cluster import METHODS as METHODS_OF_THE_COMMAND
 from hyotan.estimators import CVAE
 from hyotan.metrics import cluster_accuracy
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 
 LIMIT = ("--limit", 120)
 

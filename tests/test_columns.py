@@ -13,10 +13,15 @@ from scipy import stats
 
 from hyotan.data.frames import Frame, as_frame, mixed_frame
 from hyotan.errors import DataError, SettingsError
-from hyotan.preprocessing.columns import KINDS, Count, Number, column_from, fit_column, kind_of, refuse_other_type
-from hyotan.preprocessing.tabular import TableScaling, UnseenCategory, fit_table
+from hyotan.preprocessing.column_kinds import KINDS, class_of, column_from, kind_of
+from hyotan.preprocessing.number_columns import Count, Number
+from hyotan.preprocessing.tabular import SCHEMA, SETTINGS, TablePreprocessor, UnseenCategory
 
 RANDOM = np.random.default_rng(0)
+
+
+def fit_table(frame: Frame, train: Frame, kinds: dict[str, str] | None = None) -> TablePreprocessor:
+    return TablePreprocessor.fit(frame, train, {**SETTINGS, "column_kinds": kinds})
 
 
 def column(values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
@@ -50,7 +55,7 @@ def test_there_is_nothing_to_learn_from_names_lists_and_bytes(values: list[objec
 @pytest.mark.parametrize(("values", "kind"), KINDS_OF)
 def test_what_was_seen_comes_back_as_it_was(values: list[object], kind: str) -> None:
     given_values = column(values)
-    fitted = fit_column("x", given_values, kind)
+    fitted = class_of(kind).fitted("x", given_values)
     encoded = fitted.encoded(given_values)
     assert encoded.shape == (len(values), fitted.width)
     assert encoded.dtype == np.float32
@@ -60,7 +65,7 @@ def test_what_was_seen_comes_back_as_it_was(values: list[object], kind: str) -> 
 
 @pytest.mark.parametrize(("values", "kind"), [pair for pair in KINDS_OF if None in pair[0] and pair[1] != "constant"])
 def test_a_missing_value_is_nan_in_all_of_its_numbers(values: list[object], kind: str) -> None:
-    encoded = fit_column("x", column(values), kind).encoded(column(values))
+    encoded = class_of(kind).fitted("x", column(values)).encoded(column(values))
     is_missing = np.array([value is None for value in values])
     assert np.isnan(encoded[is_missing]).all()
     assert np.isfinite(encoded[~is_missing]).all()
@@ -97,15 +102,15 @@ def test_heavy_tails_are_students() -> None:
 
 def test_a_negative_number_is_no_count() -> None:
     with pytest.raises(SettingsError, match=r"Column 'n' holds -1, which is no count\. Take it as a number\."):
-        fit_column("n", column([0, 1, -1]), "count")
+        class_of("count").fitted("n", column([0, 1, -1]))
 
 
 def test_a_date_comes_back_to_the_day_and_a_time_to_the_second() -> None:
     days = [datetime.date(1969, 7, 20), datetime.date(2024, 2, 29), datetime.date(2026, 11, 25)]
-    fitted = fit_column("day", column(days), "date")
+    fitted = class_of("date").fitted("day", column(days))
     assert fitted.decoded(fitted.encoded(column(days))).cast(pa.date32()).to_pylist() == days
     times = [datetime.datetime(2026, 1, 1, 12, 30), datetime.datetime(2026, 1, 3), datetime.datetime(2026, 2, 1)]
-    fitted = fit_column("at", column(times), "date")
+    fitted = class_of("date").fitted("at", column(times))
     back = fitted.decoded(fitted.encoded(column(times))).to_pylist()
     assert all(abs(a - b) < datetime.timedelta(minutes=1) for a, b in zip(times, back, strict=True))
 
@@ -114,7 +119,7 @@ def test_a_date_comes_back_to_the_day_and_a_time_to_the_second() -> None:
 def test_what_was_learned_is_plain_data(values: list[object], kind: str) -> None:
     import json
 
-    fitted = fit_column("x", column(values), kind)
+    fitted = class_of(kind).fitted("x", column(values))
     assert column_from(json.loads(json.dumps(fitted.to_settings()))) == fitted
 
 
@@ -128,30 +133,30 @@ def test_what_was_learned_is_plain_data(values: list[object], kind: str) -> None
     ],
 )
 def test_settings_that_are_no_columns_are_refused(changed: dict[str, object], said: str) -> None:
-    settings = fit_column("x", column(["a", "b", "c", "a"]), "category").to_settings()
+    settings = class_of("category").fitted("x", column(["a", "b", "c", "a"])).to_settings()
     with pytest.raises(ValueError, match=said):
         column_from({**settings, **changed})
 
 
 def test_a_scale_of_nothing_is_refused() -> None:
-    settings = fit_column("x", column([1.5, 2.0, 7.25]), "number").to_settings()
+    settings = class_of("number").fitted("x", column([1.5, 2.0, 7.25])).to_settings()
     for broken in ({"factor": 0.0}, {"spread": 0.0}, {"offset": float("nan")}):
         with pytest.raises(ValueError, match="not finite"):
             column_from({**settings, **broken})
 
 
 def test_another_type_is_refused_by_name() -> None:
-    age = fit_column("年齢", column([1.5, 20.0, 31.0]), "number")
+    age = class_of("number").fitted("年齢", column([1.5, 20.0, 31.0]))
     with pytest.raises(
         DataError,
         match=r"Column '年齢' holds text \(such as '若い'\); the model was fitted on numbers there\. "
         r"Bring the column to the type that it had\.",
     ):
-        refuse_other_type(age, column(["若い", None]))
-    refuse_other_type(age, column([None, None], pa.null()))
-    colour = fit_column("colour", column(["a", "b", "a"]), "yes-no")
+        age.refuse_other_type(column(["若い", None]))
+    age.refuse_other_type(column([None, None], pa.null()))
+    colour = class_of("yes-no").fitted("colour", column(["a", "b", "a"]))
     with pytest.raises(DataError, match="Column 'colour' holds dates"):
-        refuse_other_type(colour, column([datetime.date(2020, 1, 1)]))
+        colour.refuse_other_type(column([datetime.date(2020, 1, 1)]))
 
 
 # -- whole tables ----------------------------------------------------------------------------------------------------
@@ -174,7 +179,7 @@ def some_table(n: int = 60) -> pa.Table:
     )
 
 
-def fitted_table(table: pa.Table) -> TableScaling:
+def fitted_table(table: pa.Table) -> TablePreprocessor:
     with pytest.warns(UserWarning, match=r"Left out, for hardly a value stands there twice: '備考'\."):
         return fit_table(Frame(table), Frame(table))
 
@@ -200,7 +205,7 @@ def test_columns_of_one_family_lie_side_by_side() -> None:
 def test_sums_by_column_leave_nothing_out() -> None:
     scaling = fitted_table(some_table())
     values = RANDOM.random((5, scaling.width))
-    by_column = scaling.by_column(values)
+    by_column = scaling.by_part(values)
     assert by_column.shape == (5, len(scaling.columns))
     np.testing.assert_allclose(by_column.sum(1), values.sum(1))
     blood = scaling.names.index("血液型")
@@ -241,7 +246,7 @@ def test_an_unseen_category_is_a_missing_value_and_is_said() -> None:
     new = some_table(2).set_column(1, "血液型", pa.array(["C", "A"]))
     message = r"Column '血液型' holds 'C', never seen when the model was fitted: counted as missing\."
     with pytest.warns(UnseenCategory, match=message):
-        rows = scaling.to_model(scaling.checked(new))
+        rows = scaling.encode(new).numbers
     where = scaling.slices[scaling.names.index("血液型")]
     assert np.isnan(rows[0, where]).all()
     assert rows[1, where].tolist() == [1, 0, 0, 0]
@@ -300,15 +305,16 @@ def test_rows_are_taken_by_slice_number_and_mask() -> None:
 
 def test_settings_and_schema_make_the_same_table_again() -> None:
     scaling = fitted_table(some_table())
-    again = TableScaling.from_settings(scaling.to_settings(), scaling.schema_array())
+    again = TablePreprocessor.from_settings(scaling.to_settings()["table"], scaling.arrays()[SCHEMA])
     assert again == scaling
     with pytest.raises(ValueError, match="not a table's schema"):
-        TableScaling.from_settings(scaling.to_settings(), np.zeros(40, dtype=np.uint8))
-    fewer = {**scaling.to_settings(), "columns": scaling.to_settings()["columns"][1:]}
+        TablePreprocessor.from_settings(scaling.to_settings()["table"], np.zeros(40, dtype=np.uint8))
+    fewer = {**scaling.to_settings()["table"], "columns": scaling.to_settings()["table"]["columns"][1:]}
     with pytest.raises(ValueError, match="the columns are not those of the schema"):
-        TableScaling.from_settings(fewer, scaling.schema_array())
+        TablePreprocessor.from_settings(fewer, scaling.arrays()[SCHEMA])
 
 
 def test_every_kind_is_tried_here() -> None:
     assert {kind for _, kind in KINDS_OF} == set(KINDS)
+    assert all(class_of(kind).kind == kind for kind in KINDS)
     assert Count.family == "negative-binomial"

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from hyotan import VAE, Autoencoder
 from hyotan.errors import SettingsError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.training import compiling
 from hyotan.training import trainer as trainer_module
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import Snapshot
-from hyotan.training.together import together
+from hyotan.training.stacked_trainer import grouped_by_stack
 
 IMAGES = np.random.default_rng(0).random((100, 7, 7)).astype(np.float32)
 SMALL: dict[str, Any] = {"latent_dim": 4, "hidden_dims": (12,), "max_epochs": 3, "batch_size": 15, "random_state": 0}
@@ -175,7 +175,7 @@ class TestWhatIsCompiled:
         def groups(**changes: Any) -> int:
             with ExitStack() as stack:
                 cells = [VAE(**{**SMALL, **changes, "random_state": seed}) for seed in (0, 1)]
-                return len(together([stack.enter_context(cell.training(IMAGES)) for cell in cells]))
+                return len(grouped_by_stack([stack.enter_context(cell.training(IMAGES)) for cell in cells]))
 
         assert groups() == 1
         assert groups(compile=True, max_epochs=2) == 1

@@ -19,7 +19,7 @@ from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, compress, decom
 from hyotan.compression import quantisation
 from hyotan.compression.codec import Compressor, Description, describe
 from hyotan.compression.quantisation import Basis, Packed, pack, unpack
-from hyotan.compression.rates import Rate, bits_at, lossless_bits, mse_at, pca_rates
+from hyotan.compression.rate_distortion import Rate, bits_at, lossless_bits, mse_at, pca_rates
 from hyotan.data.arrays import digest
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.figures import RatesDisplay

@@ -19,7 +19,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.labels import find_classes, hide_labels, read_labels
 from hyotan.models import cvae as module
 from hyotan.models.cvae import CVAEModel
-from hyotan.models.objective import Labels
+from hyotan.training.objective import Labels
 from hyotan.training.resident import cycled
 
 DIGITS = load_digits()
@@ -343,8 +343,8 @@ class TestCompanions:
 
     def test_join_where_labels_are_rare_and_only_there(self) -> None:
         class Watching(CVAE):
-            def _with_classes(self, *given: Any) -> Any:
-                self.seen_ = super()._with_classes(*given)
+            def with_classes(self, *given: Any) -> Any:
+                self.seen_ = super().with_classes(*given)
                 return self.seen_
 
         for fraction, rare in ((0.1, True), (1.0, False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from command_line import done, hyotan, sketch
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
 from hyotan.analysis.denoising import affine_map, measure
 from hyotan.errors import DataError, SettingsError
-from hyotan.models.noise import NOISES
+from hyotan.models import NOISES
 from hyotan.report.run import fit_command
 from hyotan.report.run_page import run_page
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 
 IMAGES = (load_digits().images / 16).astype(np.float32)
 TRAIN, TEST = IMAGES[:600], IMAGES[600:700]
@@ -104,8 +105,10 @@ class TestDenoise:
     @pytest.mark.parametrize("method", ["denoise", "corrupt"])
     def test_needs_a_model_that_was_trained_on_noise(self, method: str) -> None:
         message = r"This Autoencoder was trained without noise.* Fit it with noise='gaussian' \(--model dae\)"
-        with pytest.raises(SettingsError, match=message):
+        with pytest.raises(AttributeError, match=f"This 'Autoencoder' has no attribute '{method}'") as refused:
             getattr(fitted("quiet"), method)(TEST)
+        assert isinstance(refused.value.__cause__, SettingsError)
+        assert re.search(message, str(refused.value.__cause__))
         with pytest.raises(NotFittedError, match="is not fitted yet"):
             getattr(DenoisingAutoencoder(), method)(TEST)
 

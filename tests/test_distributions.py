@@ -15,8 +15,8 @@ from scipy.special import expit
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal
 
+from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.likelihoods import (
-    LIKELIHOODS,
     MIN_LOG_SCALE,
     DiagonalGaussian,
     Likelihood,

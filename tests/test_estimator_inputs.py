@@ -19,7 +19,7 @@ from torch import nn
 from hyotan import VAE, Autoencoder, load
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.training.callbacks import Callback
 from hyotan.training.resident import batch_bounds
 
@@ -286,7 +286,7 @@ class TestFewRows:
         marked[list(expected)] += 1e4  # rows so far off that the scaling shows whether they were trained on
         estimator = Autoencoder(**SMALL, validation_fraction=0.2, validation_rows=rows).fit(marked)
         kept = np.setdiff1d(np.arange(60), expected)
-        np.testing.assert_allclose(estimator.scaling_.offset, marked[kept].mean(axis=0))
+        np.testing.assert_allclose(estimator.preprocessor_.scaling.offset, marked[kept].mean(axis=0))
 
 
 class TestRanges:
@@ -319,7 +319,9 @@ class TestRanges:
         assert error < 0.6 * X.var(axis=0).mean()
         scaled, back = estimator.reconstruct_in_range(X)
         assert (scaled.min(), scaled.max()) == pytest.approx(estimator.range_, abs=1e-5)
-        np.testing.assert_allclose(estimator.scaling_.to_data(back), estimator.reconstruct(X), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            estimator.preprocessor_.to_data(back), estimator.reconstruct(X), rtol=1e-4, atol=1e-4
+        )
 
     def test_of_a_tables_small_integers_are_numbers_not_pixels(self) -> None:
         table = PIXELS.reshape(60, 64)

@@ -21,9 +21,9 @@ from torch import nn
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.errors import DataError, DivergenceError, SettingsError
 from hyotan.estimators import ESTIMATORS
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.rows import CHUNK
-from hyotan.estimators.sampling import SAMPLERS
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.models.inference import BATCH_ROWS as CHUNK
+from hyotan.sampling.codes import SAMPLERS
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:200] / 16).astype(np.float32)
@@ -90,7 +90,7 @@ class TestScikitLearn:
 
     def test_clones_and_sets_parameters(self, family: type[LatentEstimator]) -> None:
         copy = clone(
-            family(latent_dim=5, hidden_dims=[8]).set_params(beta=2.0) if issubclass(family, VAE) else family(5)
+            family(latent_dim=5, hidden_dims=[8]).set_params(beta=2.0) if family.family.probabilistic else family(5)
         )
         assert copy.latent_dim == 5
         assert not hasattr(copy, "model_")
@@ -230,8 +230,8 @@ class TestTheCode:
         estimator = fitted(family)
         drawn = estimator.sample_codes(20_000, random_state=0, sampler=sampler)
         mean, covariance = np.zeros(3), np.eye(3)
-        if sampler == "density" or not issubclass(family, VAE):  # an autoencoder has no prior, but a Gaussian
-            is_vae = isinstance(estimator, VAE)
+        if sampler == "density" or not family.family.probabilistic:  # an autoencoder has no prior, but a Gaussian
+            is_vae = estimator.family.probabilistic
             codes = estimator.posterior_sample(IMAGES, random_state=0)[0] if is_vae else estimator.transform(IMAGES)
             mean, covariance = codes.mean(axis=0), np.cov(codes.T)
         deviation = np.sqrt(np.diag(covariance))
@@ -297,7 +297,10 @@ class TestAgainstNumpy:
     @pytest.mark.parametrize("scale", [0.5, 1.0])
     def test_a_gaussian_score_is_the_density_at_the_reconstruction(self, scale: float) -> None:
         ae = Autoencoder(**SMALL, likelihood="gaussian", likelihood_scale=scale).fit(TABLE)
-        error = np.square(ae.in_range(TABLE) - (ae.reconstruct(TABLE) - ae.scaling_.offset) * ae.scaling_.factor)
+        error = np.square(
+            ae.in_range(TABLE)
+            - (ae.reconstruct(TABLE) - ae.preprocessor_.scaling.offset) * ae.preprocessor_.scaling.factor
+        )
         expected = -0.5 * error.sum(axis=1) / scale**2 - 64 * np.log(scale * np.sqrt(2 * np.pi))
         np.testing.assert_allclose(ae.score_samples(TABLE), expected, rtol=1e-4)
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate
 from hyotan.analysis.evaluation import Evaluation, as_trained
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images / 16).astype(np.float32)

@@ -13,11 +13,13 @@ from PIL import Image
 from hyotan.data import Dataset
 from hyotan.errors import ModelFileError
 from hyotan.estimators import CVAE
-from hyotan.study import experiments, measures
+from hyotan.study import four_experiments, measures
+from hyotan.study.bench import Bench
+from hyotan.study.classes import Classes
 from hyotan.study.comparison import Study
-from hyotan.study.exhibits import Pictures
-from hyotan.study.experiments import PICTURES, Bench, perform
-from hyotan.study.findings import Experiments, Series
+from hyotan.study.exhibits import Exhibits
+from hyotan.study.four_experiments import PICTURES, perform
+from hyotan.study.replications import Experiments, Observations
 
 SMALL: dict[str, Any] = {"hidden_dims": (16,), "batch_size": 32, "max_epochs": 4, "device": "cpu"}
 
@@ -38,11 +40,11 @@ def bench(study: Study) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def done(bench: Bench) -> tuple[Experiments, Pictures]:
+def done(bench: Bench) -> tuple[Experiments, Exhibits]:
     return perform(bench)
 
 
-def values(found: list[Series], model: str, size: int, condition: str = "none") -> np.ndarray:
+def values(found: list[Observations], model: str, size: int, condition: str = "none") -> np.ndarray:
     return next(
         np.array(one.values) for one in found if (one.model, one.latent_dim, one.condition) == (model, size, condition)
     )
@@ -90,7 +92,7 @@ class TestWalks:
 
     def test_count_the_classes_that_are_passed(self, done: tuple) -> None:
         passed = values(done[0].passed, "vae", 4)
-        assert len(passed) == experiments.PAIRS
+        assert len(passed) == four_experiments.PAIRS
         assert ((passed >= 0) & (passed <= 8)).all()
 
 
@@ -143,7 +145,7 @@ class TestFiles:
     def test_bring_the_pictures_back(self, done: tuple, tmp_path: Path) -> None:
         pictures = done[1]
         pictures.save(tmp_path / "p.hyotan")
-        again = Pictures.load(tmp_path / "p.hyotan")
+        again = Exhibits.load(tmp_path / "p.hyotan")
         assert [walk.ends for walk in again.walks] == [walk.ends for walk in pictures.walks]
         assert again.shown == pictures.shown and again.labels == pictures.labels
         assert again.value_range == pictures.value_range
@@ -159,8 +161,8 @@ class TestFiles:
     def test_refuse_a_file_of_something_else(self, study: Study) -> None:
         model = next((study.path / "cells").glob("ae-*/model.hyotan"))
         with pytest.raises(ModelFileError, match=r"holds 'autoencoder'; expected 'study-pictures'"):
-            Pictures.load(model)
-        assert Pictures.load(study.path / "data" / PICTURES).labels == [str(label) for label in range(10)]
+            Exhibits.load(model)
+        assert Exhibits.load(study.path / "data" / PICTURES).labels == [str(label) for label in range(10)]
 
 
 class TestOtherData:
@@ -181,7 +183,7 @@ class TestOtherData:
 
     def test_labels_of_text_are_walked_between_first_and_last(self) -> None:
         data = Dataset.from_arrays(np.zeros((6, 2)), np.array(["猫", "犬", "鳥"] * 2))
-        classes = experiments.Classes.of(data.y)
+        classes = Classes.of(data.y)
         numbers = classes.numbers(data.y)
         bench = Bench(None, data, data, classes, data.X, numbers)  # type: ignore[arg-type]
         names = [bench.names[number] for number in bench.walked()[0]]

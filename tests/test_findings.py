@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hyotan.study import sentences
-from hyotan.study.findings import FINDINGS, Experiments, Finding, Series, findings
-from hyotan.study.records import Cell, Scores
+from hyotan.study.cells import Cell, Scores
+from hyotan.study.replications import CLAIMS, Experiments, Observations, Replication, findings
 from hyotan.words import languages
 
 FEATURES, ROWS = 784, 2000
@@ -34,7 +34,7 @@ def scored(measure: str, values: dict[tuple[str, int], float], repeats: int = 3,
 
 def measured(name: str, values: dict[tuple[str, int, str], list[float]]) -> Study:
     """What an experiment measured, with empty cells of the same models and sizes."""
-    series = [Series(model, size, numbers, condition) for (model, size, condition), numbers in values.items()]
+    series = [Observations(model, size, numbers, condition) for (model, size, condition), numbers in values.items()]
     cells = [Cell(model, size, 0, 0, Scores(ROWS), Scores(ROWS), FEATURES) for model, size, _ in values]
     return cells, Experiments(**{name: series})
 
@@ -142,13 +142,13 @@ CASES: dict[str, tuple[Study, Study]] = {
 }
 
 
-def found(study: Study, code: str) -> Finding:
+def found(study: Study, code: str) -> Replication:
     return next(finding for finding in findings(*study) if finding.code == code)
 
 
 def test_every_finding_has_a_case() -> None:
     assert [finding.code for finding in findings([])] == list(CASES)
-    assert len(FINDINGS) == len(CASES)
+    assert len(CLAIMS) == len(CASES)
 
 
 @pytest.mark.parametrize("code", CASES)
@@ -208,10 +208,10 @@ def test_repeats_are_compared_in_pairs() -> None:
     assert finding.outcome == "reproduced"
 
 
-@pytest.mark.parametrize(("missing value", "outcome"), [(0.10, "reproduced"), (0.02, "not-reproduced")])
-def test_a_single_repeat_is_judged_by_the_spread_over_its_rows(missing_value: float, outcome: str) -> None:
+@pytest.mark.parametrize(("gap", "outcome"), [(0.10, "reproduced"), (0.02, "not-reproduced")])
+def test_a_single_repeat_is_judged_by_the_spread_over_its_rows(gap: float, outcome: str) -> None:
     """Of 2,000 rows a share near one half has a standard error of 0.011, and a difference of two one of 0.016."""
-    finding = found(repeated([0.5 + missing_value], [0.5]), "autoencoder-separates-better")
+    finding = found(repeated([0.5 + gap], [0.5]), "autoencoder-separates-better")
     assert finding.outcome == outcome
 
 
@@ -263,7 +263,7 @@ def test_a_finding_is_written_with_its_figures() -> None:
     )
 
 
-WRITERS: list[Callable[[Finding, str], str]] = [sentences.of_finding, sentences.claim, sentences.outcome]
+WRITERS: list[Callable[[Replication, str], str]] = [sentences.of_finding, sentences.claim, sentences.outcome]
 
 
 @pytest.mark.parametrize("lang", languages())

@@ -15,11 +15,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.distributions.likelihoods import LIKELIHOODS, Observed
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import Observed
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators import vae as vae_module
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import mean_image_errors, mse, pca_errors, row_errors
+from hyotan.models import vae as vae_module
 from hyotan.models.noise import RandomMask
 from hyotan.preprocessing.scaling import SCALINGS
 
@@ -141,7 +142,7 @@ class TestLinearModel:
         expected = mean[gone] + gain @ (row[0, known] - mean[known])
         unsure = covariance[np.ix_(gone, gone)] - gain @ covariance[np.ix_(known, gone)]
         with torch.no_grad():
-            found, deviation = vae._moments(torch.from_numpy(row))
+            found, deviation = vae.model_.moments(torch.from_numpy(row))
         np.testing.assert_allclose(found[0, gone], expected, atol=0.03)
         np.testing.assert_allclose(deviation[0, gone], np.sqrt(np.diag(unsure)), atol=0.03)
 

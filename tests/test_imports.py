@@ -14,17 +14,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "hyotan"
 ROAD = """
-    __about__
     errors
+    registry
     terminal
     files
     words
     metrics
     data
     preprocessing
+    training
     distributions
     models
-    training
     parameters
     recipes
     imputation
@@ -42,8 +42,8 @@ ROAD = """
     __main__
 """.split()
 ONLY_ERRORS = {"metrics"}  # pure functions from arrays to numbers
-SMALL = {"__about__", "errors", "files", "parameters"}  # without heavy packages inside functions, too
-WITHOUT_TORCH = {"__about__", "errors", "files", "words", "parameters", "recipes", "metrics", "data"}
+SMALL = {"errors", "registry", "files", "parameters"}  # without heavy packages inside functions, too
+WITHOUT_TORCH = {"errors", "registry", "files", "words", "parameters", "recipes", "metrics", "data"}
 
 
 def modules(package: Path) -> dict[str, Path]:

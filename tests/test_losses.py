@@ -14,9 +14,10 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from hyotan.distributions.likelihoods import LIKELIHOODS, standard_normal
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import standard_normal
+from hyotan.models import PENALTIES
 from hyotan.models.losses import (
-    PENALTIES,
     contractive_penalty,
     free_bits,
     iwae_bound,
@@ -27,7 +28,7 @@ from hyotan.models.losses import (
     virtual_adversarial,
     warmed_beta,
 )
-from hyotan.models.objective import Progress
+from hyotan.training.objective import Progress
 
 
 def posterior(n: int = 5, latent: int = 3, seed: int = 0) -> Independent:

@@ -10,10 +10,15 @@ from scipy import stats
 
 from hyotan.data.frames import Frame
 from hyotan.distributions.mixed import MixedDistribution, MixedLikelihood
-from hyotan.preprocessing.columns import Category, Count, Number, YesNo
-from hyotan.preprocessing.tabular import TableScaling, fit_table
+from hyotan.preprocessing.category_columns import Category, YesNo
+from hyotan.preprocessing.number_columns import Count, Number
+from hyotan.preprocessing.tabular import SETTINGS, TablePreprocessor
 
 N = 200
+
+
+def fit_table(frame: Frame, train: Frame, kinds: dict[str, str] | None = None) -> TablePreprocessor:
+    return TablePreprocessor.fit(frame, train, {**SETTINGS, "column_kinds": kinds})
 
 
 def table() -> pa.Table:
@@ -31,12 +36,12 @@ def table() -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def scaling() -> TableScaling:
+def scaling() -> TablePreprocessor:
     return fit_table(Frame(table()), Frame(table()), {"t": "number", "k": "count"})
 
 
 @pytest.fixture(scope="module")
-def likelihood(scaling: TableScaling) -> MixedLikelihood:
+def likelihood(scaling: TablePreprocessor) -> MixedLikelihood:
     made = MixedLikelihood(scaling)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -44,18 +49,20 @@ def likelihood(scaling: TableScaling) -> MixedLikelihood:
     return made
 
 
-def raw_and_rows(scaling: TableScaling) -> tuple[torch.Tensor, torch.Tensor]:
+def raw_and_rows(scaling: TablePreprocessor) -> tuple[torch.Tensor, torch.Tensor]:
     rows = torch.from_numpy(scaling.to_model(Frame(table())))
     return torch.from_numpy(np.random.default_rng(1).normal(size=rows.shape).astype(np.float32)), rows
 
 
-def at(scaling: TableScaling, name: str) -> slice:
+def at(scaling: TablePreprocessor, name: str) -> slice:
     return scaling.slices[scaling.names.index(name)]
 
 
-def test_every_column_has_the_probability_that_scipy_gives(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_every_column_has_the_probability_that_scipy_gives(
+    scaling: TablePreprocessor, likelihood: MixedLikelihood
+) -> None:
     raw, rows = raw_and_rows(scaling)
-    found = scaling.by_column(likelihood(raw).log_prob_per_feature(rows).detach().numpy().astype(np.float64))
+    found = scaling.by_part(likelihood(raw).log_prob_per_feature(rows).detach().numpy().astype(np.float64))
     by_name = dict(zip(scaling.names, found.T, strict=True))
     r, x = raw.numpy().astype(np.float64), rows.numpy().astype(np.float64)
     scale = np.exp(0.3)
@@ -86,7 +93,7 @@ def test_every_column_has_the_probability_that_scipy_gives(scaling: TableScaling
     np.testing.assert_allclose(by_name["k"][is_a_mean], expected, rtol=2e-3, atol=1e-3)
 
 
-def test_a_row_is_the_sum_of_its_columns(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_a_row_is_the_sum_of_its_columns(scaling: TablePreprocessor, likelihood: MixedLikelihood) -> None:
     raw, rows = raw_and_rows(scaling)
     distribution = likelihood(raw)
     assert torch.allclose(distribution.log_prob(rows), distribution.log_prob_per_feature(rows).sum(-1))
@@ -97,7 +104,7 @@ def test_a_row_is_the_sum_of_its_columns(scaling: TableScaling, likelihood: Mixe
 
 
 def test_a_missing_value_counts_nothing_and_passes_no_gradient(
-    scaling: TableScaling, likelihood: MixedLikelihood
+    scaling: TablePreprocessor, likelihood: MixedLikelihood
 ) -> None:
     raw, rows = raw_and_rows(scaling)
     whole = likelihood(raw).log_prob_per_feature(rows)
@@ -116,7 +123,9 @@ def test_a_missing_value_counts_nothing_and_passes_no_gradient(
     assert (raw.grad[1::2, at(scaling, "k")] != 0).any()
 
 
-def test_draws_have_the_mean_that_the_distribution_names(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_draws_have_the_mean_that_the_distribution_names(
+    scaling: TablePreprocessor, likelihood: MixedLikelihood
+) -> None:
     torch.manual_seed(0)
     raw, _ = raw_and_rows(scaling)
     distribution = likelihood(raw[:3])
@@ -132,7 +141,7 @@ def test_draws_have_the_mean_that_the_distribution_names(scaling: TableScaling, 
     assert set(drawn[..., at(scaling, "y")].unique().tolist()) == {0.0, 1.0}
 
 
-def test_drawn_counts_are_negative_binomial(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_drawn_counts_are_negative_binomial(scaling: TablePreprocessor, likelihood: MixedLikelihood) -> None:
     torch.manual_seed(0)
     count = next(column for column in scaling.columns if isinstance(column, Count))
     place = at(scaling, "k")
@@ -146,14 +155,16 @@ def test_drawn_counts_are_negative_binomial(scaling: TableScaling, likelihood: M
     assert counts.var() == pytest.approx(expected.var(), rel=0.1)
 
 
-def test_students_draws_have_its_quantiles(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_students_draws_have_its_quantiles(scaling: TablePreprocessor, likelihood: MixedLikelihood) -> None:
     torch.manual_seed(0)
     drawn = likelihood(torch.zeros(1, scaling.width)).sample((50_000,))[:, 0, at(scaling, "t")].numpy().ravel()
     expected = stats.t(2 + np.log1p(np.exp(2.3)), 0, np.exp(0.3)).ppf([0.05, 0.5, 0.95])
     np.testing.assert_allclose(np.quantile(drawn, [0.05, 0.5, 0.95]), expected, atol=0.05)
 
 
-def test_the_decoded_mean_and_draw_are_rows_of_the_table(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_the_decoded_mean_and_draw_are_rows_of_the_table(
+    scaling: TablePreprocessor, likelihood: MixedLikelihood
+) -> None:
     raw, _ = raw_and_rows(scaling)
     distribution = likelihood(raw)
     assert isinstance(distribution, MixedDistribution)
@@ -163,19 +174,19 @@ def test_the_decoded_mean_and_draw_are_rows_of_the_table(scaling: TableScaling, 
         assert set(back["c"].to_pylist()) <= {"a", "b", "c"}
 
 
-def test_the_kinds_in_this_table_are_as_meant(scaling: TableScaling) -> None:
+def test_the_kinds_in_this_table_are_as_meant(scaling: TablePreprocessor) -> None:
     assert [type(column) for column in scaling.columns] == [Number, Number, Category, Category, YesNo, Count]
     assert [column.family for column in scaling.columns[:2]] == ["gaussian", "student-t"]
 
 
-def test_nothing_is_likelier_than_the_mode(scaling: TableScaling, likelihood: MixedLikelihood) -> None:
+def test_nothing_is_likelier_than_the_mode(scaling: TablePreprocessor, likelihood: MixedLikelihood) -> None:
     raw, rows = raw_and_rows(scaling)
     distribution = likelihood(raw)
     mode = distribution.mode
-    best = scaling.by_column(distribution.log_prob_per_feature(mode).detach().numpy())
+    best = scaling.by_part(distribution.log_prob_per_feature(mode).detach().numpy())
     for _ in range(30):
         found = distribution.log_prob_per_feature(rows[torch.randperm(N)]).detach().numpy()
-        assert (scaling.by_column(found) <= best + 1e-4).all()
+        assert (scaling.by_part(found) <= best + 1e-4).all()
     assert torch.equal(mode[:, at(scaling, "c")].sum(1), torch.ones(N))
     count = next(column for column in scaling.columns if isinstance(column, Count))
     counts = np.expm1(mode[:, at(scaling, "k")].detach().numpy()[:, 0] / count.factor + count.offset)

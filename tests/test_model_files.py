@@ -17,11 +17,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError, SourceNotFoundError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.files import container
 from hyotan.files.container import Contents
-from hyotan.parameters import LIKELIHOODS, NOISES
+from hyotan.models import NOISES
 from hyotan.training.checkpoint import json_array
 
 DIGITS = load_digits()
@@ -114,7 +115,7 @@ def outputs(estimator: LatentEstimator, X: np.ndarray = IMAGES) -> dict[str, np.
         "score": np.array(estimator.score(X)),
     }
     answers |= {f"loss_samples/{name}": values for name, values in estimator.loss_samples(X, 3).items()}
-    if isinstance(estimator, VAE):
+    if estimator.family.probabilistic:
         answers["posterior_sample"] = estimator.posterior_sample(X, 2, random_state=1)
         answers["log_likelihood"] = estimator.log_likelihood(X[:4], 20)
     if isinstance(estimator, CVAE):

@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError
 
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
-from hyotan.distributions.likelihoods import LIKELIHOODS, GaussianLikelihood
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import GaussianLikelihood
 from hyotan.errors import DataError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.models import NOISES, VARIANCES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.cvae import CVAEModel
 from hyotan.models.losses import contractive_penalty, iwae_bound
-from hyotan.models.noise import NOISES
-from hyotan.models.objective import Progress
-from hyotan.models.vae import VARIANCES, VAEModel
+from hyotan.models.vae import VAEModel
+from hyotan.training.objective import Progress
 
 TABLE = np.random.default_rng(0).random((24, 6))
 IMAGES = np.random.default_rng(1).random((24, 6, 5))
@@ -73,7 +74,7 @@ CASES: dict[str, Case] = {
     "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7, "consistency_weight": 0.0}),
     "vae conv, two outputs": Case(VAE, COLOUR, CONV | {"likelihood": "gaussian-heteroscedastic"}),
 }
-VAES = [name for name, case in CASES.items() if issubclass(case.family, VAE)]
+VAES = [name for name, case in CASES.items() if case.family.family.probabilistic]
 LABELLED = [name for name, case in CASES.items() if case.family is CVAE]
 BATCH_WISE = ["dae swap", "vae free bits"]
 DRAWING = [

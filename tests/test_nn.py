@@ -15,23 +15,12 @@ from torch import Tensor, nn
 
 from hyotan import VAE, Autoencoder
 from hyotan.errors import SettingsError
-from hyotan.models.nn import (
-    ACTIVATIONS,
-    INITIALISATIONS,
-    ConvDecoder,
-    ConvEncoder,
-    LabelEmbedding,
-    LabelledDecoder,
-    Summary,
-    TiedLinear,
-    append_activation,
-    image_shape,
-    initialise,
-    mlp_decoder,
-    mlp_encoder,
-    summarise,
-    tied_decoder,
-)
+from hyotan.models import ACTIVATIONS, INITIALISATIONS
+from hyotan.models.convolutional import ConvDecoder, ConvEncoder, image_shape
+from hyotan.models.labelled import LabelEmbedding, LabelledDecoder
+from hyotan.models.layers import TiedLinear, append_activation, initialise
+from hyotan.models.mlp import mlp_decoder, mlp_encoder, tied_decoder
+from hyotan.models.summary import Summary, summarise
 from hyotan.recipes import read
 
 

@@ -10,7 +10,8 @@ from scipy import stats
 from torch import Tensor
 
 from hyotan.errors import SettingsError
-from hyotan.models.noise import NOISES, Level
+from hyotan.models import NOISES
+from hyotan.models.noise import Level
 
 LOW, HIGH = -1.0, 2.0
 

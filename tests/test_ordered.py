@@ -17,9 +17,9 @@ from torch import nn
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import training_settings
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.models.nn import OrderedDecoder, ReadinDecoder, ReadoutEncoder, mlp_decoder, mlp_encoder
-from hyotan.models.ordered import Cuts
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.models.mlp import mlp_decoder, mlp_encoder
+from hyotan.models.ordered import Cuts, OrderedDecoder, ReadinDecoder, ReadoutEncoder
 
 DIGITS = (load_digits().images / 16).astype(np.float32)
 SMALL: dict[str, Any] = {"latent_dim": 5, "hidden_dims": (24, 16), "max_epochs": 2, "random_state": 0, "ordered": True}
@@ -71,7 +71,7 @@ class TestEveryOrderedCode:
         estimator, X = fitted(name), DIGITS[300:420]
         errors = estimator.reconstruction_errors_by_size(X)
         scaled = estimator.in_range(X)
-        decoded = [estimator.scaling_.to_model(estimator.reconstruct(X, size=k)) for k in range(1, 6)]
+        decoded = [estimator.preprocessor_.to_model(estimator.reconstruct(X, size=k)) for k in range(1, 6)]
         expected = [np.square(rows - scaled, dtype=np.float64).mean() for rows in decoded]
         assert errors.shape == (5,)
         np.testing.assert_allclose(errors, expected, rtol=1e-5)

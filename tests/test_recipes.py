@@ -14,7 +14,7 @@ from hyotan.analysis.evaluation import evaluate
 from hyotan.data import load as load_data
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.parameters import PARAMETERS, parameters_of
 from hyotan.recipes import Recipe, names, read
 

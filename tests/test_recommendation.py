@@ -8,27 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quality import surfaces
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from hyotan import Autoencoder
 from hyotan.data import Dataset
 from hyotan.errors import DataError
-from hyotan.study import sentences, synthetic
-from hyotan.study.measures import baselines, measure, parts_of
+from hyotan.study import sentences
+from hyotan.study.cells import Cell, Interval, Scores
+from hyotan.study.choices import CLUSTER, COMPRESS, GENERATE, PURPOSES, SEE, Advice, Recommendation
+from hyotan.study.measures import baselines, measure_model
 from hyotan.study.prediction import leverages, predicted
-from hyotan.study.recommendation import (
-    CLUSTER,
-    COMPRESS,
-    GENERATE,
-    PURPOSES,
-    SEE,
-    Choice,
-    Recommendation,
-    q2_of,
-    recommend,
-)
-from hyotan.study.records import Cell, Interval, Scores
+from hyotan.study.recommendation import q2_of, recommend
+from hyotan.study.repeat_rows import rows_of_repeat
 from hyotan.words import languages
 
 FEATURES = 100
@@ -49,11 +42,11 @@ def curve(model: str, kept: dict[int, float], repeats: int = 3, spread: float = 
     ]
 
 
-def compress(cells: Sequence[Cell]) -> Choice:
+def compress(cells: Sequence[Cell]) -> Advice:
     return recommend(cells).of(COMPRESS)
 
 
-def codes(choice: Choice | Recommendation) -> list[str]:
+def codes(choice: Advice | Recommendation) -> list[str]:
     return [note.code for note in choice.notes]
 
 
@@ -105,7 +98,7 @@ def test_what_is_predicted_is_what_the_other_values_tell(size: int) -> None:
 
 def test_what_is_predicted_is_most_at_the_true_dimension() -> None:
     for seed in range(10):
-        rows = StandardScaler().fit_transform(synthetic.linear(2000, seed)).astype(np.float32)
+        rows = StandardScaler().fit_transform(surfaces.linear(2000, seed)).astype(np.float32)
         X, new = rows[200:], rows[:200]
         by_size = [predicted(projection(PCA(k).fit(X)), new, X.mean(axis=0)) or 0.0 for k in range(1, 9)]
         assert by_size.index(max(by_size)) == 2
@@ -445,17 +438,17 @@ def near_rows(X: np.ndarray, row: int, n: int = 40) -> np.ndarray:
 @pytest.mark.parametrize(
     ("X", "surface", "space"),
     [
-        (synthetic.linear(4000, noise=0.0), 3, 3),
-        (synthetic.swiss_roll(4000, noise=0.0), 2, 3),
-        (synthetic.sphere(4000, dimensions=2, noise=0.0), 2, 3),
-        (synthetic.torus(4000, noise=0.0), 2, 3),
-        (synthetic.sphere(4000, noise=0.0), None, 5),
-        (synthetic.mixture(4000, noise=0.0), None, 4),
-        (synthetic.pure_noise(4000), None, synthetic.FEATURES),
+        (surfaces.linear(4000, noise=0.0), 3, 3),
+        (surfaces.swiss_roll(4000, noise=0.0), 2, 3),
+        (surfaces.sphere(4000, dimensions=2, noise=0.0), 2, 3),
+        (surfaces.torus(4000, noise=0.0), 2, 3),
+        (surfaces.sphere(4000, noise=0.0), None, 5),
+        (surfaces.mixture(4000, noise=0.0), None, 4),
+        (surfaces.pure_noise(4000), None, surfaces.FEATURES),
     ],
 )
 def test_surfaces_have_the_dimension_that_they_claim(X: np.ndarray, surface: int | None, space: int) -> None:
-    assert X.shape == (4000, synthetic.FEATURES)
+    assert X.shape == (4000, surfaces.FEATURES)
     assert np.linalg.matrix_rank(X - X.mean(axis=0), tol=1e-6) == space
     assert np.square(X).mean() == pytest.approx(1, abs=0.05)
     if surface is not None:  # close by, a surface is a plane of its own dimension
@@ -465,25 +458,25 @@ def test_surfaces_have_the_dimension_that_they_claim(X: np.ndarray, surface: int
 
 
 def test_noise_is_laid_on_every_feature() -> None:
-    X = synthetic.linear(4000, noise=0.5)
+    X = surfaces.linear(4000, noise=0.5)
     assert np.linalg.eigvalsh(np.cov(X.T))[:7] == pytest.approx(0.25, abs=0.05)
 
 
 def study_of(X: np.ndarray, sizes: Sequence[int], seed: int) -> list[Cell]:
     """Autoencoders and baselines of these sizes on a table, a tenth of it tested on."""
     n = len(X) // 10
-    parts = parts_of(Dataset("train", X[n:]), Dataset("test", X[:n]), fraction=0.1, rows="random", seed=seed)
+    parts = rows_of_repeat(Dataset("train", X[n:]), Dataset("test", X[:n]), fraction=0.1, rows="random", seed=seed)
     models = [Autoencoder(size, random_state=seed).fit(X[n:]) for size in sizes]
-    found = [measure(model, parts, seed=seed) for model in models]
+    found = [measure_model(model, parts, seed=seed) for model in models]
     pairs = zip(sizes, found, strict=True)
     cells = [Cell("ae", size, 0, seed, of.selection, of.test, X.shape[1]) for size, of in pairs]
     return [*cells, *baselines(models[0], sizes, parts, 0, seed)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", synthetic.KNOWN)
+@pytest.mark.parametrize("name", surfaces.KNOWN)
 def test_trained_autoencoders_find_the_dimension(name: str) -> None:
-    known = synthetic.KNOWN[name]
+    known = surfaces.KNOWN[name]
     choice = compress(study_of(known.make(1700, 0), range(1, 7), seed=0))
     assert ({choice.ours.latent_dim} if choice.ours else set()) <= known.sizes
     assert (choice.verdict == "nothing") == (not known.sizes)

@@ -36,11 +36,11 @@ from hyotan.report.run import RunRecord, bootstrap, fit_command
 from hyotan.report.run_page import gourd, machine_readable, run_page
 from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
-from hyotan.runs.folder import RunFolder
-from hyotan.study.exhibits import Exchanged, Pictures, Plane, Told, Walked
-from hyotan.study.folder import StudyFolder
-from hyotan.study.recommendation import VERDICTS
-from hyotan.study.records import Cell
+from hyotan.runs.run_folder import RunFolder
+from hyotan.study.cells import Cell
+from hyotan.study.choices import VERDICTS
+from hyotan.study.exhibits import Exchanged, Exhibits, Plane, Told, Walked
+from hyotan.study.study_folder import StudyFolder
 from hyotan.words import languages, say
 
 VOID = {"meta", "br", "img", "hr", "col", "link", "input"}
@@ -638,7 +638,7 @@ class TestStudyFolder:
         random = np.random.default_rng(0)
         X, labels = random.random((3, 8, 8)).astype(np.float32), ["一", "二", HOSTILE]
         steps, seen = random.random((4, 8, 8)).astype(np.float32), ["一", "一", HOSTILE, "二"]
-        pictures = Pictures(
+        pictures = Exhibits(
             labels=labels,
             shown=labels,
             plane_labels=labels * 3,

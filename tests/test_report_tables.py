@@ -12,7 +12,7 @@ import pytest
 from command_line import done, sketch
 from hyotan import load
 from hyotan.report.run_page import run_page
-from hyotan.runs.folder import RunFolder
+from hyotan.runs.run_folder import RunFolder
 from hyotan.words import languages, say, shown
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from hyotan.errors import DataError, ModelFileError, RunFolderError, SettingsError
 from hyotan.files.container import read
-from hyotan.runs.folder import RunConfig, RunFolder, create, fit, resume, schedule_after
+from hyotan.runs.fitting import fit, resume, schedule_after
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import RunConfig
 from run_children import digests, new_run, nursery, stamp, timeless_metrics, weights
 
 EVERY = 5
@@ -309,7 +311,7 @@ class TestAFolderThatCannotGoOn:
         parameters = {"max_epochs": 2, "hidden_dims": [4], "latent_dim": 2, "random_state": 0}
         noted = RunConfig(str(tmp_path / "table.npy"), "autoencoder", parameters).load_data().fingerprint()
         config = RunConfig(str(tmp_path / "table.npy"), "autoencoder", parameters, fingerprint=noted)
-        return create(config, "table", tmp_path / "run")
+        return RunFolder.create(config, "table", tmp_path / "run")
 
     def test_data_that_changed_are_refused(self, table: RunFolder, tmp_path: Path) -> None:
         X = np.load(tmp_path / "table.npy")

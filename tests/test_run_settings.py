@@ -16,7 +16,8 @@ from hyotan import load
 from hyotan.cli import main
 from hyotan.errors import SettingsError
 from hyotan.parameters import parameters_of
-from hyotan.runs.folder import DataOptions, RunConfig, RunFolder
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import DataOptions, RunConfig
 from run_children import digests, nursery, weights
 
 TINY = "--limit 120 --hidden-dims 12 --latent-dim 2 --max-epochs 2 --batch-size 32".split()

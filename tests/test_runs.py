@@ -22,7 +22,10 @@ import pytest
 
 from hyotan.errors import DivergenceError, ResourceError, RunFolderError
 from hyotan.files.container import read
-from hyotan.runs.folder import FolderStore, RunConfig, RunFolder, create, fit, resume
+from hyotan.runs.checkpoints import FolderStore
+from hyotan.runs.fitting import fit, resume
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import RunConfig
 from hyotan.training.callbacks import Callback, Fitting
 from run_children import SMALL, Outcome, digests, new_run, nursery
 
@@ -52,10 +55,10 @@ class TestAName:
 
     def test_without_out_is_the_next_free_number(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        paths = [str(create(CONFIG, name).path) for name in ("digits-ae", "digits-ae", "digits-vae")]
+        paths = [str(RunFolder.create(CONFIG, name).path) for name in ("digits-ae", "digits-ae", "digits-vae")]
         assert paths == ["runs/digits-ae-1", "runs/digits-ae-2", "runs/digits-vae-1"]
         (tmp_path / "runs" / "digits-ae-3").write_text("a file of the user's")
-        assert create(CONFIG, "digits-ae").path.name == "digits-ae-4"
+        assert RunFolder.create(CONFIG, "digits-ae").path.name == "digits-ae-4"
 
     @pytest.mark.parametrize("races", [2, pytest.param(100, marks=pytest.mark.slow)])
     def test_is_given_once_to_eight_processes_that_ask_at_once(self, races: int, tmp_path: Path) -> None:
@@ -90,11 +93,11 @@ class TestAName:
         def late(path: Path, **options: Any) -> None:
             mkdir(path, **options)
             monkeypatch.undo()
-            create(others, "x", path)
+            RunFolder.create(others, "x", path)
 
         monkeypatch.setattr(Path, "mkdir", late)
         with pytest.raises(RunFolderError, match="exists already"):
-            create(CONFIG, "x", tmp_path / "run")
+            RunFolder.create(CONFIG, "x", tmp_path / "run")
         assert RunFolder(tmp_path / "run").config == others
 
 
@@ -102,28 +105,28 @@ class TestOut:
     """``--out`` is the run folder, and nothing in it is lost."""
 
     def test_is_made_with_its_parents(self, tmp_path: Path) -> None:
-        folder = create(CONFIG, "x", tmp_path / "a" / "b")
+        folder = RunFolder.create(CONFIG, "x", tmp_path / "a" / "b")
         assert folder.path == tmp_path / "a" / "b"
         assert {path.name for path in folder.path.iterdir()} == {"config.toml", ".lock"}
 
     def test_that_exists_is_refused(self, tmp_path: Path) -> None:
-        create(CONFIG, "x", tmp_path / "run")
+        RunFolder.create(CONFIG, "x", tmp_path / "run")
         message = r"run exists already\. Go on with: hyotan resume .*run; or replace it with --overwrite"
         with pytest.raises(RunFolderError, match=message):
-            create(CONFIG, "x", tmp_path / "run")
+            RunFolder.create(CONFIG, "x", tmp_path / "run")
 
     def test_with_other_files_is_refused_even_to_overwrite(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("years of work")
         with pytest.raises(RunFolderError, match="exists already"):
-            create(CONFIG, "x", tmp_path)
+            RunFolder.create(CONFIG, "x", tmp_path)
         with pytest.raises(RunFolderError, match=r"holds other files than a run's; it is not overwritten\. Choose an"):
-            create(CONFIG, "x", tmp_path, overwrite=True)
+            RunFolder.create(CONFIG, "x", tmp_path, overwrite=True)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
     def test_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "out").write_text("a file")
         with pytest.raises(RunFolderError, match="out is a file; --out names a folder. Choose another name"):
-            create(CONFIG, "x", tmp_path / "out", overwrite=True)
+            RunFolder.create(CONFIG, "x", tmp_path / "out", overwrite=True)
 
     def test_is_emptied_of_the_old_run_and_of_nothing_else(self, tmp_path: Path) -> None:
         old = new_run(tmp_path / "run", max_epochs=1)
@@ -131,7 +134,7 @@ class TestOut:
         (old.path / "notes.txt").write_text("my own")
         (old.path / "figures").mkdir()
         (old.path / "figures" / "loss.png").write_text("old")
-        new = create(CONFIG, "x", old.path, overwrite=True)
+        new = RunFolder.create(CONFIG, "x", old.path, overwrite=True)
         assert {path.name for path in new.path.iterdir()} == {"config.toml", ".lock", "notes.txt"}
         assert new.config == CONFIG
         assert new.read_snapshot() is None
@@ -139,10 +142,10 @@ class TestOut:
     def test_is_not_overwritten_under_a_process_that_trains_in_it(self, tmp_path: Path) -> None:
         folder = new_run(tmp_path / "run")
         with folder.locked(), pytest.raises(RunFolderError, match=f"in use by process {os.getpid()}"):
-            create(CONFIG, "x", folder.path, overwrite=True)
+            RunFolder.create(CONFIG, "x", folder.path, overwrite=True)
 
     def test_is_told_on_the_command_line(self, tmp_path: Path) -> None:
-        create(CONFIG, "x", tmp_path / "run")
+        RunFolder.create(CONFIG, "x", tmp_path / "run")
         outcome = nursery().run("cli", "fit", "digits", "--out", tmp_path / "run")
         assert outcome.code == 5
         assert f"error: {tmp_path / 'run'} exists already." in outcome.text
@@ -226,7 +229,7 @@ class TestADiskThatDoesNotTakeIt:
         monkeypatch.chdir(tmp_path)
         for out in (None, tmp_path / "run"):
             with pytest.raises(ResourceError, match=r"cannot be written to: Read-only file system\. Choose another"):
-                create(CONFIG, "x", out)
+                RunFolder.create(CONFIG, "x", out)
 
     def test_a_disk_that_is_full_in_mid_training_leaves_the_old_checkpoint(self, tmp_path: Path) -> None:
         folder = new_run(tmp_path / "run", kind="vae").path
@@ -337,7 +340,7 @@ class TestWhatARunLeaves:
         assert metrics["test"].keys() == {"mse", "loss", "reconstruction"}
 
     def test_what_is_not_a_number_is_null(self, tmp_path: Path) -> None:
-        folder = create(CONFIG, "x", tmp_path / "run")
+        folder = RunFolder.create(CONFIG, "x", tmp_path / "run")
         folder.write_metrics({"a": math.nan, "b": [math.inf, {"c": -math.inf}], "d": 1.5})
         assert strictly((folder.path / "metrics.json").read_text()) == {"a": None, "b": [None, {"c": None}], "d": 1.5}
 

@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 
 from hyotan import CVAE, VAE, Autoencoder, load
 from hyotan.errors import SettingsError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files import container
 from hyotan.metrics import frechet_distance
 from hyotan.sampling.densities import Mixture
@@ -122,7 +123,7 @@ class TestDraws:
         rows = 100 * TABLE + 5
         vae = VAE(**SMALL, likelihood="gaussian-shared", max_epochs=5).fit(rows)
         noise = vae.sample(4000, 0, drawn=True) - vae.sample(4000, 0)
-        scale = np.exp(vae.model_.likelihood.get_log_scale().item()) / vae.scaling_.factor
+        scale = np.exp(vae.model_.likelihood.get_log_scale().item()) / vae.preprocessor_.scaling.factor
         np.testing.assert_allclose(noise.std(axis=0), np.broadcast_to(np.abs(scale), 6), rtol=0.05)
 
     @EVERY
@@ -172,8 +173,8 @@ class TestFiles:
         self, fitted: dict[str, LatentEstimator], name: str, tmp_path: Path
     ) -> None:
         own = fitted[name]
-        arrays = {key: array for key, array in own.saved_arrays().items() if not key.startswith("density/")}
-        container.write(tmp_path / "old.hyotan", kind=own.kind, settings=own.saved_settings(), tensors=arrays)
+        arrays = {key: array for key, array in saved_arrays(own).items() if not key.startswith("density/")}
+        container.write(tmp_path / "old.hyotan", kind=own.kind, settings=saved_settings(own), tensors=arrays)
         old = load(tmp_path / "old.hyotan")
         assert isinstance(old.density_, Mixture)
         assert np.array_equal(old.sample(9, 0), old.sample(9, 0, sampler="prior"))

@@ -175,13 +175,15 @@ class TestThroughAnEstimator:
         in_range, reconstruction_in_range = model.reconstruct_in_range(X)
         np.testing.assert_allclose(
             reconstruction,
-            reconstruction_in_range / model.scaling_.factor + model.scaling_.offset,
+            reconstruction_in_range / model.preprocessor_.scaling.factor + model.preprocessor_.scaling.offset,
             rtol=1e-5,
             atol=1e-4,
         )
-        np.testing.assert_allclose(in_range / model.scaling_.factor + model.scaling_.offset, X, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(
+            in_range / model.preprocessor_.scaling.factor + model.preprocessor_.scaling.offset, X, rtol=1e-5, atol=1e-4
+        )
 
     def test_is_fitted_on_the_training_rows_alone(self) -> None:
         X = np.concatenate([RNG.normal(100, 1, (10, 3)), RNG.normal(0, 1, (90, 3))])
         model = Autoencoder(1, max_epochs=1, validation_rows="first", validation_fraction=0.1, random_state=0).fit(X)
-        np.testing.assert_allclose(model.scaling_.offset, X[10:].mean(0))
+        np.testing.assert_allclose(model.preprocessor_.scaling.offset, X[10:].mean(0))

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from hyotan.distributions.likelihoods import PerFeatureGaussianLikelihood
 from hyotan.models.autoencoder import AutoencoderModel
-from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.resident import Rows, batch_bounds, epoch_order
-from hyotan.training.schedules import SCHEDULES
+from hyotan.training import OPTIMIZERS, SCHEDULES
+from hyotan.training.resident import ResidentRows, batch_bounds, epoch_order
 
 
 def autoencoder() -> AutoencoderModel:
@@ -76,7 +75,7 @@ class TestTheBatches:
 
     def test_of_bytes_are_scaled_as_they_are_taken(self) -> None:
         values = torch.arange(256, dtype=torch.uint8).reshape(4, 64)
-        taken = Rows(values, offset=127.5, factor=1 / 127.5).take(torch.tensor([2, 0]))
+        taken = ResidentRows(values, offset=127.5, factor=1 / 127.5).take(torch.tensor([2, 0]))
         expected = (values[[2, 0]].double() - 127.5) / 127.5
         torch.testing.assert_close(taken, expected.float())
         assert values.dtype == torch.uint8 and values[0, 5] == 5
@@ -84,7 +83,7 @@ class TestTheBatches:
     def test_are_drawn_black_and_white_with_the_grey_value_as_probability(self) -> None:
         torch.manual_seed(0)
         grey = torch.linspace(0, 1, 11).repeat(1, 1)
-        drawn = torch.stack([Rows(grey, binarise=True).take(slice(0, 1)) for _ in range(4000)])
+        drawn = torch.stack([ResidentRows(grey, binarise=True).take(slice(0, 1)) for _ in range(4000)])
         assert ((drawn == 0) | (drawn == 1)).all()
         torch.testing.assert_close(drawn.mean(0), grey, atol=0.04, rtol=0)
 

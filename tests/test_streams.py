@@ -194,8 +194,8 @@ class TestTraining:
         how["decoder"] = nn.Sequential(nn.Linear(2, values), nn.Unflatten(1, X.shape[1:]))
         there, here = Autoencoder(**how).fit(mapped(tmp_path, X)), Autoencoder(**how).fit(X)
         assert there.range_ == pytest.approx(here.range_)
-        np.testing.assert_allclose(there.scaling_.offset, here.scaling_.offset, rtol=1e-9)
-        np.testing.assert_allclose(there.scaling_.factor, here.scaling_.factor, rtol=1e-9)
+        np.testing.assert_allclose(there.preprocessor_.scaling.offset, here.preprocessor_.scaling.offset, rtol=1e-9)
+        np.testing.assert_allclose(there.preprocessor_.scaling.factor, here.preprocessor_.scaling.factor, rtol=1e-9)
         assert there.history_[-1]["loss"] == pytest.approx(here.history_[-1]["loss"], rel=1e-4)
 
     @pytest.mark.parametrize("rows", ["random", "first", "last"])

@@ -14,9 +14,10 @@ from command_line import done
 from hyotan import Study
 from hyotan import load as load_model
 from hyotan.data import numpy_files, stored
-from hyotan.runs.folder import RunConfig, create
-from hyotan.runs.folder import fit as fit_run
-from hyotan.runs.folder import resume as resume_run
+from hyotan.runs.fitting import fit as fit_run
+from hyotan.runs.fitting import resume as resume_run
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import RunConfig
 from hyotan.training import streams
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.interruption import TrainingInterrupted
@@ -53,12 +54,12 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_ctrl_c_within_an_epoch_and_resume_give_the_same_bits(source: str) -> None:
     config = RunConfig(source, "vae", SMALL)
-    whole, stopped = create(config, "whole"), create(config, "stopped")
+    whole, stopped = RunFolder.create(config, "whole"), RunFolder.create(config, "stopped")
     fit_run(whole, [])
     with pytest.raises(TrainingInterrupted, match="epoch 2, step 18"):
         fit_run(stopped, [Interrupt(18)])
     resume_run(stopped)
-    expected, found = whole.load_model().saved_arrays(), stopped.load_model().saved_arrays()
+    expected, found = saved_arrays(whole.load_model()), saved_arrays(stopped.load_model())
     assert all(np.array_equal(expected[name], found[name]) for name in expected if name != "history")
     assert whole.read_metrics()["test"] == stopped.read_metrics()["test"]
 

@@ -21,15 +21,17 @@ from hyotan.data import Dataset, load
 from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
 from hyotan.files.lock import held
 from hyotan.models.families import BY_NAME
-from hyotan.runs import folder as runs
-from hyotan.runs.folder import DataOptions, RunFolder
+from hyotan.runs import fitting as runs
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import DataOptions
 from hyotan.study import engine, measures, worker
+from hyotan.study.agenda import Agenda
+from hyotan.study.cells import Cell, Scores
 from hyotan.study.comparison import Study
-from hyotan.study.engine import Schedule, create, run
-from hyotan.study.folder import StudyFolder, run_config
+from hyotan.study.engine import create_study, run
 from hyotan.study.plan import StudyConfig, configure, preset_names, read_preset
-from hyotan.study.progress import Progress, duration, status
-from hyotan.study.records import Cell, Scores
+from hyotan.study.progress import StudyProgress, duration, status
+from hyotan.study.study_folder import StudyFolder, run_config
 from hyotan.study.worker import Outcome
 from run_children import nursery
 
@@ -64,7 +66,7 @@ def finished(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study
     """A study that came to its end; tests that change it take a copy."""
     with pytest.MonkeyPatch.context() as patch:
         quicken(patch)
-        folder = create(small(digits), digits, "digits-study", tmp_path_factory.mktemp("study") / "whole")
+        folder = create_study(small(digits), digits, "digits-study", tmp_path_factory.mktemp("study") / "whole")
         run(folder, jobs=1)
     return folder
 
@@ -279,7 +281,7 @@ class TestAFinishedStudy:
         assert record["seconds"] > 0
 
     def test_trains_nothing_when_it_is_run_again(self, copy: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(worker.runs, "fit", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr(worker.fitting, "fit", lambda *_, **__: pytest.fail("it trained"))
         before = {plan.name: stamps(copy.run_path(plan)) for plan in copy.plans}
         assert run(copy, jobs=1).cells == copy.cells()
         assert {plan.name: stamps(copy.run_path(plan)) for plan in copy.plans} == before
@@ -289,7 +291,7 @@ class TestAFinishedStudy:
     ) -> None:
         # The workers are processes of their own, which know nothing of the shortcuts above; and each trains its cell
         # alone, where the finished study trained it in one loop with others: products round otherwise.
-        folder = create(small(digits, repeats=1, sizes=[2]), digits, "digits-study", tmp_path / "parallel")
+        folder = create_study(small(digits, repeats=1, sizes=[2]), digits, "digits-study", tmp_path / "parallel")
         run(folder, jobs=2)
         alone = [cell for cell in finished.cells() if (cell.latent_dim, cell.repeat) == (2, 0) and not cell.is_baseline]
         assert_same_up_to_rounding([cell for cell in folder.cells() if not cell.is_baseline], alone)
@@ -305,14 +307,14 @@ class TestABundle:
                 super().fit()
 
         monkeypatch.setattr(runs, "Together", Counted)
-        run(create(small(digits, repeats=1), digits, "s", tmp_path / "s"), jobs=1)
+        run(create_study(small(digits, repeats=1), digits, "s", tmp_path / "s"), jobs=1)
         assert loops == [2, 2]
 
     def test_that_cannot_be_is_trained_one_by_one(
         self, digits: Dataset, finished: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(runs.Together, "fit", raises(DivergenceError("One diverged.", "")))
-        folder = create(small(digits, models=["ae"]), digits, "s", tmp_path / "s")
+        folder = create_study(small(digits, models=["ae"]), digits, "s", tmp_path / "s")
         run(folder, jobs=1)
         assert not folder.failures()
         expected = [cell for cell in finished.cells() if cell.model == "ae"]
@@ -322,7 +324,7 @@ class TestABundle:
 class TestANestedStudy:
     @pytest.fixture
     def nested(self, digits: Dataset, tmp_path: Path) -> StudyFolder:
-        folder = create(small(digits, nested=True), digits, "s", tmp_path / "nested")
+        folder = create_study(small(digits, nested=True), digits, "s", tmp_path / "nested")
         run(folder, jobs=1)
         return folder
 
@@ -357,7 +359,7 @@ class TestANestedStudy:
 class TestAStudyThatWasStopped:
     def test_by_a_kill_goes_on_where_it_was(self, digits: Dataset, tmp_path: Path) -> None:
         longer = small(digits, repeats=1, parameters={**SMALL, "max_epochs": 30})
-        whole, killed = (create(longer, digits, "s", tmp_path / name) for name in ("whole", "killed"))
+        whole, killed = (create_study(longer, digits, "s", tmp_path / name) for name in ("whole", "killed"))
         assert nursery().run("study", whole.path).code == 0
         child = nursery().start("study", killed.path, every=5)
         child.wait_until(lambda: any(cell_is_under_way(killed)))
@@ -377,7 +379,7 @@ class TestAStudyThatWasStopped:
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_by_a_signal_says_how_to_go_on(self, number: int, code: int, digits: Dataset, tmp_path: Path) -> None:
-        folder = create(small(digits, parameters={**SMALL, "max_epochs": 4000}), digits, "s", tmp_path / "study")
+        folder = create_study(small(digits, parameters={**SMALL, "max_epochs": 4000}), digits, "s", tmp_path / "study")
         child = nursery().start("study", folder.path)
         child.wait_until(lambda: any((folder.run_path(plan) / "checkpoint.hyotan").exists() for plan in folder.plans))
         child.signal(number)
@@ -389,7 +391,9 @@ class TestAStudyThatWasStopped:
     @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_leaves_no_worker_behind(self, number: int, digits: Dataset, tmp_path: Path) -> None:
-        folder = create(small(digits, parameters={**SMALL, "max_epochs": 20_000}), digits, "s", tmp_path / "study")
+        folder = create_study(
+            small(digits, parameters={**SMALL, "max_epochs": 20_000}), digits, "s", tmp_path / "study"
+        )
         child = nursery().start("cli", "resume", folder.path, "--quiet")
         child.wait_until(lambda: len(holders(folder)) > 1)
         workers = holders(folder)
@@ -441,7 +445,7 @@ class TestAStudyThatWasStopped:
         np.save(tmp_path / "t.npy", np.random.default_rng(0).random((60, 5)))
         dataset = load(str(tmp_path / "t.npy"))
         config = configure(dataset, str(tmp_path / "t.npy"), models=["ae"], sizes=[2], repeats=1, parameters=SMALL)
-        folder = create(config, dataset, "t-study", tmp_path / "study")
+        folder = create_study(config, dataset, "t-study", tmp_path / "study")
         np.save(tmp_path / "t.npy", np.random.default_rng(1).random((60, 5)))
         with pytest.raises(DataError, match=r"data under .*t\.npy' have changed since .*study was made.*hyotan study"):
             run(folder, jobs=1)
@@ -478,7 +482,7 @@ def weights(path: Path) -> dict[str, bytes]:
 class TestACellThatFails:
     def test_by_diverging_leaves_the_others_alone(self, digits: Dataset, tmp_path: Path) -> None:
         config = small(digits, repeats=1, sizes=[2], own={"vae": {"learning_rate": 1e9, "optimizer": "sgd"}})
-        folder = create(config, digits, "s", tmp_path / "study")
+        folder = create_study(config, digits, "s", tmp_path / "study")
         done = run(folder, jobs=1)
         assert {cell.model for cell in done.cells} == {"ae", "mean", "pca", "raw"}
         (failure,) = done.failures
@@ -486,11 +490,11 @@ class TestACellThatFails:
         assert "Training diverged" in failure.message
         assert json.loads((folder.path / "study.json").read_text())["failures"][0]["cell"] == "vae-2-0"
         # It would do so again, and is not trained again.
-        assert Schedule.of(folder, 100).pending == []
+        assert Agenda(folder, 100).pending == []
 
     def test_with_all_the_others_ends_the_study(self, digits: Dataset, tmp_path: Path) -> None:
         wild = {**SMALL, "learning_rate": 1e9, "optimizer": "sgd"}
-        folder = create(small(digits, repeats=1, sizes=[2], parameters=wild), digits, "s", tmp_path / "study")
+        folder = create_study(small(digits, repeats=1, sizes=[2], parameters=wild), digits, "s", tmp_path / "study")
         with pytest.raises(DivergenceError, match=r"None of the 2 cells could be trained; \w+-2-0: Training diverged"):
             run(folder, jobs=1)
 
@@ -500,7 +504,7 @@ class TestACellThatFails:
         plan = copy.plans[0]
         shutil.rmtree(copy.run_path(plan))
         with monkeypatch.context() as patch:
-            patch.setattr(worker.runs, "fit", raises(ResourceError("The disk is full.", "Make room.")))
+            patch.setattr(worker.fitting, "fit", raises(ResourceError("The disk is full.", "Make room.")))
             (failure,) = run(copy, jobs=1).failures
         assert (failure.code, failure.message, failure.fix) == ("RESOURCES", "The disk is full.", "Make room.")
         assert run(copy, jobs=1).failures == []
@@ -517,7 +521,7 @@ class TestACellThatFails:
         self, error: Exception, code: str, message: str, copy: StudyFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.rmtree(copy.run_path(copy.plans[0]))
-        monkeypatch.setattr(worker.runs, "fit", raises(error))
+        monkeypatch.setattr(worker.fitting, "fit", raises(error))
         (failure,) = run(copy, jobs=1).failures
         assert failure.code == code
         assert re.search(message, failure.message)
@@ -525,7 +529,7 @@ class TestACellThatFails:
     def test_before_the_first_step_makes_no_folder(self, digits: Dataset, tmp_path: Path) -> None:
         config = small(digits, parameters={**SMALL, "validation_fraction": 0.0, "early_stopping": 2})
         with pytest.raises(SettingsError, match=r"early_stopping needs held-out rows"):
-            create(config, digits, "s", tmp_path / "study")
+            create_study(config, digits, "s", tmp_path / "study")
         assert not (tmp_path / "study").exists()
 
 
@@ -540,14 +544,14 @@ class TestTheFolder:
     def test_is_numbered(self, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         config = small(digits)
-        paths = [create(config, digits, "digits-study").path for _ in range(2)]
+        paths = [create_study(config, digits, "digits-study").path for _ in range(2)]
         assert paths == [Path("runs/digits-study-1"), Path("runs/digits-study-2")]
 
     def test_that_exists_is_only_replaced_when_asked_to(self, copy: StudyFolder, digits: Dataset) -> None:
         (copy.path / "notes.txt").write_text("mine")
         with pytest.raises(RunFolderError, match=r"copy exists already.*hyotan resume .*copy; or .*--overwrite"):
-            create(small(digits), digits, "s", copy.path)
-        folder = create(small(digits, sizes=[5]), digits, "s", copy.path, overwrite=True)
+            create_study(small(digits), digits, "s", copy.path)
+        folder = create_study(small(digits, sizes=[5]), digits, "s", copy.path, overwrite=True)
         assert folder.cells() == []
         assert folder.config.sizes == (5,)
         assert (copy.path / "notes.txt").read_text() == "mine"
@@ -555,9 +559,9 @@ class TestTheFolder:
     def test_of_something_else_is_never_replaced(self, digits: Dataset, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("mine")
         with pytest.raises(RunFolderError, match=r"holds other files than a study's"):
-            create(small(digits), digits, "s", tmp_path, overwrite=True)
+            create_study(small(digits), digits, "s", tmp_path, overwrite=True)
         with pytest.raises(RunFolderError, match=r"is a file; --out names a folder"):
-            create(small(digits), digits, "s", tmp_path / "thesis.txt")
+            create_study(small(digits), digits, "s", tmp_path / "thesis.txt")
 
     def test_that_is_no_study_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(RunFolderError, match=r"is not a study: it holds no study\.toml"):
@@ -591,23 +595,23 @@ class TestTheProgress:
 
     def test_in_a_pipe_is_a_line_a_cell(self, finished: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
         cell = replace(finished.cells()[0], test=Scores(10, mse=0.0123456, knn_accuracy=0.5))
-        Progress().finished(Outcome("ae-2-0", [cell], seconds=3.2), 3, 27)
+        StudyProgress().finished(Outcome("ae-2-0", [cell], seconds=3.2), 3, 27)
         assert capsys.readouterr().err == "cell  3 of 27  ae-2-0  MSE 0.01235  5-NN 0.500  3 s\n"
 
     def test_counts_epochs_of_running_cells(self, copy: StudyFolder) -> None:
-        assert Schedule.of(copy, 144).share() == 1
+        assert Agenda(copy, 144).share() == 1
         path = copy.run_path(copy.plans[0])
         (path / "cell.json").unlink()
         shares = []
         for lines in (0, 1, 2, 3):
             (path / "history.jsonl").write_text("{}\n" * lines)
-            shares.append(Schedule.of(copy, 144).share())
+            shares.append(Agenda(copy, 144).share())
         assert shares == sorted(shares)
         assert 0.8 < shares[0] < shares[1] < shares[3] == 1
 
     def test_begins_with_what_takes_longest(self, digits: Dataset, tmp_path: Path) -> None:
         config = small(digits, repeats=1, own={"ae": {"max_epochs": 300}})
-        pending = Schedule.of(create(config, digits, "s", tmp_path / "s"), 144).pending
+        pending = Agenda(create_study(config, digits, "s", tmp_path / "s"), 144).pending
         assert [plan.name for plan in pending] == ["ae-3-0", "ae-2-0", "vae-3-0", "vae-2-0"]
 
 

@@ -12,8 +12,8 @@ import pytest
 from command_line import done, hyotan
 from hyotan.cli.study import summary
 from hyotan.study import engine, measures
-from hyotan.study.folder import StudyFolder
-from hyotan.study.records import Cell, Scores
+from hyotan.study.cells import Cell, Scores
+from hyotan.study.study_folder import StudyFolder
 
 QUICK = ("--hidden-dims", 8, "--epochs", 2, "--batch-size", 32, "--limit", 120, "--jobs", 1)
 SMALL = ("digits", "--models", "ae", "--sizes", 2, "--repeats", 1, *QUICK)
@@ -141,7 +141,7 @@ class TestAFinishedStudy:
     def test_that_goes_on_says_its_verdict_again(
         self, words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hyotan.study.worker.runs.fit", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr("hyotan.study.worker.fitting.fit", lambda *_, **__: pytest.fail("it trained"))
         said = done(*("runs/digits-study-1" if word == "X" else word for word in words), cwd=place)
         assert said.out.splitlines()[-1] == "runs/digits-study-1"
         assert "To compress" in said.err

@@ -16,8 +16,9 @@ from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError
 from hyotan.study import engine, measures
-from hyotan.study.measures import baselines, parts_of
+from hyotan.study.measures import baselines
 from hyotan.study.prediction import leverages, predicted
+from hyotan.study.repeat_rows import rows_of_repeat
 from test_table_models import customers, with_missing
 
 QUICK = ("--sizes", "2,1", "--repeats", 1, "--epochs", 2, "--hidden-dims", 8, "--jobs", 1)
@@ -108,7 +109,7 @@ def test_errors_of_baselines_are_means_over_what_is_observed() -> None:
     data = Dataset("table", frame, feature_names=tuple(frame.names))
     train, test = data.split(0.2)
     model = VAE(2, hidden_dims=(8,), max_epochs=1, random_state=0).fit(train.X)
-    parts = parts_of(train, test, 0.1, "random", 0)
+    parts = rows_of_repeat(train, test, 0.1, "random", 0)
     found = {(cell.model, cell.latent_dim): cell.test for cell in baselines(model, [1, 3], parts, 0, 0)}
     known, rows = model.in_range(parts.train.X).astype(float), model.in_range(test.X).astype(float)
     mean = np.nanmean(known, axis=0)

@@ -16,6 +16,7 @@ from hyotan.analysis.fidelity import compare_tables
 from hyotan.analysis.privacy import check_privacy
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, ModelFileError, SettingsError
+from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files import container
 from hyotan.preprocessing.tabular import UnseenCategory
 
@@ -120,7 +121,7 @@ def test_columns_that_are_drawn_again_hang_together_as_those_of_rows_do() -> Non
 
 def test_only_tables_of_several_kinds_are_drawn_again() -> None:
     model = Autoencoder(**FAST).fit(np.random.default_rng(0).normal(size=(200, 4)))
-    assert model.conditionals_ is None
+    assert model.refiner_ is None
     with pytest.raises(SettingsError, match="refined=True: this Autoencoder has no trees that give a column by the"):
         model.sample(3, refined=True)
 
@@ -228,16 +229,16 @@ def test_the_file_alone_knows_the_table(fitted: Autoencoder, tmp_path: Path) -> 
 
 
 def test_files_from_before_rows_were_drawn_again_sample_as_they_did(fitted: Autoencoder, tmp_path: Path) -> None:
-    arrays = {name: array for name, array in fitted.saved_arrays().items() if not name.startswith("trees/")}
-    container.write(tmp_path / "old.hyotan", kind=fitted.kind, settings=fitted.saved_settings(), tensors=arrays)
+    arrays = {name: array for name, array in saved_arrays(fitted).items() if not name.startswith("trees/")}
+    container.write(tmp_path / "old.hyotan", kind=fitted.kind, settings=saved_settings(fitted), tensors=arrays)
     old = load(tmp_path / "old.hyotan")
-    assert old.conditionals_ is None
+    assert old.refiner_ is None
     assert old.sample(40, random_state=0).equals(fitted.sample(40, random_state=0, refined=False))
 
 
 def test_trees_of_another_table_are_refused(fitted: Autoencoder, tmp_path: Path) -> None:
-    arrays = {**fitted.saved_arrays(), "trees/0/kinds": np.zeros(9, np.float32)}
-    container.write(tmp_path / "m.hyotan", kind=fitted.kind, settings=fitted.saved_settings(), tensors=arrays)
+    arrays = {**saved_arrays(fitted), "trees/0/kinds": np.zeros(9, np.float32)}
+    container.write(tmp_path / "m.hyotan", kind=fitted.kind, settings=saved_settings(fitted), tensors=arrays)
     with pytest.raises(ModelFileError, match=r"the trees of the columns cannot be used: '0/base' has shape \(3,\)"):
         load(tmp_path / "m.hyotan")
 
@@ -344,7 +345,7 @@ def test_kinds_are_told_on_the_command_line(place: Path) -> None:
         "fit", "顧客.csv", "--max-epochs", "1", "--column-kinds", "回数=category,会員=ignore", "--json", cwd=place
     )
     model = load(place / said.record["run"])
-    kinds = {column.name: column.kind for column in model.scaling_.columns}  # pyrefly: ignore[missing-attribute]
+    kinds = {column.name: column.kind for column in model.preprocessor_.columns}  # pyrefly: ignore[missing-attribute]
     assert kinds["回数"] == "category" and "会員" not in kinds
 
 

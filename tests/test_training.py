@@ -18,12 +18,12 @@ from hyotan import VAE, Autoencoder, metrics
 from hyotan.distributions.likelihoods import GaussianLikelihood
 from hyotan.errors import DivergenceError, SettingsError
 from hyotan.models.autoencoder import AutoencoderModel
-from hyotan.models.objective import LatentModel
+from hyotan.models.latent_model import LatentModel
 from hyotan.models.vae import VAEModel
+from hyotan.training import OPTIMIZERS, SCHEDULES
 from hyotan.training.callbacks import Callback, Fitting
-from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.resident import Rows, epoch_order
-from hyotan.training.schedules import SCHEDULES, constant
+from hyotan.training.resident import ResidentRows, epoch_order
+from hyotan.training.schedules import constant
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer, TrainingSettings
 
 DIGITS = (load_digits().images / 16).astype(np.float32)[:400]
@@ -42,9 +42,9 @@ def linear_vae() -> VAEModel:
     return VAEModel(nn.Linear(6, 4), nn.Linear(2, 6), GaussianLikelihood((6,)), beta=3.0, beta_warmup=2.0)
 
 
-def rows(n: int = 50, features: int = 6, seed: int = 0) -> Rows:
+def rows(n: int = 50, features: int = 6, seed: int = 0) -> ResidentRows:
     """Standard normal rows."""
-    return Rows(torch.randn(n, features, generator=torch.Generator().manual_seed(seed)))
+    return ResidentRows(torch.randn(n, features, generator=torch.Generator().manual_seed(seed)))
 
 
 def settings(**changes: Any) -> TrainingSettings:
@@ -62,7 +62,7 @@ def settings(**changes: Any) -> TrainingSettings:
     return TrainingSettings(**plain | changes)
 
 
-def train(model: LatentModel, data: Rows, validation: Rows | None = None, **changes: Any) -> Trainer:
+def train(model: LatentModel, data: ResidentRows, validation: ResidentRows | None = None, **changes: Any) -> Trainer:
     """A finished training."""
     callbacks = changes.pop("callbacks", ())
     trainer = Trainer(model, data, validation, settings(**changes), callbacks)
@@ -164,7 +164,7 @@ class TestALoopWrittenOutByHand:
                 return super().objective(x, progress, labels)
 
         model = linear_model()
-        data = Rows(torch.arange(7.0)[:, None].repeat(1, 6))
+        data = ResidentRows(torch.arange(7.0)[:, None].repeat(1, 6))
         train(Watching(model.encoder, model.decoder, model.likelihood), data, batch_size=3, shuffle=True, seed=5)
         epochs = [list(itertools.chain(*seen[i : i + 2])) for i in (0, 2, 4)]
         assert epochs == [epoch_order(7, 5, epoch).tolist() for epoch in range(3)]
@@ -245,7 +245,7 @@ class TestTheHistory:
         assert [(row["epoch"], row["step"]) for row in history] == [(1, 4), (2, 8), (3, 12)]
 
 
-def passing_model() -> tuple[AutoencoderModel, Rows, Rows]:
+def passing_model() -> tuple[AutoencoderModel, ResidentRows, ResidentRows]:
     """A model that goes from answering 0 to answering 1, and held-out rows of 0.3 that it passes on the way."""
     model = linear_model()
     with torch.no_grad():
@@ -253,7 +253,7 @@ def passing_model() -> tuple[AutoencoderModel, Rows, Rows]:
             parameter.zero_()
     model.encoder.requires_grad_(False)
     model.decoder.weight.requires_grad_(False)
-    return model, Rows(torch.ones(32, 6)), Rows(torch.full((8, 6), 0.3))
+    return model, ResidentRows(torch.ones(32, 6)), ResidentRows(torch.full((8, 6), 0.3))
 
 
 class TestTheBestAndTheLast:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hyotan.__about__ import __version__
+from hyotan.files.version import __version__
 
 if TYPE_CHECKING:
     from hyotan.analysis.embedding import embedding_quality

@@ -11,8 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import SettingsError, did_you_mean
+from hyotan.models import ACTIVATIONS, INITIALISATIONS, NOISES, PENALTIES, VARIANCES
 from hyotan.models.families import BY_KIND, FAMILIES, Family
+from hyotan.preprocessing import column_kinds
+from hyotan.training import OPTIMIZERS, SCHEDULES
 
 
 class Domain(Protocol):
@@ -334,25 +338,13 @@ class Parameter:
         return SettingsError(f"{spelled} cannot be {value!r}: expected {self.describe()}.", fix)
 
 
-LIKELIHOODS = (
-    "bernoulli",
-    "continuous-bernoulli",
-    "gaussian",
-    "gaussian-shared",
-    "gaussian-per-feature",
-    "gaussian-heteroscedastic",
-)
-COLUMN_KINDS = ("number", "date", "count", "category", "yes-no", "constant", "ignore")
-ACTIVATIONS = ("relu", "gelu", "silu", "elu", "leaky-relu", "tanh", "sigmoid", "softplus", "identity")
-NOISES = ("gaussian", "masking", "salt-and-pepper", "swap")
-
 _MODEL, _DATA, _TRAINING = "model", "data", "training"
 
 TABLE: tuple[Parameter, ...] = (
     Parameter("latent_dim", 16, Integer(1), "Size of the code.", _MODEL),
     Parameter("ordered", False, Flag(), "The code can be cut after any prefix.", _MODEL, trait="ordered code"),
     Parameter("hidden_dims", "auto", Integers(), "Widths of the hidden layers, encoder side.", _MODEL, words=("auto",)),
-    Parameter("activation", "gelu", Choice(ACTIVATIONS), "Activation of the hidden layers.", _MODEL),
+    Parameter("activation", "gelu", Choice(tuple(ACTIVATIONS)), "Activation of the hidden layers.", _MODEL),
     Parameter(
         "architecture",
         "auto",
@@ -367,7 +359,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "latent_activation",
         None,
-        Choice(ACTIVATIONS),
+        Choice(tuple(ACTIVATIONS)),
         "Activation of the code.",
         _MODEL,
         trait="deterministic code",
@@ -384,7 +376,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "tied", False, Flag(), "Decoder uses the encoder's weights, transposed.", _MODEL, trait="deterministic code"
     ),
-    Parameter("noise", None, Choice(NOISES), "Corrupt the input.", _MODEL, trait="noise", words=(None,)),
+    Parameter("noise", None, Choice(tuple(NOISES)), "Corrupt the input.", _MODEL, trait="noise", words=(None,)),
     Parameter(
         "noise_level",
         0.3,
@@ -396,7 +388,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "penalty",
         None,
-        Choice(("sparse", "contractive")),
+        Choice(tuple(PENALTIES)),
         "Penalty on the code.",
         _MODEL,
         trait="deterministic code",
@@ -404,7 +396,7 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Parameter("penalty_weight", 0.1, Real(0), "Weight of the penalty.", _MODEL, trait="deterministic code"),
     Parameter(
-        "variance", "exp", Choice(("exp", "softplus")), "How the posterior variance is made.", _MODEL, trait="posterior"
+        "variance", "exp", Choice(tuple(VARIANCES)), "How the posterior variance is made.", _MODEL, trait="posterior"
     ),
     Parameter("beta", 1.0, Real(0), "Weight of the KL, in nats against nats.", _MODEL, trait="posterior"),
     Parameter("beta_warmup", 0.0, Real(0), "Epochs over which beta rises from 0.", _MODEL, trait="posterior"),
@@ -466,7 +458,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "likelihood",
         "auto",
-        Choice(LIKELIHOODS),
+        Choice(tuple(LIKELIHOODS)),
         "p(x|z); auto: bernoulli for pictures, else gaussian.",
         _DATA,
         words=("auto",),
@@ -474,7 +466,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         "column_kinds",
         None,
-        Pairs(COLUMN_KINDS),
+        Pairs(column_kinds.CHOICES),
         "What columns of a mixed table are taken for, where a guess would be wrong.",
         _DATA,
         words=(None,),
@@ -515,7 +507,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter("validation_rows", "random", Choice(("random", "first", "last")), "Which rows are held out.", _DATA),
     Parameter("max_epochs", "auto", Integer(1), "Passes over the data; auto: by its size.", _TRAINING, words=("auto",)),
     Parameter("batch_size", "auto", Integer(1), "Rows a step; auto: by the data's size.", _TRAINING, words=("auto",)),
-    Parameter("optimizer", "adamw", Choice(("adamw", "adam", "sgd")), "The optimizer.", _TRAINING),
+    Parameter("optimizer", "adamw", Choice(tuple(OPTIMIZERS)), "The optimizer.", _TRAINING),
     Parameter(
         "learning_rate",
         "auto",
@@ -525,14 +517,14 @@ TABLE: tuple[Parameter, ...] = (
         words=("auto",),
     ),
     Parameter("weight_decay", 1e-3, Real(0), "Weight decay of weight matrices (AdamW).", _TRAINING),
-    Parameter("schedule", "one-cycle", Choice(("one-cycle", "cosine", "constant")), "Learning rate's path.", _TRAINING),
+    Parameter("schedule", "one-cycle", Choice(tuple(SCHEDULES)), "Learning rate's path.", _TRAINING),
     Parameter(
         "grad_clip", None, Real(0, above=True), "Largest norm of the gradient, in nats.", _TRAINING, words=(None,)
     ),
     Parameter(
         "initialisation",
         "default",
-        Choice(("default", "xavier", "kaiming", "orthogonal")),
+        Choice(tuple(INITIALISATIONS)),
         "How weights start.",
         _TRAINING,
     ),

@@ -11,8 +11,7 @@ import numpy as np
 from hyotan import metrics
 from hyotan.data.stored import Array
 from hyotan.estimators import Autoencoder
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.ranges import is_bounded
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models.noise import Level
 
 AFFINE_FEATURES = 1024
@@ -83,7 +82,7 @@ def measure(
 
 def takes_noise_away(estimator: LatentEstimator) -> TypeGuard[Autoencoder]:
     """Whether a fitted model was trained on noise."""
-    return isinstance(estimator, Autoencoder) and estimator.trained_noise is not None
+    return getattr(estimator, "trained_noise", None) is not None
 
 
 def level_of(estimator: Autoencoder, level: Level | None = None) -> Level:
@@ -110,7 +109,7 @@ def compare(
     level : of the noise, for the record.
     affine : see :func:`affine_map`.
     """
-    to_model, span, is_image = estimator.scaling_.to_model, span_of(estimator), len(estimator.feature_shape_) > 1
+    to_model, span, is_image = estimator.preprocessor_.to_model, span_of(estimator), len(estimator.feature_shape_) > 1
     clean, before, after = estimator.in_range(X), to_model(noisy), to_model(denoised)
     mapped = None if affine is None else affine(before)
     errors = metrics.row_errors(after, clean)
@@ -131,7 +130,7 @@ def compare(
 
 def span_of(estimator: LatentEstimator) -> float:
     """From the least to the greatest value that there can be in the model's range: PSNR's peak."""
-    low, high = (0.0, 1.0) if is_bounded(estimator.likelihood_) else estimator.range_
+    low, high = (0.0, 1.0) if estimator.preprocessor_.is_bounded else estimator.range_
     return high - low or 1.0
 
 
@@ -150,7 +149,7 @@ def affine_map(estimator: Autoencoder, train: np.ndarray, level: Level, random_s
     inner, cross = np.zeros((size + 1, size + 1)), np.zeros((size + 1, size))
     for start in range(0, len(train), AFFINE_ROWS):
         some = train[start : start + AFFINE_ROWS]
-        noisy = _with_ones(estimator.scaling_.to_model(estimator.corrupt(some, level, random_state + start)))
+        noisy = _with_ones(estimator.preprocessor_.to_model(estimator.corrupt(some, level, random_state + start)))
         inner += noisy.T @ noisy
         cross += noisy.T @ estimator.in_range(some).reshape(len(some), -1)
     inner[np.diag_indices(size)] += PENALTY  # not on the constant

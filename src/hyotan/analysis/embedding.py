@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hyotan.data.stored import StoredRows
 from hyotan.errors import DataError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import fit_pca, some_rows
 
 NEIGHBOURS = 5

@@ -12,7 +12,7 @@ from hyotan.analysis.denoising import Denoising, measure
 from hyotan.analysis.diagnosis import Facts, Finding, diagnose
 from hyotan.data.frames import Frame
 from hyotan.data.stored import HELD_OUT_ROWS, Array, Resident, StoredRows
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 
 NLL_ROWS, NLL_SAMPLES = 500, 200
 """What an evaluation spends on the likelihood by default: seconds, not minutes."""
@@ -237,5 +237,5 @@ def as_trained(estimator: LatentEstimator, X: Array, random_state: int) -> Resid
         return X
     grey = estimator.in_range(X)
     bits = np.random.default_rng(random_state).random(grey.shape, dtype=np.float32) < grey
-    rows = estimator.scaling_.to_data(bits.astype(np.float32))
+    rows = estimator.preprocessor_.to_data(bits.astype(np.float32))
     return np.rint(rows).astype(X.dtype) if X.dtype.kind in "iu" else rows

@@ -23,14 +23,18 @@ from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
 from hyotan.anomalies.tails import Tails
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
+from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
-from hyotan.estimators.rows import in_memory
+from hyotan.estimators.splits import in_memory
+from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files.container import write
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.preprocessing.layouts import fit_preprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.preprocessing.tabular import EncodedFrame, TableScaling, fit_table
 
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian", "likelihood", "recollection")
 
@@ -86,8 +90,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Middle and spread of a table's columns, if their tails are drawn in before the members get them.
     feature_shape_ : tuple of int
         Shape of one sample.
-    scaling_ : TableScaling
-        What is known of the columns of a table of several kinds; there for such alone.
+    preprocessor_ : Preprocessor
+        What kind of rows it was fitted on; the members share it, so that rows are encoded once.
 
     Examples
     --------
@@ -101,7 +105,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """
 
     kind: ClassVar[str] = "anomaly-detector"
-    takes_tables: ClassVar[bool] = True
     missing_fix: ClassVar[str] = (
         "Leave out such rows (--missing drop), or fit it on rows with missing values, or with "
         "Autoencoder(handle_missing='always')."
@@ -109,7 +112,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     n_features_in_: int
     feature_names_in_: np.ndarray
-    scaling_: TableScaling
+    preprocessor_: Preprocessor
     tails_: Tails | None
 
     def __init__(
@@ -146,27 +149,35 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ------
         SettingsError, DataError : before the first step.
         """
-        self._check_settings()
+        self.check_settings()
         checked = in_memory(check_rows(self, X, reset=True), type(self).__name__)
         random = check_random_state(self.random_state)
         subsets = self._draw(len(checked), random)
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
         if self.method == RECOLLECTION and checked.ndim == 2:
             raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
-        rows = (
-            self._learn_columns(checked, subsets) if isinstance(checked, Frame) else self._learn_tails(checked, subsets)
-        )
-        models = self._models(len(subsets.members[0]), random, rows)
+        is_table = isinstance(checked, Frame)
+        model = self._model(checked, len(subsets.members[0]), is_table)
+        self.tails_ = None if is_table or self.estimator is not None else self._tails(checked, subsets)
+        rows = self._encoded(checked, subsets, model).held()
+        models = self._models(model, random)
         train(models, rows, subsets.members, y)
         self.members_ = [
-            Member.of(model, rows[own], np.random.RandomState(i))
+            Member.of(model, rows.take(own), np.random.RandomState(i))
             for i, (model, own) in enumerate(zip(models, subsets.members, strict=True))
         ]
         self.calibration_scores_ = self._unseen_scores(rows, subsets)
         self.offset_ = self._threshold(rows)
         return self
 
-    def _check_settings(self) -> None:
+    def check_settings(self) -> None:
+        """Refuse parameters that cannot be.
+
+        Raises
+        ------
+        SettingsError
+            Names the parameter, what arrived and what was expected.
+        """
         model = self.estimator
         if model is not None and not isinstance(model, LatentEstimator):
             raise SettingsError(
@@ -201,44 +212,40 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
         return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
 
-    def _learn_columns(self, X: Frame, subsets: Subsets) -> EncodedFrame:
-        """The rows of a table, encoded once for all members: what each saw alone would differ in its categories."""
-        kinds = None if self.estimator is None else self.estimator.settings()["column_kinds"]
-        self.tails_ = None  # an earlier fit's, of numbers
-        seen = np.unique(np.concatenate(subsets.members))
-        self.scaling_ = fit_table(X, X[seen], kinds)
-        return self.scaling_.encoded(X)
+    def _model(self, X: Resident, rows: int, is_table: bool) -> LatentEstimator:
+        """What a member is a copy of; it handles missing values where any row of X has some."""
+        own = default_model(self.feature_shape_, rows) if self.estimator is None else clone(self.estimator)
+        if has_missing(X):
+            own.set_params(handle_missing="always")
+        if self.estimator is None and is_table:
+            own.set_params(likelihood="auto", scaling="auto")  # which go by column
+        return own
 
-    def _learn_tails(self, X: np.ndarray, subsets: Subsets) -> np.ndarray:
-        """Rows of numbers as the members get them: each member sees a value of each feature."""
-        vars(self).pop("scaling_", None)  # a table's, from an earlier fit
+    def _tails(self, X: np.ndarray, subsets: Subsets) -> Tails | None:
+        """Middle and spread of the columns of numbers, of the rows that are not held out; None for images."""
+        return Tails.of(np.delete(X, subsets.held_out, axis=0)) if X.ndim == 2 else None
+
+    def _encoded(self, X: Resident, subsets: Subsets, model: LatentEstimator) -> EncodedRows:
+        """The rows encoded once for all members: what each saw alone would differ in its scale and its categories."""
         if has_missing(X):
             refuse_rare_features(self, X, subsets.members)
-        is_to_be_drawn_in = self.estimator is None and X.ndim == 2
-        self.tails_ = Tails.of(np.delete(X, subsets.held_out, axis=0)) if is_to_be_drawn_in else None
-        return self._drawn_in(X)
+        rows, seen = self._drawn_in(X), np.unique(np.concatenate(subsets.members))
+        family, settings = model.family, model.settings()
+        self.preprocessor_ = fit_preprocessor(rows, rows[seen], settings, family.likelihood, LIKELIHOODS)
+        return self.preprocessor_.encode(rows)
 
-    def _models(self, rows: int, random: np.random.RandomState, X: Resident) -> list[LatentEstimator]:
-        """The members, not fitted, each with a seed of its own; they handle missing values where any row of X has
-        some.
-        """
-        model = default_model(self.feature_shape_, rows) if self.estimator is None else self.estimator
-        more: dict[str, Any] = {"handle_missing": "always"} if has_missing(X) else {}
-        if self.estimator is None and isinstance(X, Frame):
-            more |= {"likelihood": "auto", "scaling": "auto"}  # which go by column
+    def _models(self, model: LatentEstimator, random: np.random.RandomState) -> list[LatentEstimator]:
+        """The members, not fitted, each with a seed of its own."""
         seeds = random.randint(2**31, size=self.n_estimators)
-        members = [clone(model).set_params(random_state=int(seed), **more) for seed in seeds]
-        for member in members:
-            member.refines = False  # nobody samples from a member, and its trees would be most of its file
-        return members
+        return [clone(model).set_params(random_state=int(seed)) for seed in seeds]
 
-    def _unseen_scores(self, X: Resident, subsets: Subsets) -> np.ndarray:
+    def _unseen_scores(self, X: EncodedRows, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""
         if len(subsets.held_out):
-            return self._scores(X[subsets.held_out]).mean(axis=0)
+            return self._scores(X.take(subsets.held_out)).mean(axis=0)
         return subsets.out_of_bag(self._scores(X))
 
-    def _threshold(self, X: Resident) -> float:
+    def _threshold(self, X: EncodedRows) -> float:
         if self.contamination != "auto":
             ordered = np.sort(self._scores(X).mean(axis=0))
             return float(ordered[min(round(float(self.contamination) * len(X)), len(X) - 1)])
@@ -300,14 +307,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         rows = self._checked(X)
         found = np.mean([member.excess(rows) for member in self.members_], axis=0)
-        return self._in_table_order(found) if isinstance(rows, Frame) else found
-
-    def _in_table_order(self, by_column: np.ndarray) -> np.ndarray:
-        """Of the columns that the models know, (n, known), to all columns of the table, (n, columns)."""
-        place = {str(name): at for at, name in enumerate(self.feature_names_in_)}
-        whole = np.zeros((len(by_column), len(place)))
-        whole[:, [place[name] for name in self.scaling_.names]] = by_column
-        return whole
+        return self.preprocessor_.in_order_of(found, getattr(self, "feature_names_in_", ()))
 
     def residual_map(self, X: ArrayLike) -> np.ndarray:
         """:meth:`explain` of images, summed over channels: (n, height, width), in nats.
@@ -338,7 +338,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
             "offset": self.offset_,
             "members": [
-                {"kind": member.model.kind, "best": member.best, "settings": member.model.saved_settings()}
+                {"kind": member.model.kind, "best": member.best, "settings": saved_settings(member.model)}
                 for member in self.members_
             ],
         }
@@ -351,7 +351,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.tails_ is not None:
             arrays |= {"tails/middle": self.tails_.middle, "tails/spread": self.tails_.spread}
         for i, member in enumerate(self.members_):
-            own = {f"model/{name}": array for name, array in member.model.saved_arrays().items()} | member.arrays()
+            own = {f"model/{name}": array for name, array in saved_arrays(member.model).items()} | member.arrays()
             arrays |= {f"{i}/{name}": array for name, array in own.items()}
         return arrays
 
@@ -365,13 +365,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _weights(self) -> Mapping[str, float]:
         return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
 
-    def _scores(self, X: Resident) -> np.ndarray:
+    def _scores(self, rows: EncodedRows) -> np.ndarray:
         """Each member's score of each row, (members, n)."""
-        weights = self._weights
-        parts = [
-            np.stack([-member.surprise(X[start : start + ROWS_AT_ONCE], weights) for member in self.members_])
-            for start in range(0, len(X), ROWS_AT_ONCE)
-        ]
+        weights, parts = self._weights, []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows.take(slice(start, start + ROWS_AT_ONCE)).held()
+            parts.append(np.stack([-member.surprise(some, weights) for member in self.members_]))
         return np.concatenate(parts, axis=1)
 
     @property
@@ -389,12 +388,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Whether its models have learned to handle missing values."""
         return all(member.model.handles_missing_ for member in self.members_)
 
-    def _checked(self, X: ArrayLike) -> Resident:
+    def _checked(self, X: ArrayLike) -> EncodedRows:
         check_is_fitted(self)
         rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
-        return self.scaling_.encoded(rows) if isinstance(rows, Frame) else self._drawn_in(rows)
+        encoded = self.preprocessor_.encode(self._drawn_in(rows))
+        self.preprocessor_.refuse_missing(encoded, self)
+        return encoded
 
-    def _drawn_in(self, X: np.ndarray) -> np.ndarray:
+    def _drawn_in(self, X: Any) -> Any:
         """Rows of numbers as the members get them."""
         return X if self.tails_ is None else self.tails_.draw_in(X)
 

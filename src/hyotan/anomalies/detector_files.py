@@ -15,10 +15,10 @@ from hyotan.anomalies.detector import AnomalyDetector
 from hyotan.anomalies.members import Member, check_array
 from hyotan.anomalies.tails import Tails
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.model_files import ESTIMATORS, file_of, from_contents
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.store import file_of, from_contents
 from hyotan.files.container import Contents, read
-from hyotan.preprocessing.tabular import TableScaling
+from hyotan.models.families import BY_KIND
 
 ReadModel = Callable[[Contents, str], LatentEstimator]
 """Makes a fitted model of what a file holds, and the file's name for errors."""
@@ -64,17 +64,17 @@ def load(
     ModelFileError
         The file is missing, damaged, foreign, newer than this version, or belongs to another network.
     """
-    contents = read(file_of(path), kinds=[*ESTIMATORS, AnomalyDetector.kind])
+    contents = read(file_of(path), kinds=[*BY_KIND, AnomalyDetector.kind])
     if contents.kind == AnomalyDetector.kind:
         own = {"encoder": encoder, "decoder": decoder, "device": device}
-        return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, **own))
+        return detector_from(contents, str(path), BY_KIND, lambda part, place: from_contents(part, place, **own))
     return from_contents(contents, str(path), encoder, decoder, device)
 
 
 def load_detector(path: str | os.PathLike[str], device: str = "auto") -> AnomalyDetector:
     """Like :func:`load`, but a model's file is refused."""
     contents = read(file_of(path), kinds=[AnomalyDetector.kind])
-    return detector_from(contents, str(path), ESTIMATORS, lambda part, place: from_contents(part, place, device=device))
+    return detector_from(contents, str(path), BY_KIND, lambda part, place: from_contents(part, place, device=device))
 
 
 def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], read_model: ReadModel) -> AnomalyDetector:
@@ -95,7 +95,7 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     try:
         saved = msgspec.convert(contents.settings, SavedDetector, strict=True)
         detector = AnomalyDetector(**saved.parameters)
-        detector._check_settings()
+        detector.check_settings()
     except (msgspec.ValidationError, TypeError) as error:
         raise ModelFileError(f"{source}: the settings are not those of a detector: {error}.", "") from error
     except SettingsError as error:
@@ -112,23 +112,29 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     first = detector.members_[0].model
     detector.estimator = None if saved.has_default_model else _not_fitted(first)
     detector.feature_shape_, detector.n_features_in_ = first.feature_shape_, first.n_features_in_
-    if isinstance(first.scaling_, TableScaling):
-        _share_columns(detector, first.scaling_, saved.feature_names, source)
+    _share_preprocessor(detector, saved.feature_names, source)
     if saved.feature_names:
         detector.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     detector.offset_ = saved.offset
     return detector
 
 
-def _share_columns(detector: AnomalyDetector, scaling: TableScaling, names: Sequence[str], source: str) -> None:
-    """Let all members know the table's columns by one scaling, so that rows are encoded once."""
+def _share_preprocessor(detector: AnomalyDetector, names: Sequence[str], source: str) -> None:
+    """Let members with one preprocessor share it, so that rows are encoded once.
+
+    In files of earlier versions each member has a scale of its own; the columns of a table have always been shared.
+    """
     models = [member.model for member in detector.members_]
-    if any(model.scaling_ != scaling for model in models) or not set(scaling.names) <= set(names):
-        raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
+    first = detector.preprocessor_ = models[0].preprocessor_
     for model in models:
-        model.scaling_ = scaling
-    detector.scaling_ = scaling
-    detector.n_features_in_, detector.feature_shape_ = len(names), (len(names),)
+        if model.preprocessor_.is_same(first):
+            model.preprocessor_ = first
+        elif not first.has_one_scale:
+            raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
+    if not first.has_one_scale:
+        detector.n_features_in_, detector.feature_shape_ = len(names), (len(names),)
+        if not set(first.names) <= set(names):
+            raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
 
 
 def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:

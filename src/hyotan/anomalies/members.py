@@ -8,19 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from hyotan.anomalies.observed import is_partial, observed_parts, parts_of, total, value_errors
+from hyotan.anomalies.observed import observed_parts, total, value_errors
 from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
 from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.surprise import Gauge
-from hyotan.data.stored import Array, Resident
 from hyotan.errors import DataError, DivergenceError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.cvae import CVAE
-from hyotan.estimators.rows import ScaledRows
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import observed_mean
-from hyotan.training.together import Together, together
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 
 RECONSTRUCTION, NEIGHBOURS, OUTSKIRTS = "reconstruction", "neighbours", "outskirts"
 GAUSSIAN, LIKELIHOOD, RECOLLECTION = "gaussian", "likelihood", "recollection"
@@ -37,7 +34,7 @@ GAUGED_ROWS = 2000
 """Training rows, at most, that say what is usual."""
 
 
-def train(members: Sequence[LatentEstimator], X: Resident, subsets: Sequence[np.ndarray], y: Any = None) -> None:
+def train(members: Sequence[LatentEstimator], X: EncodedRows, subsets: Sequence[np.ndarray], y: Any = None) -> None:
     """Train each member on its rows, those that can share a loop in one.
 
     Parameters
@@ -51,15 +48,18 @@ def train(members: Sequence[LatentEstimator], X: Resident, subsets: Sequence[np.
     parts = list(zip(members, subsets, labels, strict=True))
     try:
         with ExitStack() as trainings:
-            trainers = [trainings.enter_context(member.training(X[rows], own)) for member, rows, own in parts]
-            for group in together(trainers):
+            # Nobody samples from a member: what refines new rows would be most of its file.
+            works = [member.training(X.take(rows), own, refine=False) for member, rows, own in parts]
+            trainers = [trainings.enter_context(work) for work in works]
+            for group in grouped_by_stack(trainers):
                 if len(group) > 1:
-                    Together(group).fit()
+                    StackedTrainer(group).fit()
                 else:
                     group[0].fit()
     except DivergenceError:  # of one of them: alone, each says for itself what became of it
         for member, rows, own in parts:
-            member.fit(X[rows], own)
+            with member.training(X.take(rows), own, refine=False) as trainer:
+                trainer.fit()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +90,9 @@ class Member:
     memory: Memory | None = None
 
     @classmethod
-    def of(cls, model: LatentEstimator, X: Resident, random: np.random.RandomState) -> Member:
+    def of(cls, model: LatentEstimator, X: EncodedRows, random: np.random.RandomState) -> Member:
         """Take the measure of a fitted model's training rows, (n, *features)."""
-        rows = X[random.permutation(len(X))[:GAUGED_ROWS]]
+        rows = X.take(random.permutation(len(X))[:GAUGED_ROWS]).held()
         usual = observed_mean(value_errors(model, rows)) if is_partial(model) else None
         codes, errors = codes_and_errors(model, rows, usual)
         frame = Frame.of(codes, errors)
@@ -140,8 +140,8 @@ class Member:
             "gaussian/mean": (places - 1,),
             "gaussian/precision": (places - 1, places - 1),
             "gauges": (len(names), 2),
-            "loss": parts_of(model),
-            **({"usual": parts_of(model)} if is_partial(model) else {}),
+            "loss": model.preprocessor_.parts_shape,
+            **({"usual": model.preprocessor_.parts_shape} if is_partial(model) else {}),
             **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
         }
         for name, shape in shapes.items():
@@ -163,54 +163,47 @@ class Member:
             memory,
         )
 
-    def raw(self, X: Resident, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def raw(self, rows: EncodedRows, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Scores of each row by name, (n,) each, in units of their own: higher is odder, and none is negative."""
-        codes, errors = codes_and_errors(self.model, X, self.usual)
+        codes, errors = codes_and_errors(self.model, rows, self.usual)
         places = self.frame.place(codes, errors)
         give = {
             RECONSTRUCTION: lambda: errors,
             NEIGHBOURS: lambda: self.neighbourhood.distance(places),
             OUTSKIRTS: lambda: self.outskirts.distance(places),
             GAUSSIAN: lambda: self.gaussian.distance(places[:, :-1]),
-            LIKELIHOOD: lambda: np.maximum(negative_likelihood(self.model, X, self.loss) - self.best, 0.0),
-            RECOLLECTION: lambda: unexplained(self.model.in_range(X), self.recalled(X, places[:, :-1])),
+            LIKELIHOOD: lambda: np.maximum(negative_likelihood(self.model, rows, self.loss) - self.best, 0.0),
+            RECOLLECTION: lambda: unexplained(rows.numbers, self.recalled(rows, places[:, :-1])),
         }
         return {name: give[name]() for name in names}
 
-    def recalled(self, X: Resident, places: np.ndarray) -> np.ndarray:
+    def recalled(self, rows: EncodedRows, places: np.ndarray) -> np.ndarray:
         """Images, (n, *features), as they come back from codes near theirs, in the model's range.
 
         Parameters
         ----------
-        X : (n, *features)
+        rows : (n, *features)
         places : (n, latent), where their codes lie.
         """
         codes = self.memory.recall(places)  # pyrefly: ignore[missing-attribute]
-        if not isinstance(self.model, CVAE):
-            return self.model._batched(self.model._mean_at, codes)
-        model = self.model.model_
-        return self.model._batched(
-            lambda z, x: model.decode(z, model.label_of(x)).mean, codes, ScaledRows(X, self.model._to_model)
-        )
+        network = self.model.model_
+        return self.model.inference_.batched(lambda z, x: network.decode_like(z, x).mean, codes, rows)
 
-    def surprise(self, X: Resident, weights: Mapping[str, float]) -> np.ndarray:
+    def surprise(self, rows: EncodedRows, weights: Mapping[str, float]) -> np.ndarray:
         """How odd each row is, (n,), in nats: the mean over scores of -log of how rarely a usual row's is as high.
 
         Parameters
         ----------
-        X : (n, *features)
+        rows : (n, *features)
         weights : of the scores, by name.
         """
-        raw = self.raw(X, [*weights])
+        raw = self.raw(self.model.encode_rows(rows).held(), [*weights])
         each = [self.gauges[name].surprise(raw[name]) for name in weights]
         return np.average(each, axis=0, weights=[*weights.values()])
 
-    def excess(self, X: Resident) -> np.ndarray:
-        """Reconstruction loss of each value beyond that of a usual one, (n, *features), in nats; 0 at missing values.
-
-        Of a table, of each column the model knows, (n, columns).
-        """
-        excess = loss_by_part(self.model, X) - self.loss
+    def excess(self, rows: EncodedRows) -> np.ndarray:
+        """Reconstruction loss of each value beyond that of a usual one, (n, *parts), in nats; 0 where it is missing."""
+        excess = loss_by_part(self.model, self.model.encode_rows(rows)) - self.loss
         return excess if self.usual is None else np.where(np.isnan(excess), 0.0, excess)
 
 
@@ -227,53 +220,56 @@ def combined(feature_shape: tuple[int, ...]) -> Mapping[str, float]:
 
 def is_of_images(model: LatentEstimator) -> bool:
     """Whether a model was fitted on images."""
-    return len(getattr(model, "feature_shape_", ())) > 1
+    return hasattr(model, "preprocessor_") and len(model.feature_shape_) > 1
+
+
+def is_partial(model: LatentEstimator) -> bool:
+    """Whether rows are judged by what is observed of them: where values may be missing, and of tables."""
+    return model.handles_missing_ or not model.preprocessor_.has_one_scale
 
 
 def codes_and_errors(
-    model: LatentEstimator, X: Resident, usual: np.ndarray | None = None
+    model: LatentEstimator, rows: EncodedRows, usual: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes, (n, latent), and errors, (n,), of rows: squared in the model's range, or as ``value_errors`` has them.
 
     Parameters
     ----------
-    model, X : fitted, and (n, *features).
+    model, rows : fitted, and (n, *features).
     usual : (*parts), errors that rows with missing values are compared with; None for whole rows of numbers.
     """
+    codes = model.inference_.encode(rows)
     if usual is not None:
-        return model._encode(X), total(value_errors(model, X), usual)
-    scaled, mean = model.reconstruct_in_range(X)
-    errors = np.square(scaled.astype(np.float64) - mean).reshape(len(mean), -1).sum(axis=1)
-    return model._encode(X), errors
+        return codes, total(value_errors(model, rows), usual)
+    mean = model.inference_.reconstruct(rows)
+    return codes, np.square(rows.numbers.astype(np.float64) - mean).reshape(len(mean), -1).sum(axis=1)
 
 
-def feature_loss(model: LatentEstimator, X: Array) -> np.ndarray:
-    """-log p(x|code of x) of each value, (n, *features), in nats."""
+def loss_by_part(model: LatentEstimator, X: Any) -> np.ndarray:
+    """-log p(x|code of x) of each value, or of each column of a table, (n, *parts), in nats; NaN where it is missing.
 
-    def loss(x: Tensor) -> Tensor:
-        return -model.model_.explanation(x).log_prob_per_feature(x)  # pyrefly: ignore[missing-attribute]
-
-    return model._batched(loss, ScaledRows(X, model._to_model))
-
-
-def loss_by_part(model: LatentEstimator, X: Array) -> np.ndarray:
-    """The same of each value, or of each column of a table, (n, *parts), in nats; NaN at missing values."""
-    loss = feature_loss(model, X)
-    return observed_parts(model, X, loss) if is_partial(model) else loss
+    Parameters
+    ----------
+    model : fitted.
+    X : (n, *features), encoded or not.
+    """
+    rows = model.encode_rows(X)
+    loss = -model.inference_.log_prob_per_feature(rows)
+    return observed_parts(model, rows, loss) if is_partial(model) else loss
 
 
-def usual_loss(model: LatentEstimator, X: Array) -> np.ndarray:
+def usual_loss(model: LatentEstimator, X: Any) -> np.ndarray:
     """The mean of :func:`loss_by_part` over rows, (*parts), float64; of those that have a value there."""
     loss = loss_by_part(model, X)
     return observed_mean(loss.astype(np.float64)) if is_partial(model) else loss.mean(axis=0, dtype=np.float64)
 
 
-def negative_likelihood(model: LatentEstimator, X: Resident, loss: np.ndarray) -> np.ndarray:
-    """-log p(x), (n,), in nats; what is not observed counts as much as the usual ``loss``, (*parts), of its value."""
-    found = -model.score_samples(X)
+def negative_likelihood(model: LatentEstimator, rows: EncodedRows, loss: np.ndarray) -> np.ndarray:
+    """-log p(x), (n,), in nats; what is missing counts as much as the usual ``loss``, (*parts), of its value."""
+    found = -model.score_samples(rows)
     if not is_partial(model):
         return found
-    missing = np.isnan(observed_parts(model, X, feature_loss(model, X)))
+    missing = ~model.preprocessor_.observed(rows.numbers)
     return found + (missing * loss).reshape(len(missing), -1).sum(axis=1)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from hyotan.__about__ import __version__
 from hyotan.cli.command import ShowsExamples
 from hyotan.cli.failures import answer, colour_wanted, plainly_warned
 from hyotan.errors import did_you_mean
+from hyotan.files.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("Start here", "Fit two small models on digits and show what they learned."),

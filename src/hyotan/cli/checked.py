@@ -64,12 +64,11 @@ class Check:
 
     def told(self, rows: Any, labels: Mapping[str, np.ndarray], random_state: int) -> dict[str, Any]:
         """Compare new rows with the real ones, say what came of it, and give the record."""
-        scaling, made, categories = self.used.table, arrow_table(rows, self.used.columns), []
+        preprocessor, made = self.used.estimator.preprocessor_, arrow_table(rows, self.used.columns)
         for y in labels.values():
             made = made.append_column(self.target, pa.array(y.tolist()))
-        if scaling is not None:
-            encoded = [column.name for column in scaling.columns if column.width]
-            categories = [name for name, is_category in zip(encoded, scaling.is_category, strict=True) if is_category]
+        columns = preprocessor.encoded_columns if self.used.table_columns else []
+        categories = [column.name for column in columns if column.is_category]
         found = check_sample(made, self.real, self.train, self.held_out, self.target, categories, random_state)
         self.used.say(*_lines(found))
         return found.to_dict()

@@ -60,9 +60,9 @@ def _beside_others(used: Used, bits: float, mse: float) -> Record:
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
-    from hyotan.compression.rates import bits_at, lossless_bits, mse_at, pca_rates
+    from hyotan.compression.rate_distortion import bits_at, lossless_bits, mse_at, pca_rates
     from hyotan.data.stored import evenly
-    from hyotan.estimators.model_files import file_of
+    from hyotan.estimators.store import file_of
 
     model = file_of(used.path)
     X = used.dataset.X

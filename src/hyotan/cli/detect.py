@@ -48,13 +48,18 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
     from hyotan.cli.training import run_name
     from hyotan.cli.written import write_rows
     from hyotan.data import load as load_data
-    from hyotan.estimators.model_files import DETECTOR
-    from hyotan.files.folders import FolderKind, made, refuse_occupied
+    from hyotan.estimators.store import DETECTOR
+    from hyotan.files.folders import Folder
     from hyotan.words.phrases import counted
 
-    kind = FolderKind("detector", DETECTOR, (DETECTOR, "detected.csv"), (), goes_on=False)
+    class DetectorFolder(Folder):
+        """The folder of a detector: its file, and what it says of the rows that it was fitted on."""
+
+        owner = noun = "detector"
+        mark, files, can_resume = DETECTOR, (DETECTOR, "detected.csv"), False
+
     if out is not None:
-        refuse_occupied(kind, Path(out), overwrite)  # before the training, not after
+        DetectorFolder.refuse_occupied(Path(out), overwrite)  # before the training, not after
     dataset = load_data(source, **given_data(options))
     printer.describe(dataset)
     detector = AnomalyDetector(**{name: options[name] for name in SETTINGS if options[name] is not None})
@@ -63,7 +68,7 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
     named = copy.copy(detector)
     if dataset.feature_names is not None:  # rows came as a plain array, without them
         named.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
-    with made(kind, run_name(source, "detector"), out, overwrite) as folder:
+    with DetectorFolder.making(run_name(source, "detector"), out, overwrite) as folder:
         named.save(folder / DETECTOR)
         table = np.column_stack([*columns.values()])
         file = write_rows(folder / "detected.csv", table, [*columns], dataset.named_rows())

@@ -8,9 +8,9 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hyotan.__about__ import __version__
 from hyotan.cli.command import command
 from hyotan.cli.output import Printer, table
+from hyotan.files.version import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
 

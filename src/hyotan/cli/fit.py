@@ -114,7 +114,7 @@ def _refuse_strange(flags: Mapping[str, Any], model: str) -> None:
 def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
     """Print the network; data are only read where their shape is not known by name."""
     from hyotan.estimators import ESTIMATORS
-    from hyotan.runs.folder import DataOptions, RunConfig
+    from hyotan.runs.settings import DataOptions, RunConfig
 
     known = {"digits": (8, 8), "mnist": (28, 28), "fashion-mnist": (28, 28), "kmnist": (28, 28), "": (28, 28)}
     shape = known.get((chosen["source"] or "").lower())

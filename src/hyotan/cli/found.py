@@ -7,10 +7,10 @@ from pathlib import Path
 from hyotan.anomalies import AnomalyDetector
 from hyotan.data import FORMATS, NAMES
 from hyotan.errors import RunNotFoundError, did_you_mean
-from hyotan.estimators.model_files import DETECTOR
+from hyotan.estimators.store import DETECTOR
 from hyotan.files.container import read_settings
-from hyotan.runs.folder import CONFIG, RunFolder
-from hyotan.study.folder import CELLS, StudyFolder, is_study
+from hyotan.runs.run_folder import CONFIG, RunFolder
+from hyotan.study.study_folder import CELLS, StudyFolder
 
 RUNS_NAMED = 8
 """How many runs an error names at most, the newest."""
@@ -25,9 +25,9 @@ def open_run(place: str, command: str) -> RunFolder:
         There is none; says what lies there instead, or which run is meant.
     """
     path = Path(place)
-    if (path / CONFIG).is_file():
+    if RunFolder.is_at(path):
         return RunFolder(path)
-    if path.is_file() and (path.parent / CONFIG).is_file():
+    if path.is_file() and RunFolder.is_at(path.parent):
         fix = f"Name its run folder: hyotan {command} {path.parent}"
         raise RunNotFoundError(f"{place} is a file of a run; hyotan {command} needs the whole run.", fix)
     raise no_run(place, f"hyotan {command} works on a run: train one with hyotan fit {place}")
@@ -36,7 +36,7 @@ def open_run(place: str, command: str) -> RunFolder:
 def no_run(place: str, fix: str) -> RunNotFoundError:
     """The error that says what lies at a place where a run is expected; ``fix`` is the advice where it is data."""
     path = Path(place)
-    if is_study(path):
+    if StudyFolder.is_at(path):
         return RunNotFoundError(f"{place} is a study, where one of its runs is expected.", _run_of_study(path))
     if place.lower() in NAMES or is_data(path):
         return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)

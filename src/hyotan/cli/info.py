@@ -44,7 +44,7 @@ def info(printer: Printer, what: str, **options: Any) -> None:
 
 
 def _run(path: Path) -> Told:
-    from hyotan.runs.folder import RunFolder
+    from hyotan.runs.run_folder import RunFolder
 
     folder = RunFolder(path)
     config, metrics = folder.config, folder.read_metrics()
@@ -76,8 +76,8 @@ def _state(metrics: Mapping[str, Any], reached: int) -> str:
 
 def _study(path: Path) -> Told:
     from hyotan.cli.study import plan_line, summary
-    from hyotan.study.folder import StudyFolder
     from hyotan.study.sentences import of_recommendation
+    from hyotan.study.study_folder import StudyFolder
 
     folder = StudyFolder(path)
     config, recommendation, cells = folder.config, folder.recommendation(), folder.cells()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hyotan.anomalies import AnomalyDetector, conformal
-from hyotan.anomalies.members import feature_loss
+from hyotan.anomalies.members import loss_by_part
 from hyotan.cli.output import Printer, table
 from hyotan.cli.uses import Used
 from hyotan.data import Dataset
@@ -67,10 +67,7 @@ def values_by(used: Used) -> Values:
     """The values that add most to a model's reconstruction loss."""
 
     def values(rows: Array) -> list[list[str]]:
-        loss = feature_loss(used.estimator, rows)
-        if used.table is None:
-            return most(loss, used.columns, rows)
-        return most(used.table.by_column(loss), used.table.names, rows)
+        return most(np.nan_to_num(loss_by_part(used.estimator, rows)), used.table_columns or used.columns, rows)
 
     return values
 

@@ -41,9 +41,9 @@ def report(printer: Printer, run: str, lang: str | None, out: str | None) -> Non
 
 def page_of(place: Path, lang: str) -> str:
     """The page of a study's folder, or of a run's."""
-    from hyotan.study.folder import StudyFolder, is_study
+    from hyotan.study.study_folder import StudyFolder
 
-    if is_study(place):
+    if StudyFolder.is_at(place):
         from hyotan.report.study import study_report
         from hyotan.report.study_page import study_page
 

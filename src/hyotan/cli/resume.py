@@ -30,11 +30,11 @@ def resume(printer: Printer, run: str, max_epochs: int | None) -> None:
     from hyotan.cli.found import open_run
     from hyotan.cli.study import go_on
     from hyotan.cli.training import watched
-    from hyotan.runs.folder import resume as resume_run
-    from hyotan.runs.folder import schedule_after
-    from hyotan.study.folder import is_study
+    from hyotan.runs.fitting import resume as resume_run
+    from hyotan.runs.fitting import schedule_after
+    from hyotan.study.study_folder import StudyFolder
 
-    if is_study(run):
+    if StudyFolder.is_at(run):
         if max_epochs is not None:
             fix = "Leave it out, or start a new study with it."
             raise SettingsError("--max-epochs cannot change a study that goes on.", fix)

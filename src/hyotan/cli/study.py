@@ -87,7 +87,7 @@ def choose(
     source: str | None, grid: Settings, parameters: Settings, data: Settings, config: str | None
 ) -> dict[str, Any]:
     """What was asked for, as :func:`hyotan.study.plan.configure` takes it: flags over --config, over settings files."""
-    from hyotan.runs.folder import DataOptions
+    from hyotan.runs.settings import DataOptions
 
     files = settings_files(None)
     weaker = resolve(from_environment(), [file.get("parameters", {}) for file in files])
@@ -123,19 +123,19 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
 
     from hyotan.cli.training import run_name
     from hyotan.data import load as load_data
-    from hyotan.study.engine import create
+    from hyotan.study.engine import create_study
     from hyotan.study.plan import configure
 
     dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
     printer.describe(dataset)
     config = configure(dataset, **chosen)
-    folder = create(config, dataset, run_name(config.source, "study"), out, overwrite)
+    folder = create_study(config, dataset, run_name(config.source, "study"), out, overwrite)
     work(printer, folder, jobs)
 
 
 def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
     """Go on with the study in a folder."""
-    from hyotan.study.folder import StudyFolder
+    from hyotan.study.study_folder import StudyFolder
 
     work(printer, StudyFolder(place), jobs)
 
@@ -145,12 +145,12 @@ def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     from hyotan.cli.report import PAGE, page_of
     from hyotan.files.atomic import write_text_atomically
     from hyotan.study.engine import run
-    from hyotan.study.progress import Progress
+    from hyotan.study.progress import StudyProgress
     from hyotan.words import preferred
 
     printer.notice(plan_line(folder.config))
     printer.notice(f"study folder: {folder.path}")
-    finished = run(folder, jobs, Progress() if printer.talks else None)
+    finished = run(folder, jobs, StudyProgress() if printer.talks else None)
     report = folder.path / PAGE
     write_text_atomically(report, page_of(folder.path, preferred()))
     printer.notice(*lines_of(finished))
@@ -199,7 +199,7 @@ def summary(cells: Sequence[Any]) -> list[str]:
     """A table of the means over repeats on the test rows, with half the 95 % interval; columns without numbers fall
     away.
     """
-    from hyotan.study.records import interval, models_of, sizes_of
+    from hyotan.study.cells import interval, models_of, sizes_of
 
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = {(pair, name): interval(cells, *pair, name, "test") for pair in pairs for name, _ in COLUMNS.values()}
@@ -219,12 +219,12 @@ def _number(value: Any, form: str) -> str:
 def _study_to_resume(source: str | None, out: str | None, given: Sequence[str]) -> Path:
     """The study that --resume means; settings beside it are refused, since it keeps its own."""
     from hyotan.errors import RunNotFoundError
-    from hyotan.study.folder import is_study
+    from hyotan.study.study_folder import StudyFolder
 
     if given:
         name = "--" + given[0].replace("_", "-")
         raise SettingsError(f"{name} cannot change a study that goes on.", f"Leave {name} out, or start a new study.")
-    place = next((place for place in (source, out) if place is not None and is_study(place)), None)
+    place = next((place for place in (source, out) if place is not None and StudyFolder.is_at(place)), None)
     if place is not None:
         return Path(place)
     known = [str(path.parent) for path in Path("runs").glob("*/study.toml")]

@@ -14,13 +14,14 @@ from hyotan.analysis.denoising import Denoising
 from hyotan.analysis.diagnosis import Finding
 from hyotan.analysis.evaluation import Evaluation
 from hyotan.cli.output import Printer
-from hyotan.data import NAMES, Dataset
+from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS
-from hyotan.runs.folder import TEST_FRACTION, DataOptions, FittedRun, RunConfig, RunFolder, create
-from hyotan.runs.folder import fit as fit_run
-from hyotan.runs.gallery import draw
+from hyotan.runs.fitting import FittedRun
+from hyotan.runs.fitting import fit as fit_run
+from hyotan.runs.gallery import draw_figures
+from hyotan.runs.run_folder import TEST_FRACTION, RunFolder
+from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
@@ -46,27 +47,15 @@ def train_new(
     dataset = config.load_data()
     train, test = dataset.split(TEST_FRACTION)
     printer.describe(dataset, train.notes)
-    is_name = config.source.lower() in NAMES
-    source = config.source if is_name else str(Path(config.source).expanduser().resolve())
-    if dataset.feature_names is not None:
-        # The columns are noted in their order, so that another table can be read as this one was.
-        options = replace(options, columns=list(dataset.feature_names), ignore=[])
-    noted = replace(
-        config, parameters=every_setting(config), source=source, data=options, fingerprint=dataset.fingerprint()
-    )
+    source, options = absolute_source(config.source), options.with_columns_of(dataset)
+    noted = replace(config.with_defaults(), source=source, data=options, fingerprint=dataset.fingerprint())
     rehearse(noted, train)
     profiler = StepProfiler() if profile else None
     more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     more += [profiler] if profiler else []
-    folder = create(noted, run_name(source, chosen["model"]), out, overwrite)
+    folder = RunFolder.create(noted, run_name(source, chosen["model"]), out, overwrite)
     first = [f"run folder: {folder.path}"]
     return watched(printer, folder, lambda seen: fit_run(folder, [*seen, *more], data=(train, test)), first, profiler)
-
-
-def every_setting(config: RunConfig) -> dict[str, Any]:
-    """The parameters with all defaults written out, so that a run stays what it was when defaults change."""
-    settings = config.make_estimator().settings()
-    return {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line and name != "verbose"}
 
 
 def run_name(source: str, model: str) -> str:
@@ -121,7 +110,7 @@ def watched(
         stop.args = (f"saved epoch {stop.epoch}, step {stop.step} in {folder.path}.",)
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
-    figures = draw(run)
+    figures = draw_figures(run)
     printer.notice(*verdict_lines(run.evaluation, run.train is run.test))
     record: dict[str, Any] = {"run": folder.path, "figures": figures, "metrics": folder.read_metrics()}
     if profiler is not None:

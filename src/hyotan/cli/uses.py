@@ -90,6 +90,7 @@ class Used:
     run : None of a model file and of a detector.
     is_detector : whether the model is a detector of anomalies.
     columns : the names of the columns that the model was fitted on, where they are known.
+    table_columns : of a table of several kinds of columns, those that the model needs; else empty.
     files : what was written.
     """
 
@@ -105,18 +106,16 @@ class Used:
         detectors: bool = False,
     ) -> None:
         from hyotan.cli.written import refuse_unwritable
-        from hyotan.preprocessing.tabular import TableScaling
-        from hyotan.runs.folder import CONFIG, RunFolder
+        from hyotan.runs.run_folder import RunFolder
 
         self.path, self.printer, self.source = Path(place), printer, source
         self.options, self.is_chosen = dict(options or {}), out is not None
-        self.run = RunFolder(self.path) if (self.path / CONFIG).is_file() else None
+        self.run = RunFolder(self.path) if RunFolder.is_at(self.path) else None
         self.estimator, self.is_detector = self._load(detectors)
         noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]
-        scaling = getattr(self.estimator, "scaling_", None)
-        self.table = scaling if isinstance(scaling, TableScaling) else None
-        if self.table is None or not self.is_detector:
+        self.table_columns = list(self.estimator.preprocessor_.names)
+        if not (self.table_columns and self.is_detector):
             # Rows come in the order of these columns, as plain arrays: scikit-learn's word on names would mislead.
             vars(self.estimator).pop("feature_names_in_", None)
         self.file = Path(out) if out else (self.path if self.path.is_dir() else self.path.parent) / default
@@ -211,7 +210,7 @@ class Used:
                 raise DataError(message, f"The model was fitted on: {', '.join(self.columns)}.") from error
             raise
         ours, needed = dataset.feature_shape, tuple(self.estimator.feature_shape_)
-        if self.table is None and ours != needed:  # a table says itself what it needs
+        if not self.table_columns and ours != needed:  # a table says itself what it needs
             resize = Path(source).is_dir() and ours[:-2] == needed[:-2]
             size = "x".join(map(str, needed[-2:]))
             fix = f"Bring them to its size: --size {size}" if resize else f"See what it needs: hyotan info {self.path}"
@@ -220,15 +219,15 @@ class Used:
 
     def _known(self, source: str) -> dict[str, Any]:
         """What the run knows of how such a source is to be read: the columns in order, the size of images."""
-        from hyotan.runs.folder import DataOptions
+        from hyotan.runs.settings import DataOptions
 
         data = self.run.config.data if self.run is not None else DataOptions()
         if Path(source).is_dir():
             return {} if data.size is None else {"size": data.size}
         if Path(source).suffix.lower() not in TABLES or not self.columns:
             return {}
-        if self.table is not None:
-            return {"columns": self.table.names, "as_table": True}
+        if self.table_columns:
+            return {"columns": self.table_columns, "as_table": True}
         return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
 
     # -- what comes of it ----------------------------------------------------------------------------------------------

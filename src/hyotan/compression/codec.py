@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,10 +19,10 @@ from hyotan.compression.quantisation import Basis, Packed
 from hyotan.data.arrays import LARGEST_BYTES, digest
 from hyotan.data.stored import Array, evenly, stored
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.files.container import Contents, parse, read, serialise
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.store import saved_arrays
+from hyotan.files.container import AGAIN, Contents, parse, read, serialise
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.preprocessing.tabular import TableScaling
 
 KIND = "compressed"
 
@@ -42,8 +41,6 @@ FINER, MOST_TRIES = 0.97, 200
 """By so much a step is made finer where it just misses an error, and how often."""
 
 CHUNK = 4096
-
-AGAIN = "Use another copy of the file, or write it again."
 
 DTYPES = (
     "bool",
@@ -132,9 +129,7 @@ def decompress(estimator: LatentEstimator, source: bytes | str | os.PathLike[str
     ModelFileError
         The file is damaged or foreign, or was made with another model.
     """
-    name = "The file" if isinstance(source, bytes) else str(source)
-    contents = _contents(source)
-    described = _described(contents, name)
+    name, contents, described = _opened(source)
     if described.model != (here := model_digest(estimator)):
         fix = "Take the model that it was made with" + (f": it lay in {described.run}." if described.run else ".")
         raise ModelFileError(
@@ -148,19 +143,19 @@ def decompress(estimator: LatentEstimator, source: bytes | str | os.PathLike[str
         numbers = quantisation.unpack(packed, described.rows)
     except DataError as error:
         raise ModelFileError(f"{name}: {error.message}", error.fix) from error
-    codes = Grid(numbers, synthesis).codes(estimator.code_mean_)
-    parts = [_restored(estimator, codes[start : start + CHUNK], described.dtype) for start in _starts(len(codes))]
+    codes = CodeGrid(numbers, synthesis).codes(estimator.code_mean_)
+    parts = [_restored(estimator, codes[at : at + CHUNK], described.dtype) for at in range(0, len(codes), CHUNK)]
     return np.concatenate(parts)
 
 
 def describe(source: bytes | str | os.PathLike[str]) -> Description:
     """What a compressed file says of itself, every byte checked; ModelFileError where it is damaged or foreign."""
-    return _described(_contents(source), "The file" if isinstance(source, bytes) else str(source))
+    return _opened(source)[2]
 
 
 def model_digest(estimator: LatentEstimator) -> str:
     """SHA-256, in hex, of what a model makes of a code: weights, scaling, likelihood. Not of how it was trained."""
-    arrays = estimator.saved_arrays()
+    arrays = saved_arrays(estimator)
     needed = ("model/", "scaling/", "codes/mean")
     kept = {name: np.atleast_1d(array) for name, array in arrays.items() if name.startswith(needed)}
     return digest({"likelihood": np.array([estimator.likelihood_]), **kept})
@@ -169,10 +164,10 @@ def model_digest(estimator: LatentEstimator) -> str:
 def error_of(estimator: LatentEstimator, X: Array, codes: np.ndarray) -> float:
     """Mean squared error a feature, in the model's range, of rows as they come out of these codes, (n, latent)."""
     total, known = 0.0, 0
-    for start in _starts(len(codes)):
+    for start in range(0, len(codes), CHUNK):
         rows = X[start : start + CHUNK]
         restored = _restored(estimator, codes[start : start + CHUNK], rows.dtype.name)
-        errors = np.square(estimator._to_model(rows) - estimator._to_model(restored))
+        errors = np.square(estimator.preprocessor_.to_model(rows) - estimator.preprocessor_.to_model(restored))
         # A value that is missing is no error, whatever comes out in its place.
         total += float(np.nansum(errors, dtype=np.float64))
         known += int(np.isfinite(errors).sum())
@@ -180,7 +175,7 @@ def error_of(estimator: LatentEstimator, X: Array, codes: np.ndarray) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class CodeGrid:
     """Codes as whole numbers, and the way back.
 
     Attributes
@@ -193,7 +188,7 @@ class Grid:
     synthesis: np.ndarray
 
     @classmethod
-    def of(cls, basis: Basis, codes: np.ndarray, step: float) -> Grid:
+    def of(cls, basis: Basis, codes: np.ndarray, step: float) -> CodeGrid:
         """Of codes, (n, latent), with a step."""
         numbers = quantisation.on_grid(basis.coordinates(codes), step)
         kept = numbers.any(axis=0)
@@ -244,7 +239,7 @@ class Compressor:
 
     def __init__(self, estimator: LatentEstimator, X: ArrayLike) -> None:
         self.estimator = estimator
-        if isinstance(estimator.scaling_, TableScaling) or (isinstance(X, np.ndarray) and has_missing(X)):
+        if estimator.preprocessor_.draws_rows or (isinstance(X, np.ndarray) and has_missing(X)):
             raise DataError(
                 "Tables with several kinds of columns, and rows with missing values, cannot be compressed.",
                 "Keep the columns that are numbers, and fill the missing values first.",
@@ -253,7 +248,9 @@ class Compressor:
         self.rows = _as_rows(X)
         self._typical = self._codes_to_choose_by()
         some = self._typical[evenly(len(self._typical), METRIC_ROWS)]
-        metric = quantisation.metric_of(lambda z: estimator._to_model(estimator.inverse_transform(z)), some)
+        metric = quantisation.metric_of(
+            lambda z: estimator.preprocessor_.to_model(estimator.inverse_transform(z)), some
+        )
         self.basis = Basis.of(estimator.code_mean_, estimator.code_covariance_, metric)
         self.own_error = error_of(estimator, self.rows, self.codes.astype(np.float32))
 
@@ -266,12 +263,8 @@ class Compressor:
         """On the coarsest grid whose error is at most this, on all rows; SettingsError where there is none."""
         if mse <= self.own_error:
             raise _out_of_reach(mse, self.own_error)
-        some = evenly(len(self.codes), ERROR_ROWS)
-
-        def misses(step: float) -> bool:
-            return self._error(step, some) > mse
-
-        step = quantisation.bisected(self.basis.coordinates(self.codes), misses)[0]
+        some, coordinates = evenly(len(self.codes), ERROR_ROWS), self.basis.coordinates(self.codes)
+        step = quantisation.bisected(coordinates, lambda step: self._error(step, some) > mse)[0]
         # What some of the rows say of all is not exact, so the last word is that of all.
         for _ in range(MOST_TRIES):
             if self._error(step) <= mse:
@@ -304,8 +297,8 @@ class Compressor:
             return np.asarray(self.estimator.sample_codes(TYPICAL_ROWS, random_state=0), dtype=np.float64)
         return self.codes[evenly(len(self.codes), RATE_ROWS)]
 
-    def _grid(self, step: float, some: np.ndarray | slice = slice(None)) -> Grid:
-        return Grid.of(self.basis, self.codes[some], step)
+    def _grid(self, step: float, some: np.ndarray | slice = slice(None)) -> CodeGrid:
+        return CodeGrid.of(self.basis, self.codes[some], step)
 
     def _error(self, step: float, some: np.ndarray | slice = slice(None)) -> float:
         rows = self.rows if isinstance(some, slice) else self.rows[some]
@@ -347,18 +340,11 @@ def _restored(estimator: LatentEstimator, codes: np.ndarray, dtype: str) -> np.n
     return rows.astype(kind)
 
 
-def _starts(rows: int) -> range:
-    return range(0, rows, CHUNK)
-
-
-def _contents(source: bytes | str | os.PathLike[str]) -> Contents:
-    if isinstance(source, bytes):
-        return parse(source, kinds=[KIND])
-    return read(Path(source), kinds=[KIND])
-
-
-def _described(contents: Contents, name: str) -> Description:
-    """The file's settings, if they are those of a compressed file and agree with its tensors."""
+def _opened(source: bytes | str | os.PathLike[str]) -> tuple[str, Contents, Description]:
+    """What errors call a file, what it holds, and what it says of itself, if that agrees with its tensors."""
+    is_read = isinstance(source, bytes)
+    name = "The file" if is_read else str(source)
+    contents = parse(source, kinds=[KIND]) if is_read else read(source, kinds=[KIND])
     try:
         described = msgspec.convert(contents.settings, Description, strict=True)
     except msgspec.ValidationError as error:
@@ -367,7 +353,7 @@ def _described(contents: Contents, name: str) -> Description:
         ) from error
     if wrong := _disagreement(described, contents.tensors):
         raise ModelFileError(f"{name}: {wrong}.", AGAIN)
-    return described
+    return name, contents, described
 
 
 def _disagreement(described: Description, tensors: dict[str, Any]) -> str:

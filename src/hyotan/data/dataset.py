@@ -70,6 +70,8 @@ class Dataset:
         feature_names: Sequence[str] | None = None,
         notes: Sequence[str] = (),
         missing_allowed: bool = False,
+        ids: np.ndarray | None = None,
+        id_name: str = "row",
     ) -> Dataset:
         """A dataset of arrays, or of what numpy takes for one; a data frame's column names are kept, and where some of
         its columns are no numbers, all of it.
@@ -85,7 +87,7 @@ class Dataset:
         if y_test is not None and X_test is None:
             raise DataError("y_test came without X_test.", "Give both, or neither.")
         rows, labels = _checked_pair(X, y, "X", "y", missing_allowed)
-        own_names = rows.names if isinstance(rows, Frame) else getattr(X, "columns", None)
+        own_names = getattr(rows, "names", getattr(X, "columns", None))
         names = feature_names if feature_names is not None else own_names
         test_rows, test_labels = None, None
         if X_test is not None:
@@ -95,7 +97,8 @@ class Dataset:
                 f"X has rows of shape {rows.shape[1:]}, X_test of shape {test_rows.shape[1:]}.",
                 "Give both splits the same features.",
             )
-        return cls(name, rows, labels, test_rows, test_labels, _checked_names(names, rows), tuple(notes))
+        names = _checked_names(names, rows)
+        return cls(name, rows, labels, test_rows, test_labels, names, tuple(notes), ids=ids, id_name=id_name)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:

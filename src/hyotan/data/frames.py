@@ -199,25 +199,37 @@ def _chosen(first: pa.ChunkedArray, values: pa.ChunkedArray, others: pa.ChunkedA
     return both.take(pa.array(places))
 
 
+def plain_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of categories as the values that they stand for, any other one as it is."""
+    kind = value_type(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values: of categories that of what they stand for."""
+    from pyarrow import types
+
+    return kind.value_type if types.is_dictionary(kind) else kind
+
+
 def is_number(kind: pa.DataType) -> bool:
     """Whether a column of this type holds numbers, or true and false."""
     from pyarrow import types
 
-    if types.is_dictionary(kind):
-        return is_number(kind.value_type)
     kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
-    return any(is_kind(kind) for is_kind in kinds)
+    return any(is_kind(value_type(kind)) for is_kind in kinds)
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text."""
     from pyarrow import types
 
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return any(is_kind(value_type(kind)) for is_kind in (types.is_string, types.is_large_string, types.is_string_view))
 
 
 def mixed_frame(X: Any) -> Frame | None:
     """X as a frame, where it is a table with a column that is no number; None for everything else."""
     frame = as_frame(X)
-    return frame if frame is not None and not all(is_number(kind) for kind in frame.table.schema.types) else None
+    if frame is None or frame is X:  # whoever made one has looked at its columns
+        return frame
+    return None if all(is_number(kind) for kind in frame.table.schema.types) else frame

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,6 @@ def read_folder(path: Path, request: Request) -> Dataset:
     chosen = [files[row] for row in rows]
     notes = [*others, *_drawn(files, chosen)]
     names = np.array([file.relative_to(path).as_posix() for file in chosen], dtype=object)
-    named_rows = {"ids": names, "id_name": "file"}
     labelled = any(file.parent != path for file in chosen)
     y = np.array([file.parent.name for file in chosen]) if labelled else None
     kept = Decoded(key_of(path, chosen, size=request.size))
@@ -73,10 +72,10 @@ def read_folder(path: Path, request: Request) -> Dataset:
             look.add(_inspected(file))
         rows = (_decoded(file, look.grey, request.size) for file in chosen)
         if np.prod(look.shape, dtype=np.int64) <= decoded.DECODED_BYTES:
-            dataset = Dataset.from_arrays(_stacked(rows, look.shape), y, notes=[*notes, *look.notes()])
-            return replace(dataset, **named_rows)
+            X = _stacked(rows, look.shape)
+            return Dataset.from_arrays(X, y, notes=[*notes, *look.notes()], ids=names, id_name="file")
         kept.write(look.shape, np.dtype(np.uint8), rows, notes=look.notes())
-    return replace(Dataset.from_arrays(kept.rows(), y, notes=[*notes, *kept.notes()]), **named_rows)
+    return Dataset.from_arrays(kept.rows(), y, notes=[*notes, *kept.notes()], ids=names, id_name="file")
 
 
 def _stacked(images: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

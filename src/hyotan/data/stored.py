@@ -309,6 +309,11 @@ def stored(X: object) -> StoredRows | None:
     return None if _pages(X) is None else StoredRows(X)
 
 
+def sample_of(X: Numbers) -> np.ndarray:
+    """Rows in memory that stand for all: of a file's, at most :data:`HELD_OUT_ROWS`, evenly spread."""
+    return X.sample() if isinstance(X, StoredRows) else X
+
+
 def held_out_rows(X: StoredRows, fraction: float) -> int:
     """How many rows to hold out for a share of them, fewer than there are: see :data:`HELD_OUT_ROWS`."""
     wanted = int(len(X) * fraction + 1e-9)

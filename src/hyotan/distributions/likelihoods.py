@@ -7,7 +7,7 @@ a sample, in nats, summed over the features. The same object serves loss, score,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +16,7 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal, co
 from torch.nn import functional as F
 
 from hyotan.errors import DataError
+from hyotan.training.stacking import stackable
 
 SUPPORT_SLACK = 1e-5
 """How far rounding may carry values past the ends of a likelihood's support."""
@@ -300,7 +301,8 @@ class Likelihood(nn.Module):
         """p(x|z) from the decoder's output, (..., *features)."""
         raise NotImplementedError
 
-    def check_support(self, low: float, high: float) -> None:
+    @classmethod
+    def check_support(cls, low: float, high: float) -> None:
         """Refuse data that leave the support, before the first step.
 
         Raises
@@ -309,15 +311,16 @@ class Likelihood(nn.Module):
             Names the range that arrived, the range expected, and what to do.
         """
         # Rounding may push a scaled value past the end; the log-probability does not mind.
-        if low < self.low - SUPPORT_SLACK or high > self.high + SUPPORT_SLACK:
+        if low < cls.low - SUPPORT_SLACK or high > cls.high + SUPPORT_SLACK:
             raise DataError(
-                f"A {self.name} likelihood expects values in [{self.low:g}, {self.high:g}]; "
+                f"A {cls.name} likelihood expects values in [{cls.low:g}, {cls.high:g}]; "
                 f"got [{low:g}, {high:g}] after scaling.",
                 "Divide by 255 if these are pixels, pass scaling='unit' (--scaling unit), "
                 "or choose likelihood='gaussian' (--likelihood gaussian).",
             )
 
 
+@stackable
 class BernoulliLikelihood(Likelihood):
     """Bernoulli on logits. On grey values in [0, 1] the loss is the cross-entropy, which is not a log-probability."""
 
@@ -338,6 +341,7 @@ class ContinuousBernoulliMean(nn.Module):
         return UnitExponential(logits).mean
 
 
+@stackable
 class ContinuousBernoulliLikelihood(Likelihood):
     """A density on [0, 1], so that grey values are in its support (Loaiza-Ganem & Cunningham 2019)."""
 
@@ -350,6 +354,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
         return IndependentExponentials(raw, self.event_dims)
 
 
+@stackable
 class GaussianLikelihood(Likelihood):
     """Gaussian with one fixed standard deviation; with sqrt(1/2) the loss is the squared error and a constant."""
 
@@ -368,6 +373,7 @@ class GaussianLikelihood(Likelihood):
         return self.get_buffer("log_scale")
 
 
+@stackable
 class SharedGaussianLikelihood(GaussianLikelihood):
     """Gaussian with one learned standard deviation for all features (σ-VAE: Rybkin et al. 2021, eq. 5)."""
 
@@ -376,12 +382,23 @@ class SharedGaussianLikelihood(GaussianLikelihood):
     def __init__(self, feature_shape: tuple[int, ...], scale: float = 1.0) -> None:
         Likelihood.__init__(self, feature_shape)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.scale_dims = 0
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """N(raw, scale²) over (*features); in a stack, each model's rows with its own scale."""
+        log_scale = self.get_log_scale()
+        if log_scale.ndim > self.scale_dims:  # in a stack there is one more
+            rows = raw.shape[raw.ndim - 1 - self.event_dims]
+            log_scale = log_scale.reshape(len(log_scale), *log_scale.shape[1:] or (1,) * self.event_dims)
+            log_scale = log_scale.repeat_interleave(rows // len(log_scale), dim=0).expand(rows, *self.feature_shape)
+        return DiagonalGaussian(raw, log_scale, self.event_dims)
 
     def get_log_scale(self) -> Tensor:
         """The log standard deviation, (), floored."""
         return self.log_scale.clamp_min(MIN_LOG_SCALE)
 
 
+@stackable
 class PerFeatureGaussianLikelihood(SharedGaussianLikelihood):
     """Gaussian with one learned standard deviation a feature (a pixel, a column), the same for every sample."""
 
@@ -390,8 +407,10 @@ class PerFeatureGaussianLikelihood(SharedGaussianLikelihood):
     def __init__(self, feature_shape: tuple[int, ...], scale: float = 1.0) -> None:
         Likelihood.__init__(self, feature_shape)
         self.log_scale = nn.Parameter(torch.full(self.feature_shape, math.log(scale)))
+        self.scale_dims = self.event_dims
 
 
+@stackable
 class HeteroscedasticGaussianLikelihood(Likelihood):
     """Gaussian whose mean and standard deviation, for each feature of each sample, both come from the decoder."""
 
@@ -402,16 +421,3 @@ class HeteroscedasticGaussianLikelihood(Likelihood):
         """N(raw[..., 0, …], exp(raw[..., 1, …])²), raw (..., 2, *features)."""
         mean, log_scale = raw.unbind(-1 - self.event_dims)
         return DiagonalGaussian(mean, log_scale.clamp(MIN_LOG_SCALE, -MIN_LOG_SCALE), self.event_dims)
-
-
-LIKELIHOODS: Mapping[str, type[Likelihood]] = {
-    family.name: family
-    for family in (
-        BernoulliLikelihood,
-        ContinuousBernoulliLikelihood,
-        GaussianLikelihood,
-        SharedGaussianLikelihood,
-        PerFeatureGaussianLikelihood,
-        HeteroscedasticGaussianLikelihood,
-    )
-}

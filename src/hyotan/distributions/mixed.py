@@ -10,17 +10,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Chi2, Distribution, Gamma, constraints
 from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import MIN_LOG_SCALE, Likelihood
 from hyotan.errors import DataError
-from hyotan.preprocessing.columns import Column, Count
-from hyotan.preprocessing.tabular import TableScaling
+
+if TYPE_CHECKING:
+    from hyotan.preprocessing.columns import Column
+    from hyotan.preprocessing.number_columns import Count
 
 MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""
@@ -114,7 +116,7 @@ class StudentFamily(GaussianFamily):
     def draw(self, raw: Tensor) -> Tensor:
         """Normal noise over the root of a chi-squared one."""
         degrees = self.degrees().expand_as(raw)
-        chi = torch._standard_gamma(degrees / 2) * 2
+        chi = Chi2(degrees, validate_args=False).sample()
         return raw + torch.randn_like(raw) * (degrees / chi).sqrt() * self.scale_logarithm().exp()
 
 
@@ -194,11 +196,10 @@ class CategoricalFamily(Family):
 class CountFamily(Family):
     """Negative binomial counts: raw is the scaled log(1 + mean), and one dispersion a column is learned."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Count]) -> None:
         super().__init__(columns)
-        scales = [(column.offset, column.factor) for column in columns if isinstance(column, Count)]
-        self.register_buffer("offset", torch.tensor([offset for offset, _ in scales]), persistent=False)
-        self.register_buffer("factor", torch.tensor([factor for _, factor in scales]), persistent=False)
+        self.register_buffer("offset", torch.tensor([column.offset for column in columns]), persistent=False)
+        self.register_buffer("factor", torch.tensor([column.factor for column in columns]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
     def _log1p(self, encoded_names: Tensor) -> Tensor:
@@ -238,7 +239,7 @@ class CountFamily(Family):
     def draw(self, raw: Tensor) -> Tensor:
         """A Poisson count whose rate is drawn from a gamma distribution."""
         mean, r = self._mean_count(raw), self._dispersion().expand_as(raw)
-        rate = torch._standard_gamma(r) * mean / r
+        rate = Gamma(r, torch.ones_like(r), validate_args=False).sample() * mean / r
         return self._scaled(torch.poisson(rate))
 
 
@@ -313,14 +314,14 @@ class MixedLikelihood(Likelihood):
 
     Parameters
     ----------
-    scaling : the columns.
+    preprocessor : the columns.
     """
 
     name = "mixed"
 
-    def __init__(self, scaling: TableScaling) -> None:
-        super().__init__((scaling.width,))
-        columns = [scaling.columns[place] for place in scaling.order if scaling.columns[place].width]
+    def __init__(self, preprocessor: Any) -> None:
+        super().__init__(preprocessor.feature_shape)
+        columns = preprocessor.encoded_columns
         grouped = itertools.groupby(columns, key=lambda column: column.family)
         self.families = nn.ModuleList([FAMILIES[name](list(members)) for name, members in grouped])
 
@@ -328,7 +329,8 @@ class MixedLikelihood(Likelihood):
         """The distribution of rows from the decoder's numbers, (..., width)."""
         return MixedDistribution(raw, list(self.families))  # pyrefly: ignore[bad-argument-type]
 
-    def check_support(self, low: float, high: float) -> None:
+    @classmethod
+    def check_support(cls, low: float, high: float) -> None:
         """Every table that was encoded is in the support."""
         if not (math.isfinite(low) and math.isfinite(high)):
             raise DataError(f"The table's numbers reach from {low} to {high}.", "Mend what is infinite.")

@@ -10,30 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from hyotan.distributions.likelihoods import LIKELIHOODS, Likelihood
+from hyotan.distributions import LIKELIHOODS
+from hyotan.distributions.likelihoods import Likelihood
+from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import SettingsError
-from hyotan.models.nn import (
-    ACTIVATIONS,
-    INITIALISATIONS,
-    ConvDecoder,
-    ConvEncoder,
-    LabelEmbedding,
-    LabelledDecoder,
-    LabelledEncoder,
-    Linear,
-    MaskedEncoder,
-    OrderedDecoder,
-    ReadinDecoder,
-    ReadoutEncoder,
-    append_activation,
-    initialise,
-    mlp_decoder,
-    mlp_encoder,
-    shape_with_mask,
-    tied_decoder,
-)
-from hyotan.training.optimizers import OPTIMIZERS
-from hyotan.training.schedules import SCHEDULES
+from hyotan.models import ACTIVATIONS, INITIALISATIONS
+from hyotan.models.convolutional import ConvDecoder, ConvEncoder
+from hyotan.models.labelled import LabelEmbedding, LabelledDecoder, LabelledEncoder
+from hyotan.models.layers import Linear, append_activation, initialise
+from hyotan.models.masked import MaskedEncoder, shape_with_mask
+from hyotan.models.mlp import mlp_decoder, mlp_encoder, tied_decoder
+from hyotan.models.ordered import OrderedDecoder, ReadinDecoder, ReadoutEncoder
+from hyotan.preprocessing.preprocessor import Preprocessor
+from hyotan.training import OPTIMIZERS, SCHEDULES
 from hyotan.training.trainer import TrainingSettings
 
 Settings = Mapping[str, Any]
@@ -109,8 +98,15 @@ def choose_epochs(settings: Settings, n: int, batch_size: int) -> int:
     return round(ORDERED_EPOCHS * epochs) if settings.get("ordered") else epochs
 
 
-def build_likelihood(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
-    """The likelihood by name."""
+def build_likelihood(preprocessor: Preprocessor, settings: Settings) -> Likelihood:
+    """The likelihood that some rows call for."""
+    if preprocessor.likelihood == MixedLikelihood.name:
+        return MixedLikelihood(preprocessor)
+    return likelihood_by_name(preprocessor.likelihood, settings, preprocessor.feature_shape)
+
+
+def likelihood_by_name(name: str, settings: Settings, feature_shape: tuple[int, ...]) -> Likelihood:
+    """The likelihood by name, of rows of numbers."""
     family = LIKELIHOODS[name]
     if settings["output_activation"] == "tanh" and family.low > -1:
         raise SettingsError(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,34 +14,40 @@ from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-mo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from hyotan.data.stored import Array, Resident
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError
 from hyotan.estimators.build import build_classifier, build_labelled_networks
-from hyotan.estimators.inputs import check_codes, check_count
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.estimators.inputs import check_codes, check_count, paired
 from hyotan.estimators.labels import UNKNOWN, asked_rows, find_classes, hide_labels, read_labels
-from hyotan.estimators.rows import ScaledRows, Split, dynamically_binarised
-from hyotan.estimators.sampling import DENSITY
-from hyotan.estimators.vae import VAE
+from hyotan.estimators.probabilistic import (
+    SCORE_SAMPLES,
+    log_likelihood,
+    own_draws,
+    posterior_draws,
+    same_draws,
+    standard_prior,
+)
+from hyotan.estimators.splits import Split, dynamically_binarised, resident
 from hyotan.metrics import some_rows
+from hyotan.models import VARIANCES
 from hyotan.models.cvae import CVAEModel
-from hyotan.models.families import BY_KIND
+from hyotan.models.families import BY_KIND, Family
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
-from hyotan.models.vae import VARIANCES
-from hyotan.preprocessing.tabular import TableScaling
-from hyotan.sampling.densities import FITTED_ROWS, Mixture, merged
-from hyotan.training.callbacks import Callback
-from hyotan.training.resident import Rows
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.sampling.codes import DENSITY, CodeSampler
+from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.training.resident import ResidentRows
 
 COMPANION_SHARE = 0.25
 """Where fewer of the rows have labels, so many labelled ones join each batch, as a share of its size."""
-
 
 SPREAD_ROWS = 10_000
 """Rows that the spread of the data is taken from."""
 
 
-class CVAE(VAE):
+@dataclass(repr=False, eq=False)
+class CVAE(LatentEstimator):
     """A VAE given the label (Sohn et al. 2015), of which some rows, or most, may have none (Kingma et al. 2014, M2).
 
     The code is what the label does not say, such as a digit's style: ``sample(n, y=3)`` draws threes,
@@ -78,101 +83,22 @@ class CVAE(VAE):
     ((8, 8, 8), (1797,))
     """
 
-    family = BY_KIND["cvae"]
-    kind = family.kind
-    reads_ahead = False
-    supports_missing = False
-    refines = False  # the label of a row decides, and is none of its columns
-    handle_missing = "never"
-    model_: CVAEModel  # pyrefly: ignore[bad-override-mutable-attribute]
-    unlabelled: int | str
+    _: KW_ONLY
+    variance: str = "exp"
+    beta: float = 1.0
+    beta_warmup: float = 0.0
+    free_bits: float = 0.0
+    n_samples: int = 1
+    label_dim: int = 64
+    unlabelled_rows: str = "marginalise"
+    classifier_weight: float = 10.0
+    neighbour_weight: float = 50.0
+    consistency_weight: float = 50.0
+    consistency_radius: float = 0.5
+    unlabelled: int | str = -1
+    labelled_fraction: float = 1.0
 
-    def __init__(
-        self,
-        latent_dim: int = 16,
-        *,
-        hidden_dims: Sequence[int] | str = "auto",
-        activation: str = "gelu",
-        architecture: str = "auto",
-        channels: Sequence[int] = (32, 64),
-        output_activation: str | None = None,
-        variance: str = "exp",
-        beta: float = 1.0,
-        beta_warmup: float = 0.0,
-        free_bits: float = 0.0,
-        n_samples: int = 1,
-        label_dim: int = 64,
-        unlabelled_rows: str = "marginalise",
-        classifier_weight: float = 10.0,
-        neighbour_weight: float = 50.0,
-        consistency_weight: float = 50.0,
-        consistency_radius: float = 0.5,
-        unlabelled: int | str = -1,
-        labelled_fraction: float = 1.0,
-        likelihood: str = "auto",
-        likelihood_scale: float = 1.0,
-        column_kinds: Mapping[str, str] | None = None,
-        scaling: str = "auto",
-        binarise: str | None = None,
-        validation_fraction: float = 0.1,
-        validation_rows: str = "random",
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        optimizer: str = "adamw",
-        learning_rate: float | str = "auto",
-        weight_decay: float = 1e-3,
-        schedule: str = "one-cycle",
-        grad_clip: float | None = None,
-        initialisation: str = "default",
-        shuffle: bool = True,
-        early_stopping: int | None = None,
-        device: str = "auto",
-        precision: str = "fp32",
-        random_state: Any = None,
-        callbacks: Sequence[Callback] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.hidden_dims = hidden_dims
-        self.activation = activation
-        self.architecture = architecture
-        self.channels = channels
-        self.output_activation = output_activation
-        self.variance = variance
-        self.beta = beta
-        self.beta_warmup = beta_warmup
-        self.free_bits = free_bits
-        self.n_samples = n_samples
-        self.label_dim = label_dim
-        self.unlabelled_rows = unlabelled_rows
-        self.classifier_weight = classifier_weight
-        self.neighbour_weight = neighbour_weight
-        self.consistency_weight = consistency_weight
-        self.consistency_radius = consistency_radius
-        self.unlabelled = unlabelled
-        self.labelled_fraction = labelled_fraction
-        self.likelihood = likelihood
-        self.likelihood_scale = likelihood_scale
-        self.column_kinds = column_kinds
-        self.scaling = scaling
-        self.binarise = binarise
-        self.validation_fraction = validation_fraction
-        self.validation_rows = validation_rows
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.grad_clip = grad_clip
-        self.initialisation = initialisation
-        self.shuffle = shuffle
-        self.early_stopping = early_stopping
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.callbacks = callbacks
-        self.verbose = verbose
+    family: ClassVar[Family] = BY_KIND["cvae"]
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train on X, and on the labels that are known.
@@ -201,8 +127,8 @@ class CVAE(VAE):
 
         Of the classifier q(y|x); with ``unlabelled_rows="zero"``, by Bayes' rule from the bound of each label.
         """
-        rows = self._scaled(X)
-        return self._batched(lambda x: self.model_.class_log_probabilities(x).exp(), rows)
+        rows, model = self.encode_rows(X), self.model_
+        return self.inference_.batched(lambda x: model.class_log_probabilities(x).exp(), rows)
 
     # -- codes and back, given labels ----------------------------------------------------------------------------------
 
@@ -215,10 +141,8 @@ class CVAE(VAE):
         y : (n,) labels, or one for all; rows without one get the mean over the labels that they may have
             (with ``unlabelled_rows="zero"``, the code of a zero embedding).
         """
-        rows = self._scaled(X)
-        if y is None:
-            return self._batched(self.model_.code, rows)
-        return self._batched(self.model_.code, rows, self._classes(y, len(rows)))
+        rows = self.encode_rows(X)
+        return self.inference_.encode(rows) if y is None else self.inference_.encode(rows, self._classes(y, len(rows)))
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
         """Decode codes to the likelihood's mean, (n, *features), float32, in the data's own units.
@@ -232,12 +156,10 @@ class CVAE(VAE):
         check_is_fitted(self)
         codes = check_codes(Z, self.model_code_size)
         if y is None:
-            return self._to_data(self._batched(self.model_.mean_without_label, codes))
+            return self.preprocessor_.to_data(self.inference_.batched(self.model_.mean_without_label, codes))
         return self._decode(codes, self._labels(y, len(codes)))
 
-    def reconstruct(  # pyrefly: ignore[bad-override-param-name]
-        self, X: ArrayLike, y: Any = None
-    ) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """X through the code and back, (n, *features), float32, in the data's own units. Deterministic.
 
         Parameters
@@ -246,9 +168,8 @@ class CVAE(VAE):
         y : (n,) labels for both ends, or one for all: other ones than the rows' own pull the picture their way. Rows
             without one get the predicted label (with ``unlabelled_rows="zero"``, a zero embedding).
         """
-        rows = self._scaled(X)
-        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
-        return self._to_data(self._batched(self.model_.reconstruct, rows, given))
+        rows = self.encode_rows(X)
+        return self.preprocessor_.to_data(self.inference_.reconstruct(rows, self._given(y, len(rows))))
 
     def posterior_sample(self, X: ArrayLike, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
         """Codes drawn from q(z|x, y), (n_samples, n, latent_dim).
@@ -260,19 +181,31 @@ class CVAE(VAE):
         random_state : int, RandomState or None.
         y : (n,) labels, or one for all; the predicted ones where not given.
         """
-        rows = self._scaled(X)
-        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
-        return self._posterior_draws(rows, given, n_samples, random_state)
+        rows = self.encode_rows(X)
+        return self._posterior_draws(rows, self._given(y, len(rows)), n_samples, random_state)
 
-    def _posterior_draws(self, rows: ScaledRows, classes: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
+    def _posterior_draws(self, rows: Any, classes: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
         def of(part: str) -> np.ndarray:
             def compute(x: Tensor, classes: Tensor) -> Tensor:
                 posterior = self.model_.posterior(x, self.model_.label_of(x, classes))
                 return getattr(posterior.base_dist, part)
 
-            return self._batched(compute, rows, classes)
+            return self.inference_.batched(compute, rows, classes)
 
-        return self._drawn(of("loc"), of("scale"), n_samples, random_state)
+        return posterior_draws(of("loc"), of("scale"), n_samples, random_state)
+
+    def score_samples(self, X: ArrayLike | EncodedRows, n_samples: int = SCORE_SAMPLES) -> np.ndarray:
+        """Estimate log p(x) by importance sampling, (n,), in nats on the model's range.
+
+        Every row meets the same ``n_samples`` draws, so that its score depends on that row alone.
+        """
+        rows, noise = self.encode_rows(X), self.model_.noise_size(self.model_code_size)
+        return log_likelihood(self.inference_, rows, same_draws(self.inference_, noise, n_samples), n_samples)
+
+    def log_likelihood(self, X: ArrayLike, n_samples: int = 500, random_state: int = 0) -> np.ndarray:
+        """Estimate log p(x) as :meth:`score_samples` does, (n,), with draws of its own for each row."""
+        rows, noise = self.encode_rows(X), self.model_.noise_size(self.model_code_size)
+        return log_likelihood(self.inference_, rows, own_draws(self.inference_, noise, random_state), n_samples)
 
     def exchange_labels(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Each row's code under every label, (n, classes, *features), in the data's own units: style without label.
@@ -282,9 +215,9 @@ class CVAE(VAE):
         X : (n, *features)
         y : (n,), the rows' own labels, for their codes; the predicted ones where not given.
         """
-        rows = self._scaled(X)
-        given = np.full(len(rows), UNKNOWN) if y is None else self._classes(y, len(rows))
-        codes = self._batched(lambda x, c: self.model_.posterior(x, self.model_.label_of(x, c)).mean, rows, given)
+        rows, model = self.encode_rows(X), self.model_
+        given = self._given(y, len(rows))
+        codes = self.inference_.batched(lambda x, c: model.posterior(x, model.label_of(x, c)).mean, rows, given)
         n_classes = len(self.classes_)
         labels = np.tile(np.eye(n_classes, dtype=np.float32), (len(rows), 1))
         decoded = self._decode(np.repeat(codes, n_classes, axis=0), labels)
@@ -299,11 +232,11 @@ class CVAE(VAE):
         steps : samples on the way, both ends included.
         y : a label for the whole way; by default the label goes over from that of one end to that of the other.
         """
-        rows = self._scaled(self._pair(a, b)).whole()
+        rows = self.encode_rows(paired(a, b)).numbers
         share = np.linspace(0, 1, check_count("steps", steps), dtype=np.float32)[:, None]
-        given = np.full(2, UNKNOWN) if y is None else self._classes(y, 2)
-        start, end = self._batched(self.model_.label_of, rows, given)
-        first, last = self._batched(self.model_.code, rows, given if y is not None else self._predicted(rows))
+        given = self._given(y, 2)
+        start, end = self.inference_.batched(self.model_.label_of, rows, given)
+        first, last = self.inference_.encode(rows, given if y is not None else self._predicted(rows))
         return self._decode((1 - share) * first + share * last, (1 - share) * start + share * end)
 
     def sample(  # pyrefly: ignore[bad-override]
@@ -329,11 +262,11 @@ class CVAE(VAE):
         check_is_fitted(self)
         random, n = check_random_state(random_state), check_count("n_samples", n_samples)
         classes = self._drawn_classes(n, random) if y is None else self._classes(y, n)
-        codes = self._codes_of_classes(classes, random, sampler)
+        codes = self.sampler_.draw(n, random, sampler, classes)
         unnamed = self.model_.classifier is None and y is None
         given = (codes,) if unnamed else (codes, self._one_hot(classes))
-        if isinstance(self.scaling_, TableScaling) if drawn is None else drawn:
-            return self._likelihood_draws(self.model_.decode, random, *given)
+        if self.preprocessor_.draws_rows if drawn is None else drawn:
+            return self.preprocessor_.to_data(self.inference_.draws(self.model_.decode, random, *given))
         return self.inverse_transform(codes) if unnamed else self._decode(*given)
 
     def sample_codes(
@@ -352,12 +285,16 @@ class CVAE(VAE):
         check_is_fitted(self)
         random, n = check_random_state(random_state), check_count("n_samples", n_samples)
         classes = self._drawn_classes(n, random) if y is None else self._classes(y, n)
-        return self._codes_of_classes(classes, random, sampler)
+        return self.sampler_.draw(n, random, sampler, classes)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _classes(self, y: Any, n: int) -> np.ndarray:
         return find_classes(y, n, self.classes_, self.unlabelled)
+
+    def _given(self, y: Any, n: int) -> np.ndarray:
+        """The classes of n labels, -1 for none; all -1 where no labels are given."""
+        return np.full(n, UNKNOWN) if y is None else self._classes(y, n)
 
     def _labels(self, y: Any, n: int) -> np.ndarray:
         """Labels as rows of zeros and ones, (n, classes); all zero for none."""
@@ -375,41 +312,30 @@ class CVAE(VAE):
         prior = self.model_.log_prior.double().exp().cpu().numpy()
         return prior / prior.sum()
 
-    def _codes_of_classes(self, classes: np.ndarray, random: np.random.RandomState, sampler: str) -> np.ndarray:
-        """A code for each class, (n, latent), float32; of no class, one of any."""
-        source = self._source_of_codes(sampler)
-        if source.groups is None:
-            return source.sample(len(classes), random).astype(np.float32)
-        codes = np.empty((len(classes), self.model_code_size), dtype=np.float32)
-        for kind in np.unique(classes):
-            own = classes == kind
-            codes[own] = (source if kind == UNKNOWN else source.of_group(kind)).sample(int(own.sum()), random)
-        return codes
+    def prior(self) -> Mixture:
+        """N(0, I) for every class."""
+        return standard_prior(self.model_code_size)
 
-    def _groups_of_codes(self, X: Array, places: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
-        """A group for each class: the code is what the label does not say, but nothing makes it the same for all."""
-        rows = ScaledRows(X[places[some_rows(len(places), FITTED_ROWS)]], self._to_model)
-        classes = self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
-        drawn = self._posterior_draws(rows, classes, 1, 0)[0]
-        return [drawn[classes == kind] for kind in range(len(self.classes_))]
-
-    def _fitted_density(self, groups: Sequence[np.ndarray]) -> Mixture:
-        mixtures = [Mixture.fit(codes) if len(codes) > codes.shape[1] else self._prior() for codes in groups]
-        return merged(mixtures, self._class_shares())
+    def make_sampler(self, rows: EncodedRows, places: np.ndarray, codes: np.ndarray) -> CodeSampler:
+        """A density for each class: the code is what the label does not say, but nothing makes it the same for all."""
+        some = rows[places[some_rows(len(places), FITTED_ROWS)]]
+        classes = self.inference_.batched(self.model_.class_log_probabilities, some).argmax(axis=1)
+        drawn = self._posterior_draws(some, classes, 1, 0)[0]
+        groups = [drawn[classes == kind] for kind in range(len(self.classes_))]
+        return CodeSampler(self.prior(), groups, self._class_shares())
 
     def _predicted(self, rows: np.ndarray) -> np.ndarray:
         if self.model_.classifier is None:
             return np.full(len(rows), UNKNOWN)
-        return self._batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
+        return self.inference_.batched(self.model_.class_log_probabilities, rows).argmax(axis=1)
 
     def _decode(self, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return self._to_data(self._batched(lambda z, y: self.model_.decode(z, y).mean, codes, labels))
+        return self.preprocessor_.to_data(self.inference_.decode(codes, labels))
 
-    @property
-    def _noise_size(self) -> int:
-        return self.model_code_size + (self.model_.classifier is not None)
+    # -- fitting -------------------------------------------------------------------------------------------------------
 
-    def _read_labels(self, y: Any, n: int, settings: dict[str, Any], seed: int) -> np.ndarray:
+    def read_labels(self, y: Any, n: int, settings: dict[str, Any], seed: int) -> np.ndarray:
+        """The classes of the rows, (n,), -1 where unknown or kept from training."""
         self.classes_, classes = read_labels(y, n, settings["unlabelled"])
         classes = hide_labels(classes, settings["labelled_fraction"], seed)
         # One more of each than counted, so that a rare class is rare and not impossible.
@@ -417,16 +343,19 @@ class CVAE(VAE):
         self._log_prior = np.log(counts / counts.sum())
         return classes
 
-    def _with_classes(
+    def with_classes(
         self,
-        X: Resident,
+        rows: EncodedRows,
         classes: np.ndarray,
         split: Split,
-        train: Rows,
-        validation: Rows | None,
+        train: Any,
+        validation: ResidentRows | None,
         batch_size: int,
-    ) -> tuple[Rows, Rows | None]:
-        self.model_.radius = self.consistency_radius * self._spread(X[split.train[:SPREAD_ROWS]])
+    ) -> tuple[ResidentRows, ResidentRows | None]:
+        """The rows with what is known of their classes, and of their neighbours'."""
+        spread = rows[split.train[:SPREAD_ROWS]].var(axis=0, dtype=np.float64).sum()
+        # Within a share of the rows' root mean square distance from their mean.
+        self.model_.radius = self.consistency_radius * float(np.sqrt(spread))
         own = split.train[:] if validation is not None else slice(None)
         here, held_out = classes[own], classes[split.validation[:]]
         labelled = np.flatnonzero(classes >= 0)
@@ -434,32 +363,31 @@ class CVAE(VAE):
         if self.model_.classifier is not None and (here >= 0).mean() < COMPANION_SHARE:
             # Where labels are rare, those of held-out rows teach the classifier too, and validation does without them.
             held_out, count = np.full_like(held_out, UNKNOWN), max(1, round(COMPANION_SHARE * batch_size))
-            companions = self._resident(X[labelled])
+            companions = resident(rows.take(labelled), self.device_)
             companions = dynamically_binarised(companions) if self.binarise is not None else companions
             companions = replace(companions, classes=self._on_device(classes[labelled]))
             train = replace(train, companions=companions, companions_a_batch=min(count, len(labelled)))
             if self.neighbour_weight:
-                asked = functools.cache(lambda: self._on_device(self._beliefs(X, classes)[own]))
+                asked = functools.cache(lambda: self._on_device(self._beliefs(rows, classes)[own]))
                 train = replace(train, beliefs=asked)
         return train, None if validation is None else replace(validation, classes=self._on_device(held_out))
 
-    def _beliefs(self, X: Resident, classes: np.ndarray) -> np.ndarray:
+    def _beliefs(self, X: EncodedRows, classes: np.ndarray) -> np.ndarray:
         """What the neighbours of each row without a label say of its class, (n, classes); all zero of the others."""
         rows = asked_rows(classes, math.prod(self.feature_shape_))
-        graph = neighbour_graph(principal_components(self._to_model(X[rows])))
+        graph = neighbour_graph(principal_components(X[rows]))
         beliefs = np.zeros((len(X), len(self.classes_)), dtype=np.float32)
         beliefs[rows] = spread_labels(graph, classes[rows], len(self.classes_))
         beliefs[classes >= 0] = 0
         return beliefs
 
-    def _spread(self, X: Resident) -> float:
-        """Root mean square of the rows' Euclidean distances from their mean, in the model's range."""
-        return float(np.sqrt(self._to_model(X).var(axis=0, dtype=np.float64).sum()))
-
     def _on_device(self, classes: np.ndarray) -> Tensor:
         return torch.from_numpy(classes).to(self.device_)
 
-    def _assemble(self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]) -> CVAEModel:
+    def make_model(
+        self, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...], with_missing: bool
+    ) -> CVAEModel:
+        """The CVAE, with new networks."""
         if not hasattr(self, "classes_"):
             raise DataError("This CVAE is not fitted: how many labels there are is not known.", "Fit it first.")
         n_classes = len(self.classes_)
@@ -483,10 +411,6 @@ class CVAE(VAE):
             free_bits=settings["free_bits"],
             n_samples=settings["n_samples"],
         )
-
-    def saved_settings(self) -> dict[str, Any]:
-        """What the model file says of this estimator, beside its tensors."""
-        return super().saved_settings() | {"classes": self.classes_.tolist()}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

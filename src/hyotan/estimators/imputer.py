@@ -12,7 +12,7 @@ from sklearn.utils import Tags  # pyrefly: ignore[missing-module-attribute]
 from sklearn.utils.validation import check_is_fitted, validate_data  # pyrefly: ignore[missing-module-attribute]
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.unlabelled import UnlabelledEstimator
 from hyotan.estimators.vae import VAE
 
 MOST_LATENT = 32
@@ -52,7 +52,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: LatentEstimator | None = None,
+        estimator: UnlabelledEstimator | None = None,
         *,
         missing_values: float = np.nan,
         add_indicator: bool = False,
@@ -102,11 +102,11 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             return names
         return np.concatenate([names, self.indicator_.get_feature_names_out(names)])
 
-    def _chosen(self, columns: int) -> LatentEstimator:
+    def _chosen(self, columns: int) -> UnlabelledEstimator:
         """An unfitted estimator that learns to handle missing values."""
         if self.estimator is None:
             return default_vae(columns, self.random_state)
-        if not isinstance(self.estimator, LatentEstimator) or not self.estimator.supports_missing:
+        if not isinstance(self.estimator, UnlabelledEstimator):
             raise SettingsError(
                 f"estimator cannot be {self.estimator!r}: expected a VAE, an autoencoder, or None.",
                 "Leave it out: the default suits tables.",

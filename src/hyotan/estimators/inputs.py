@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
-from hyotan.data.frames import Frame, mixed_frame
-from hyotan.data.stored import Array, Numbers, StoredRows, stored
+from hyotan.data.frames import Frame, as_frame, mixed_frame
+from hyotan.data.stored import Numbers, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
 from hyotan.parameters import Integer
 from hyotan.preprocessing.checks import (
@@ -20,16 +21,14 @@ from hyotan.preprocessing.checks import (
     refuse_not_finite,
     refuse_not_real,
 )
-from hyotan.preprocessing.tabular import TableScaling
-from hyotan.words.phrases import listed
+from hyotan.preprocessing.encoded import EncodedRows
 
 
-def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
-    """X as a numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8. NaN is a missing value: not
-    observed.
+def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
+    """X as a numeric array of 2, 3 or 4 dimensions; image-shaped uint8 stays uint8. NaN is a missing value.
 
     A memory map that is too large to be copied stays in its file, and has no missing values; a table with other columns
-    than numbers stays one.
+    than numbers stays one. Rows that are encoded already come back as they are.
 
     Parameters
     ----------
@@ -40,12 +39,16 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     Raises
     ------
     DataError (a ValueError)
-        Infinity (with the first place), missing values where the estimator can do nothing with them, a feature that is
-        never observed, more than 4 dimensions, channels last, another shape than fitted.
+        Infinity (with the first place), missing values where the estimator cannot handle them, a feature that is never
+        observed, more than 4 dimensions, channels last, another shape than fitted.
     """
+    if isinstance(X, EncodedRows):
+        if reset:
+            _note_encoded(estimator, X)
+        return X
     if (rows := stored(X)) is not None:
         return _checked_in_file(estimator, rows, reset)
-    if (table := _checked_table(estimator, X, reset)) is not None:
+    if (table := _new_table(estimator, X) if reset else estimator.preprocessor_.read(X)) is not None:
         return table
     X = X if hasattr(X, "shape") else np.asarray(X) if not np.iterable(X) else as_array(X)
     refuse_not_dense(X, "X")
@@ -63,42 +66,33 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Array:
     return X
 
 
-def _checked_table(estimator: Any, X: Any, reset: bool) -> Frame | None:
-    """A table with columns of several kinds; None for everything else that may arrive."""
-    if not reset:
-        fitted = getattr(estimator, "scaling_", None)
-        if not isinstance(fitted, TableScaling):
-            return None
-        frame = fitted.checked(X)
-        if not estimator.handles_missing_ and np.isnan(fitted.to_model(frame)).any():
-            raise DataError(
-                f"The table has missing values, or categories never seen; this {type(estimator).__name__} was fitted "
-                f"without.",
-                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
-            )
-        return frame
-    frame = X if isinstance(X, Frame) else mixed_frame(X)
-    if frame is not None and not estimator.takes_tables:
+def _new_table(estimator: Any, X: Any) -> Frame | None:
+    """A table with columns of several kinds, to fit to; None for everything else that may arrive."""
+    frame = mixed_frame(X)
+    if frame is None:
+        return None
+    estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
+    if len(frame) == 0:
+        raise DataError("The table has no rows.", "Pass at least one.")
+    if frame.has_missing and not estimator.supports_missing:
         raise DataError(
-            f"The table has columns of several kinds ({listed(frame.names, 4)}); an {type(estimator).__name__} takes "
-            "numbers alone.",
-            "Keep the columns that are numbers, or score the rows by a model: VAE().fit(X).score_samples(X).",
+            f"The table has missing values; a {type(estimator).__name__} cannot handle missing values.",
+            "Leave out rows with missing values (--missing drop), or train another model: VAE (--model vae).",
         )
-    if frame is not None:
-        estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
-        if len(frame) == 0:
-            raise DataError("The table has no rows.", "Pass at least one.")
-        if frame.has_missing and not estimator.supports_missing:
-            raise DataError(
-                f"The table has missing values; a {type(estimator).__name__} cannot handle missing values.",
-                "Leave out rows with missing values (--missing drop), or train another model: VAE (--model vae).",
-            )
-        if frame.has_missing and estimator.handle_missing == "never":
-            raise DataError(
-                "The table has missing values, which handle_missing='never' refuses.",
-                "Leave it out: handle_missing='auto' (--handle-missing auto).",
-            )
+    if frame.has_missing and estimator.handle_missing == "never":
+        raise DataError(
+            "The table has missing values, which handle_missing='never' refuses.",
+            "Leave it out: handle_missing='auto' (--handle-missing auto).",
+        )
     return frame
+
+
+def _note_encoded(estimator: Any, X: EncodedRows) -> None:
+    names = getattr(X.original, "names", None)
+    if names is None:
+        _note_features(estimator, X.original)
+    else:
+        estimator.n_features_in_, estimator.feature_names_in_ = len(names), np.array(names, dtype=object)
 
 
 def _check_missing(estimator: Any, X: np.ndarray, reset: bool) -> None:
@@ -140,7 +134,7 @@ def _refuse_never_observed(estimator: Any, X: np.ndarray) -> None:
         )
 
 
-def refuse_rare_features(estimator: Any, X: np.ndarray, subsets: Sequence[np.ndarray]) -> None:
+def refuse_rare_features(estimator: Any, X: Any, subsets: Sequence[np.ndarray]) -> None:
     """Refuse columns of a table, (n, features), of which some subset of the rows has no value.
 
     Raises
@@ -148,7 +142,7 @@ def refuse_rare_features(estimator: Any, X: np.ndarray, subsets: Sequence[np.nda
     DataError
         Names the columns.
     """
-    if X.ndim != 2:
+    if X.ndim != 2 or X.dtype == object:
         return
     observed = ~np.isnan(X)
     rare = np.flatnonzero(~np.all([observed[rows].any(axis=0) for rows in subsets], axis=0))
@@ -197,7 +191,7 @@ def _note_features(estimator: Any, X: Numbers) -> None:
 
 
 def _check_shape(estimator: Any, X: Numbers) -> None:
-    expected = estimator.feature_shape_
+    expected = estimator.preprocessor_.feature_shape
     if X.shape[1:] != tuple(expected):
         raise DataError(
             f"X has samples of shape {X.shape[1:]}; {type(estimator).__name__} was fitted on samples of shape "
@@ -243,3 +237,22 @@ def check_count(name: str, value: Any, low: int = 1) -> int:
         return Integer(low).check(value)
     except ValueError:
         raise SettingsError(f"{name} cannot be {value!r}.", f"Expected {Integer(low).describe()}.") from None
+
+
+def paired(a: ArrayLike, b: ArrayLike) -> Any:
+    """Two samples as rows, in that order.
+
+    Raises
+    ------
+    DataError
+        They differ in shape, or in their columns.
+    """
+    if (frame := as_frame(a)) is not None:
+        return frame.joined(as_frame(b))
+    ends = np.asarray(a), np.asarray(b)
+    if ends[0].shape != ends[1].shape:
+        raise DataError(
+            f"a has shape {ends[0].shape}, b {ends[1].shape}; expected two samples of one shape.",
+            "Pass single rows, such as X[0] and X[1].",
+        )
+    return np.stack(ends)

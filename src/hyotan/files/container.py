@@ -35,20 +35,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hyotan.__about__ import __version__
 from hyotan.errors import HyotanError, ModelFileError, SettingsError, SourceNotFoundError, did_you_mean
-from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
-
-__all__ = [
-    "Contents",
-    "parse",
-    "read",
-    "read_settings",
-    "serialise",
-    "write",
-    "write_bytes_atomically",
-    "write_text_atomically",
-]
+from hyotan.files.atomic import write_bytes_atomically
+from hyotan.files.version import __version__
 
 FORMAT_VERSION = 1
 MAX_HEADER = 2**20  # bytes
@@ -70,7 +59,7 @@ _FOREIGN = {
     b"\x89HDF": "an HDF5 file",
     b"\x1f\x8b": "a gzip archive",
 }
-_AGAIN = "Use another copy of the file, or write it again."
+AGAIN = "Use another copy of the file, or write it again."
 
 
 @dataclass(frozen=True)
@@ -200,7 +189,9 @@ def _plain(value: object, where: str) -> object:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return _finite(value, where)
+        if not math.isfinite(value):
+            raise SettingsError(f"{where} is {value}, which JSON cannot hold.", "Use a finite number or None.")
+        return value
     if isinstance(value, Mapping):
         return {_key(key, where): _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -209,12 +200,6 @@ def _plain(value: object, where: str) -> object:
         f"{where} is of type {type(value).__name__}; a model file holds text, numbers, booleans, None, lists, dicts.",
         "Convert it first; arrays belong into the tensors.",
     )
-
-
-def _finite(value: float, where: str) -> float:
-    if not math.isfinite(value):
-        raise SettingsError(f"{where} is {value}, which JSON cannot hold.", "Use a finite number or None.")
-    return value
 
 
 def _key(key: object, where: str) -> str:
@@ -268,8 +253,12 @@ def parse(blob: bytes, *, kinds: Collection[str] | None = None, name: str = "The
 
 def _loaded(raw: _Raw, kinds: Collection[str] | None) -> Contents:
     contents = _contents(raw, kinds)
-    loaded = _tensors(raw)
-    return replace(contents, tensors={name: loaded[name] for name in contents.shapes})
+    try:
+        loaded = safetensors.numpy.load(raw.blob)  # checks the layout once more
+    except safetensors.SafetensorError as error:
+        raise _broken(raw.path, f"safetensors refuses it ({error})") from error
+    writable = {name: np.require(loaded[name], requirements="W") for name in contents.shapes}
+    return replace(contents, tensors=writable)
 
 
 def read_settings(path: str | os.PathLike[str], *, kinds: Collection[str] | None = None) -> Contents:
@@ -343,7 +332,7 @@ def _missing(path: Path) -> SourceNotFoundError:
 
 
 def _broken(path: Path, detail: str) -> ModelFileError:
-    return ModelFileError(f"{path} is damaged: {detail}.", _AGAIN)
+    return ModelFileError(f"{path} is damaged: {detail}.", AGAIN)
 
 
 def _read_header(path: Path, file: BinaryIO, size: int) -> bytes:
@@ -362,7 +351,7 @@ def _read_header(path: Path, file: BinaryIO, size: int) -> bytes:
 def _refuse_foreign(path: Path, start: bytes) -> NoReturn:
     """Say what the file seems to be instead."""
     if not start:
-        raise ModelFileError(f"{path} is empty.", _AGAIN)
+        raise ModelFileError(f"{path} is empty.", AGAIN)
     fix = "Name a file that hyotan saved."
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
@@ -508,12 +497,3 @@ def _check_kind(path: Path, kind: str, kinds: Collection[str] | None) -> None:
     if kinds is not None and kind not in kinds:
         wanted = " or ".join(f"'{name}'" for name in sorted(kinds))
         raise ModelFileError(f"{path} holds '{kind}'; expected {wanted}.", "Name a file of that kind.")
-
-
-def _tensors(raw: _Raw) -> dict[str, np.ndarray]:
-    """The arrays, writable; safetensors checks the layout once more."""
-    try:
-        loaded = safetensors.numpy.load(raw.blob)
-    except safetensors.SafetensorError as error:
-        raise _broken(raw.path, f"safetensors refuses it ({error})") from error
-    return {name: np.require(array, requirements="W") for name, array in loaded.items()}

@@ -1,4 +1,4 @@
-"""The folder of a run or a study: made once, never by two at a time, and emptied of what it wrote alone."""
+"""Folders of runs, studies and detectors: each made once, locked while in use, emptied of its own files alone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hyotan.errors import HyotanError, RunFolderError
 from hyotan.files.atomic import write_text_atomically
@@ -20,83 +19,117 @@ RUNS = "runs"
 """Where folders go that nobody named."""
 
 
-@dataclass(frozen=True)
-class FolderKind:
-    """What such a folder holds.
+class Folder:
+    """A folder that a command makes atomically, locks while it works in it, fills, and can go on with.
+
+    A subclass says what its folders hold.
+
+    Parameters
+    ----------
+    path : the folder; it must exist (:meth:`making` makes one).
 
     Attributes
     ----------
-    whose : what it is, as errors name its owner.
+    owner, noun : whose folder it is, and what errors call it.
     mark : the file that tells it from any other folder.
-    files, folders : what is written into it, and taken away when it is replaced.
-    goes_on : whether `hyotan resume` can go on with one.
-    """
-
-    whose: str
-    mark: str
-    files: tuple[str, ...]
-    folders: tuple[str, ...]
-    goes_on: bool = True
-
-
-@contextmanager
-def made(
-    kind: FolderKind, name: str, out: str | os.PathLike[str] | None = None, overwrite: bool = False
-) -> Iterator[Path]:
-    """Make a folder, ``out`` itself or the next free ``runs/<name>-<n>``, and hold it while its settings are written.
+    files, subfolders : what is written into it, and deleted when it is replaced.
+    hint : what to type to get or find one.
+    can_resume : whether ``hyotan resume`` can go on with one.
 
     Raises
     ------
     RunFolderError
-        ``out`` exists and is not empty, without ``overwrite``; or it holds something else.
-    ResourceError
-        The folder cannot be written to.
+        There is no such folder, or it is another kind of folder.
     """
-    try:
-        path = _make_given(kind, Path(out), overwrite) if out is not None else _make_next(Path(RUNS), name)
-    except HyotanError:
-        raise
-    except OSError as error:
-        raise not_writable(error.filename, error) from error
-    with held(path):
-        if out is not None:
-            # Asked again: of two processes that came at once, the other may have been faster.
-            refuse_occupied(kind, path, overwrite)
-            _empty(kind, path)
-        yield path
 
+    owner: ClassVar[str]
+    noun: ClassVar[str]
+    mark: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    subfolders: ClassVar[tuple[str, ...]] = ()
+    hint: ClassVar[str] = ""
+    can_resume: ClassVar[bool] = True
 
-def _make_given(kind: FolderKind, path: Path, overwrite: bool) -> Path:
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
-    refuse_occupied(kind, path, overwrite)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.is_at(path):
+            what = f"holds no {self.mark}" if self.path.is_dir() else "does not exist"
+            raise RunFolderError(f"{path} is not a {self.noun}: it {what}.", self.hint)
 
+    @classmethod
+    def is_at(cls, path: str | os.PathLike[str]) -> bool:
+        """Whether there is such a folder at a path."""
+        return (Path(path) / cls.mark).is_file()
 
-def refuse_occupied(kind: FolderKind, path: Path, overwrite: bool) -> None:
-    """Refuse a folder that is not empty, without ``overwrite``, or that holds something else.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder for this process; the lock ends with the process, however it ends.
 
-    Raises
-    ------
-    RunFolderError
-    """
-    found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
-    if found and not overwrite:
-        again = f"Go on with: hyotan resume {path}; or replace" if kind.goes_on else "Choose another --out, or replace"
-        raise RunFolderError(f"{path} exists already.", f"{again} it with --overwrite.")
-    if found and kind.mark not in found:
-        raise RunFolderError(
-            f"{path} holds other files than a {kind.whose}'s; it is not overwritten.", "Choose another --out."
-        )
+        Raises
+        ------
+        RunFolderError
+            Another process has locked it; names its PID.
+        """
+        with held(self.path):
+            yield
 
+    @classmethod
+    @contextmanager
+    def making(cls, name: str, out: str | os.PathLike[str] | None = None, overwrite: bool = False) -> Iterator[Path]:
+        """Make a folder, ``out`` itself or the next free ``runs/<name>-<n>``, locked while its files are written.
 
-def _empty(kind: FolderKind, path: Path) -> None:
-    """Take away what the folder's kind writes, and nothing else."""
-    for name in kind.files:
-        (path / name).unlink(missing_ok=True)
-    for name in kind.folders:
-        shutil.rmtree(path / name, ignore_errors=True)
+        Raises
+        ------
+        RunFolderError
+            ``out`` exists and is not empty, without ``overwrite``; or it holds something else.
+        ResourceError
+            The folder cannot be written to.
+        """
+        try:
+            path = _make_next(Path(RUNS), name) if out is None else cls._make(Path(out), overwrite)
+        except HyotanError:
+            raise
+        except OSError as error:
+            raise not_writable(error.filename, error) from error
+        with held(path):
+            if out is not None:
+                # Asked again: of two processes that came at once, the other may have been faster.
+                cls.refuse_occupied(path, overwrite)
+                cls._empty(path)
+            yield path
+
+    @classmethod
+    def _make(cls, path: Path, overwrite: bool) -> Path:
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path} is a file; --out names a folder.", "Choose another name.")
+        cls.refuse_occupied(path, overwrite)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @classmethod
+    def refuse_occupied(cls, path: Path, overwrite: bool) -> None:
+        """Refuse a folder that is not empty, without ``overwrite``, or that holds something else.
+
+        Raises
+        ------
+        RunFolderError
+        """
+        found = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
+        if found and not overwrite:
+            other = f"Go on with: hyotan resume {path};" if cls.can_resume else "Choose another --out,"
+            raise RunFolderError(f"{path} exists already.", f"{other} or replace it with --overwrite.")
+        if found and cls.mark not in found:
+            raise RunFolderError(
+                f"{path} holds other files than a {cls.owner}'s; it is not overwritten.", "Choose another --out."
+            )
+
+    @classmethod
+    def _empty(cls, path: Path) -> None:
+        """Delete what such a folder holds, and nothing else."""
+        for name in cls.files:
+            (path / name).unlink(missing_ok=True)
+        for name in cls.subfolders:
+            shutil.rmtree(path / name, ignore_errors=True)
 
 
 def _make_next(parent: Path, name: str) -> Path:
@@ -112,16 +145,21 @@ def _make_next(parent: Path, name: str) -> Path:
             return path
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where the file is not written yet."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, each file old or new, never half; what is not finite becomes null."""
-    text = json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_text_atomically(path, text + "\n")
 
 
-def finite(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
     """The same with null for every number that is not finite, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: with_nulls(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [with_nulls(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -51,14 +52,7 @@ def not_writable(place: Any, error: OSError) -> ResourceError:
 
 def _lock(handle: IO[str], folder: Path) -> None:
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise RunFolderError(
             f"{folder} is in use by process {_holder(handle)}.", "Wait for it, or stop that process."

@@ -5,13 +5,16 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hyotan.distributions.likelihoods import Likelihood
+from hyotan.models.latent_model import LatentModel
+from hyotan.models.layers import is_fixed
 from hyotan.models.losses import Penalty
-from hyotan.models.nn import is_fixed
 from hyotan.models.noise import Noise
-from hyotan.models.objective import Labels, LatentModel, Progress, Terms
 from hyotan.models.ordered import Cuts
+from hyotan.training.objective import Labels, Progress, Terms
+from hyotan.training.stacking import stackable
 
 
+@stackable
 class AutoencoderModel(LatentModel):
     """x to a code and back (Hinton & Salakhutdinov 2006); with noise, a denoising autoencoder (Vincent et al. 2010).
 
@@ -24,7 +27,7 @@ class AutoencoderModel(LatentModel):
     penalty : a function of the encoder, its input and the code, (batch,).
     penalty_weight : its weight, in nats.
     cuts : where training cuts the code, for an ordered one; the decoder is then an
-        :class:`hyotan.models.nn.OrderedDecoder`.
+        :class:`hyotan.models.ordered.OrderedDecoder`.
     """
 
     def __init__(

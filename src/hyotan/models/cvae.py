@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import Likelihood, normal, standard_normal
+from hyotan.models.labelled import LabelledDecoder, LabelledEncoder
 from hyotan.models.losses import (
     free_bits,
     kl_per_dimension,
@@ -19,9 +20,9 @@ from hyotan.models.losses import (
     virtual_adversarial,
     warmed_beta,
 )
-from hyotan.models.nn import LabelledDecoder, LabelledEncoder
-from hyotan.models.objective import Labels, Progress, Terms
 from hyotan.models.vae import VAEModel, sampled
+from hyotan.training.objective import Labels, Progress, Terms
+from hyotan.training.stacking import stackable
 
 LEAST_PROBABILITY, MOST_CLASSES = 0.05, 4
 """Classes less probable, or beyond so many, are left out of the sum over a row's classes; the others add up to 1 again.
@@ -64,6 +65,7 @@ class Pairs:
         return values.new_zeros(batch, *values.shape[1:]).index_add(0, self.rows, weights * values)
 
 
+@stackable
 class CVAEModel(VAEModel):
     """A VAE given the class (Sohn et al. 2015), trained on rows of which some, or most, have no label.
 
@@ -91,6 +93,7 @@ class CVAEModel(VAEModel):
     encoder: LabelledEncoder  # pyrefly: ignore[bad-override-mutable-attribute]
     decoder: LabelledDecoder  # pyrefly: ignore[bad-override-mutable-attribute]
     log_prior: Tensor
+    differs_in_stack = ("training", "radius")  # without rows of no class, no radius is used
 
     def __init__(
         self,
@@ -118,6 +121,10 @@ class CVAEModel(VAEModel):
     def is_same_each_step(self, progress: Progress) -> bool:
         """Never: what a step does depends on the classes that its rows may have."""
         return False
+
+    def stacks_with(self, classes: Tensor | None) -> bool:
+        """With a classifier only where every class is known: each row then stands once, with its own."""
+        return self.classifier is None or (classes is not None and bool((classes >= 0).all()))
 
     # -- the networks ------------------------------------------------------------------------------------------------
 
@@ -175,6 +182,14 @@ class CVAEModel(VAEModel):
         """p(x|y, code of x) over (*features), y the predicted label: what :meth:`reconstruct` is the mean of."""
         label = self.label_of(x)
         return self.decode(self.posterior(x, label).mean, label)
+
+    def decode_like(self, z: Tensor, x: Tensor) -> Distribution:
+        """p(x|y, z) over (*features), y the predicted label of x."""
+        return self.decode(z, self.label_of(x))
+
+    def noise_size(self, latent: int) -> int:
+        """Of an importance sample, those of the code and, where there is a classifier, one for the class."""
+        return latent + (self.classifier is not None)
 
     def mean_without_label(self, z: Tensor) -> Tensor:
         """E[x|z], (batch, *features): over all classes by their prior; without a classifier, of the label "none"."""
@@ -236,12 +251,12 @@ class CVAEModel(VAEModel):
 
     def _classifiers_terms(self, x: Tensor, classes: Tensor, logits: Tensor, beliefs: Tensor | None) -> Tensor:
         """Cross-entropy with the known classes, a mean over their rows, and with what the neighbours of the others say;
-        and that the answer stays the same around rows without a class: (), or in a stack (batch,), a mean a cell.
+        and that the answer stays the same around rows without a class: (), or in a stack (batch,), a mean a model.
         """
         known = classes >= 0
-        if self.cells > 1:  # each cell has its own mean; its rows all have classes
-            of_cell = F.cross_entropy(logits, classes, reduction="none").view(self.cells, -1).mean(1)
-            return self.classifier_weight * of_cell.repeat_interleave(len(x) // self.cells)
+        if self.stack_size > 1:  # each model has its own mean; its rows all have classes, see stacks_with
+            of_model = F.cross_entropy(logits, classes, reduction="none").view(self.stack_size, -1).mean(1)
+            return self.classifier_weight * of_model.repeat_interleave(len(x) // self.stack_size)
         cross_entropy = F.cross_entropy(logits[known], classes[known], reduction="sum") / known.sum().clamp(min=1)
         loss = self.classifier_weight * cross_entropy
         if beliefs is not None:  # of the batch itself: companions come after it

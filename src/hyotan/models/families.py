@@ -43,6 +43,7 @@ class Family:
     conditional : whether it takes labels, and predicts those that are not known.
     denoising : whether it is trained on corrupted rows by default.
     prior : whether codes follow N(0, I) by its objective; the codes of other families are described by a Gaussian.
+    likelihood : of numbers that are no shares of black and white.
     outputs_per_dimension : numbers that the encoder puts out for each dimension of the code.
     cost : of a training step, beside an autoencoder's.
     traits : what its parameters are about, see :attr:`hyotan.parameters.Parameter.trait`.
@@ -58,6 +59,7 @@ class Family:
     conditional: bool = False
     denoising: bool = False
     prior: bool = False
+    likelihood: str = "gaussian"
     outputs_per_dimension: int = 1
     cost: float = 1.0
     traits: frozenset[str] = frozenset()
@@ -70,7 +72,9 @@ class Family:
         return getattr(importlib.import_module(module), name)
 
 
-UNLABELLED_TRAITS = frozenset({"ordered code", "own networks", "missing values", "compiled step"})
+UNLABELLED_TRAITS = frozenset(
+    {"ordered code", "own networks", "missing values", "compiled step", "rows in a file", "refined rows"}
+)
 """What families without labels share: traits that need a network that sees a row alone."""
 
 FAMILIES: tuple[Family, ...] = (
@@ -101,6 +105,7 @@ FAMILIES: tuple[Family, ...] = (
         style=Style(1, "s", "////"),
         probabilistic=True,
         prior=True,
+        likelihood="gaussian-shared",
         outputs_per_dimension=2,
         cost=1.3,
         traits=UNLABELLED_TRAITS | {"posterior", "importance weights"},
@@ -114,6 +119,7 @@ FAMILIES: tuple[Family, ...] = (
         probabilistic=True,
         conditional=True,
         prior=True,
+        likelihood="gaussian-shared",
         outputs_per_dimension=2,
         cost=3.0,
         traits=frozenset({"posterior", "labels"}),

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from hyotan.models.objective import Progress
+from hyotan.training.objective import Progress
+from hyotan.training.stacking import stackable
 
 
 def kl_per_dimension(posterior: Independent) -> Float[Tensor, "batch latent"]:
@@ -62,6 +63,7 @@ def warmed_beta(beta: float, warmup: float, progress: Progress | None) -> float:
     return beta * min(1.0, progress.epoch / warmup)
 
 
+@stackable
 def sparse_penalty(encode: Callable[[Tensor], Tensor], x: Tensor, code: Tensor) -> Float[Tensor, " batch"]:
     """L1 norm of the code, (batch,)."""
     return code.abs().sum(-1)
@@ -110,5 +112,4 @@ def _unit(rows: Tensor) -> Tensor:
 
 
 Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
-
-PENALTIES: dict[str, Penalty] = {"sparse": sparse_penalty, "contractive": contractive_penalty}
+"""Of the encoder, what it is given and the code that it gives, to nats a row, (batch,)."""

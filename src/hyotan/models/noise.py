@@ -9,7 +9,6 @@ suits tables, replaces a value by that of another row in the same column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hyotan.errors import SettingsError
-from hyotan.models import draws
+from hyotan.training import draws
+from hyotan.training.stacking import stackable
 
 Batch = Float[Tensor, "batch *features"]
 
@@ -36,7 +36,7 @@ def levels_like(level: Level, x: Batch) -> float | Tensor:
 
 
 class Noise(Protocol):
-    """A corruption of a batch, drawn by way of :mod:`hyotan.models.draws`."""
+    """A corruption of a batch, drawn by way of :mod:`hyotan.training.draws`."""
 
     @property
     def level(self) -> Level:
@@ -48,6 +48,7 @@ class Noise(Protocol):
         ...
 
 
+@stackable
 @dataclass(frozen=True)
 class GaussianNoise:
     """Add N(0, level²) and clip to the data's own range [low, high], as a camera would."""
@@ -85,6 +86,7 @@ class HittingNoise:
             )
 
 
+@stackable
 @dataclass(frozen=True)
 class MaskingNoise(HittingNoise):
     """Set a share ``level`` of the values to 0."""
@@ -95,6 +97,7 @@ class MaskingNoise(HittingNoise):
         return x * (draws.uniform_like(x) >= level)
 
 
+@stackable
 @dataclass(frozen=True)
 class SaltAndPepperNoise(HittingNoise):
     """Set a share ``level`` of the values to the lowest or the highest value, half each."""
@@ -106,6 +109,7 @@ class SaltAndPepperNoise(HittingNoise):
         return torch.where(u >= 1 - half, self.high, torch.where(u < half, self.low, x))
 
 
+@stackable
 @dataclass(frozen=True)
 class SwapNoise(HittingNoise):
     """Replace a share ``level`` of the values by the same feature of a random other row of the batch."""
@@ -144,11 +148,5 @@ class RandomMask:
         return flat.masked_fill(is_hidden[:, list(self.columns)], torch.nan)
 
 
-Known = GaussianNoise | MaskingNoise | SaltAndPepperNoise | SwapNoise
-
-NOISES: Mapping[str, type[Known]] = {
-    "gaussian": GaussianNoise,
-    "masking": MaskingNoise,
-    "salt-and-pepper": SaltAndPepperNoise,
-    "swap": SwapNoise,
-}
+NamedNoise = GaussianNoise | MaskingNoise | SaltAndPepperNoise | SwapNoise
+"""What :data:`hyotan.models.NOISES` names."""

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyotan.models.layers import Linear
 
 CUTS_A_ROW = 2
 """Prefixes that a training step decodes of each row, after one pass of the encoder.
@@ -50,3 +53,85 @@ class Cuts:
         places = (start + order) / (CUTS_A_ROW * n)
         sizes = torch.searchsorted(self.probabilities().cumsum(0), places).clamp(max=self.latent_dim - 1) + 1
         return sizes.to(device)
+
+
+def prefix_mask(size: Tensor, latent_dim: int) -> Tensor:
+    """Of sizes (...), which values of a code belong to its prefix of that size: (..., latent), True or False."""
+    return torch.arange(latent_dim, device=size.device) < size[..., None]
+
+
+class ReadoutEncoder(nn.Module):
+    """An encoder whose code is read from every fully connected layer's input, not from the last hidden layer alone.
+
+    An ordered code needs it: what the first values of the code ask of the hidden layers would leave the last values
+    nothing to read.
+
+    Parameters
+    ----------
+    layers : (batch, *features) to (batch, n_out); a fully connected layer is its last.
+    """
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+        *inner, last = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        self.readouts = nn.ModuleList(Linear(layer.in_features, last.out_features, bias=False) for layer in inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, *features) to (batch, n_out)."""
+        read, readouts = [], iter(self.readouts)
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear) and (readout := next(readouts, None)) is not None:
+                read.append(readout(x))
+            x = layer(x)
+        return sum(read, start=x)
+
+
+class ReadinDecoder(nn.Module):
+    """The mirror of :class:`ReadoutEncoder`: every hidden layer reads the code, not the first one alone.
+
+    Parameters
+    ----------
+    layers : (n, n_in) to (n, *out_shape), a fully connected decoder.
+    """
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+        first, *later = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        self.readins = nn.ModuleList(Linear(first.in_features, layer.out_features, bias=False) for layer in later[:-1])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map (n, n_in) to (n, *out_shape)."""
+        x, readins = z, iter(self.readins)
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if place > 0 and isinstance(layer, nn.Linear) and (readin := next(readins, None)) is not None:
+                x = x + readin(z)
+        return x
+
+
+class OrderedDecoder(nn.Module):
+    """A decoder whose code can be cut after any prefix: (..., k) to (..., *out_shape).  Rippel et al. 2014.
+
+    What is cut off reads zero. A mask tells the network where the cut is: a value of zero and a missing value differ.
+
+    Parameters
+    ----------
+    network : (n, 2 * latent), the code and its mask, to (n, *out_shape); (n, latent) where ``is_told`` is False.
+    latent_dim : size of the whole code.
+    is_told : whether the network gets the mask.
+    """
+
+    def __init__(self, network: nn.Module, latent_dim: int, is_told: bool = True) -> None:
+        super().__init__()
+        self.network, self.latent_dim, self.is_told = network, latent_dim, is_told
+
+    def forward(self, z: Tensor, size: Tensor | None = None) -> Tensor:
+        """Decode the first ``size`` values, (...), of codes (..., k); all k where no size is given."""
+        given = z.shape[-1]
+        size = torch.full(z.shape[:-1], given, device=z.device) if size is None else size
+        mask = prefix_mask(size, self.latent_dim).to(z.dtype)
+        z = F.pad(z, (0, self.latent_dim - given)) * mask
+        told = torch.cat([z, mask.expand_as(z)], dim=-1) if self.is_told else z
+        return self.network(told.flatten(0, -2)).unflatten(0, told.shape[:-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +10,33 @@ from torch.distributions import Distribution, Independent
 from torch.nn import functional as F
 
 from hyotan.distributions.likelihoods import Likelihood, normal, standard_normal
-from hyotan.models import draws
+from hyotan.models.latent_model import LatentModel
+from hyotan.models.layers import is_fixed
 from hyotan.models.losses import free_bits, iwae_bound, kl_per_dimension, log_weights, negative_elbo, warmed_beta
-from hyotan.models.nn import is_fixed, prefix_mask
-from hyotan.models.objective import Labels, LatentModel, Progress, Terms
-from hyotan.models.ordered import Cuts
+from hyotan.models.ordered import Cuts, prefix_mask
+from hyotan.training import draws
+from hyotan.training.objective import Labels, Progress, StackLayout, Terms
+from hyotan.training.stacking import stackable
 
 
+@stackable
 def from_log_variance(raw: Tensor) -> Tensor:
     """Standard deviation whose variance is exp(raw)."""
     # Floored and capped where exp would leave fp32's useful range, far from any trained posterior.
     return (0.5 * raw.clamp(-30, 20)).exp()
 
 
+@stackable
 def from_softplus(raw: Tensor) -> Tensor:
     """Standard deviation whose variance is softplus(raw)."""
     return (F.softplus(raw) + 1e-12).sqrt()
 
 
-VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = {"exp": from_log_variance, "softplus": from_softplus}
-"""From the encoder's second output to the posterior's standard deviation."""
+IMPUTATION_SAMPLES = 32
+"""Latent samples of an imputation."""
+
+LEAST_VARIANCE = 1e-8
+"""Floor of an imputation's variance, in the model's range: residuals are divided by its root."""
 
 
 def sampled(posterior: Independent, n_samples: int | None = None) -> Tensor:
@@ -38,6 +45,7 @@ def sampled(posterior: Independent, n_samples: int | None = None) -> Tensor:
     return mean + draws.code_noise(mean, n_samples) * posterior.base_dist.scale
 
 
+@stackable
 class VAEModel(LatentModel):
     """The VAE (Kingma & Welling 2014), trained by the ELBO or by the IWAE bound (Burda et al. 2016).
 
@@ -46,18 +54,20 @@ class VAEModel(LatentModel):
     encoder : (batch, *features) to (batch, 2 * latent): the mean, then what ``standard_deviation`` reads.
     decoder : (..., latent) to the likelihood's parameters.
     likelihood : p(x|z).
-    standard_deviation : an entry of :data:`VARIANCES`.
+    standard_deviation : an entry of :data:`hyotan.models.VARIANCES`.
     beta, beta_warmup, free_bits, n_samples, iwae : the objective's settings; warm-up in epochs, free bits in nats.
     cuts : where training cuts the code, for an ordered one; the decoder is then an
-        :class:`hyotan.models.nn.OrderedDecoder`.
+        :class:`hyotan.models.ordered.OrderedDecoder`.
     """
+
+    outputs_per_dimension = 2
 
     def __init__(
         self,
         encoder: nn.Module,
         decoder: nn.Module,
         likelihood: Likelihood,
-        standard_deviation: Callable[[Tensor], Tensor] = VARIANCES["exp"],
+        standard_deviation: Callable[[Tensor], Tensor] = from_log_variance,
         beta: float = 1.0,
         beta_warmup: float = 0.0,
         free_bits: float = 0.0,
@@ -74,6 +84,14 @@ class VAEModel(LatentModel):
     def is_same_each_step(self, progress: Progress) -> bool:
         """Unless prefixes are drawn or beta still rises."""
         return self.cuts is None and progress.epoch >= self.beta_warmup and is_fixed(self)
+
+    def stack_layout(self) -> StackLayout | None:
+        """As the code's layer says; free bits compare means over a batch, which a stack has of all its models."""
+        return None if self.free_bits else super().stack_layout()
+
+    def _ignores_zeros(self, writes: nn.Linear) -> bool:
+        """Where 0 is the prior's deviation, which costs nothing and pulls nowhere; the IWAE bound weighs it."""
+        return not self.iwae and self.standard_deviation(torch.zeros(())).item() == 1
 
     def posterior(self, x: Tensor) -> Independent:
         """q(z|x), a diagonal Gaussian with batch shape (batch,) and event shape (latent,)."""
@@ -133,6 +151,32 @@ class VAEModel(LatentModel):
         if not self.training:
             reconstruction = -self.decode(z).log_prob(x).mean(0)
         return Terms(loss, reconstruction, posterior.mean, kl)
+
+    samples_per_row = IMPUTATION_SAMPLES
+
+    def noise_size(self, latent: int) -> int:
+        """Normal numbers that one importance sample takes."""
+        return latent
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """By self-normalised importance sampling (Mattei & Frellsen 2019, eq. 12), every row with the same draws."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(IMPUTATION_SAMPLES, 1, self._latent(x), generator=generator).to(x.device)
+        log_w, whole = self.weighted(x, noise)
+        weights = log_w.t().contiguous().softmax(-1).t().reshape(*log_w.shape, *[1] * (x.ndim - 1))
+        mean = (weights * whole.mean).sum(0)
+        variance = (weights * (whole.variance + (whole.mean - mean).square())).sum(0)
+        return mean, variance.clamp_min(LEAST_VARIANCE).sqrt()
+
+    def imputations(self, x: Tensor, count: int) -> Tensor:
+        """By sampling importance resampling (Mattei & Frellsen 2019, section 3.3)."""
+        noise = torch.randn((IMPUTATION_SAMPLES, len(x), self._latent(x)), device=x.device)
+        log_w, whole = self.weighted(x, noise)
+        chosen = torch.multinomial(log_w.softmax(0).t(), count, replacement=True).t()
+        return whole.sample()[chosen, torch.arange(len(x), device=x.device)]
+
+    def _latent(self, x: Tensor) -> int:
+        return self.posterior(x[:1]).event_shape[0]
 
     def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
         """log p(x|z) + log p(z) - log q(z|x) at z = mean + deviation * noise.

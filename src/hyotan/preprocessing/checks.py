@@ -10,7 +10,6 @@ from hyotan.data.arrays import blocks
 from hyotan.data.stored import Numbers
 from hyotan.errors import DataError
 from hyotan.preprocessing.scaling import Scaling, ends
-from hyotan.preprocessing.tabular import TableScaling
 
 CHANNEL_COUNTS = (1, 3, 4)
 
@@ -122,7 +121,7 @@ def place_of(at: tuple[int, ...]) -> str:
     return f"row {at[0]}, " + (f"column {at[1]}" if len(at) == 2 else f"position {at[1:]}")
 
 
-def refuse_other_range(X: Numbers, scaling: Scaling | TableScaling, slack: float = RANGE_SLACK) -> None:
+def refuse_other_range(X: Numbers, scaling: Scaling, slack: float = RANGE_SLACK) -> None:
     """Refuse pixels of 0..255 where the model was fitted on [0, 1], and the other way round: a bounded likelihood would
     answer either with numbers that mean nothing.
     """

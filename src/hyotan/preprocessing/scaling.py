@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.data.stored import Numbers, ends
+from hyotan.data.stored import Numbers, ends, sample_of
 
 SATURATED = 0.1
 """Share of values at exactly 0 or 1 from which a table in [0, 1] is taken for pictures or for yes and no."""
@@ -142,7 +142,7 @@ SCALINGS: Mapping[str, Callable[[Numbers], Scaling]] = {
 }
 
 
-def suits_bernoulli(X: np.ndarray) -> bool:
+def suits_bernoulli(X: Numbers) -> bool:
     """Whether values in [0, 1] are shares of black and white, as in pictures, and not a table's scaled numbers.
 
     Images are; of a table, those where at least a tenth of the values are exactly 0 or 1: flattened pictures, yes and
@@ -150,6 +150,7 @@ def suits_bernoulli(X: np.ndarray) -> bool:
     """
     if X.ndim > 2:
         return True
+    X = sample_of(X)
     observed = 1.0 if not has_missing(X) else float(np.mean(~np.isnan(X)))
     return float(np.mean((X == 0) | (X == 1))) >= SATURATED * observed
 

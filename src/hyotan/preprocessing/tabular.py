@@ -1,4 +1,4 @@
-"""A whole table to the model's numbers and back: what :class:`hyotan.preprocessing.scaling.Scaling` is to arrays.
+"""Tables with columns of several kinds: to the model's numbers and back, column by column.
 
 Columns of one family of distributions lie side by side, so that a likelihood takes each family at once.
 """
@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from hyotan.data.frames import OWN, Frame, Places, as_frame
+from hyotan.data.frames import OWN, Frame, as_frame
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.preprocessing.columns import (
-    KINDS,
-    Category,
-    Column,
-    Constant,
-    column_from,
-    fit_column,
-    kind_of,
-    refuse_other_type,
-)
+from hyotan.preprocessing.column_kinds import CHOICES, IGNORE, class_of, column_from, kind_of
+from hyotan.preprocessing.encoded import EncodedRows
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.words.phrases import flag, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from hyotan.preprocessing.columns import Column
+
 SHOWN_CATEGORIES = 5
+
+SCHEMA = "table/schema"
+"""The array that holds the names and types of a table's columns in a model file."""
+
+SETTINGS = {"likelihood": "auto", "scaling": "auto", "binarise": None, "output_activation": None}
+"""Parameters of an estimator that a table decides column by column."""
 
 
 class UnseenCategory(UserWarning):
@@ -38,7 +39,7 @@ class UnseenCategory(UserWarning):
 
 
 @dataclass(frozen=True)
-class TableScaling:
+class TablePreprocessor(Preprocessor):
     """From a table to the model's numbers, and back to a table with the same columns, types and categories.
 
     Attributes
@@ -51,6 +52,44 @@ class TableScaling:
     columns: tuple[Column, ...]
     schema: pa.Schema
     library: str = OWN
+    range: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
+
+    layout: ClassVar[str] = "table"
+    likelihood: ClassVar[str] = "mixed"  # pyrefly: ignore[bad-override]
+    is_bounded: ClassVar[bool] = False  # pyrefly: ignore[bad-override]
+    draws_rows: ClassVar[bool] = True
+    meets_new_values: ClassVar[bool] = True
+    has_one_scale: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, X: Frame, train: Frame, settings: Mapping[str, Any]) -> Self:
+        """Learn the columns of a table: categories from all rows, scales from those trained on.
+
+        Parameters
+        ----------
+        X, train : all rows, and those trained on.
+        settings : of the estimator; ``column_kinds`` says what a column is, by name, where it shall not be guessed: an
+            entry of :data:`hyotan.preprocessing.columns.KINDS`, or ``ignore``.
+
+        Raises
+        ------
+        SettingsError
+            A parameter that a table decides by column; a kind that is not known, or of a column that is not there.
+        DataError
+            A column without a value, or nothing to learn from at all.
+        """
+        for name, default in SETTINGS.items():
+            if settings[name] != default:
+                raise SettingsError(
+                    f"{name}={settings[name]!r} is for numbers alone; of these columns each has a likelihood of its "
+                    "own.",
+                    f"Leave {name} out, or keep the columns that are numbers.",
+                )
+        columns = _fitted_columns(X, train, dict(settings["column_kinds"] or {}))
+        kept = X.table.select([column.name for column in columns])
+        found = cls(tuple(columns), kept.schema.remove_metadata(), X.library)
+        numbers = found.to_model(train)
+        return replace(found, range=(float(np.nanmin(numbers)), float(np.nanmax(numbers))))
 
     @cached_property
     def order(self) -> list[int]:
@@ -73,46 +112,52 @@ class TableScaling:
         return sum(column.width for column in self.columns)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[str]:  # pyrefly: ignore[bad-override]
         """The columns' names."""
         return [column.name for column in self.columns]
 
     @property
-    def encoded_names(self) -> list[str]:
+    def encoded_columns(self) -> list[Column]:
+        """The columns that have numbers, in the order of these."""
+        return [self.columns[place] for place in self.order if self.columns[place].width]
+
+    @property
+    def encoded_names(self) -> list[str]:  # pyrefly: ignore[bad-override]
         """A name for each number in the model's row."""
         return [slot for place in self.order for slot in self.columns[place].encoded_names]
 
-    # What arrays' scalings are asked for, too: one factor a number, none of which scales pixels.
+    def read(self, X: Any) -> Any:
+        """X: whatever it is, the columns are looked for when it is encoded."""
+        return X
 
-    @property
-    def factor(self) -> np.ndarray:
-        """Ones, (width,)."""
-        return np.ones(self.width)
+    def refuse_missing(self, rows: EncodedRows, estimator: Any) -> None:
+        """Refuse missing values and new categories for an estimator that was fitted without."""
+        if not estimator.handles_missing_ and np.isnan(rows.numbers).any():
+            raise DataError(
+                f"The table has missing values, or categories never seen; this {type(estimator).__name__} was fitted "
+                "without.",
+                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
+            )
 
-    @property
-    def offset(self) -> np.ndarray:
-        """Zeros, (width,)."""
-        return np.zeros(self.width)
-
-    @property
-    def is_of_pixels(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def is_identity(self) -> bool:
-        """Never."""
-        return False
-
-    def to_model(self, X: Any) -> np.ndarray:
-        """Encode a table, (n, width), float32; missing values are NaN.
+    def encode(self, X: Any, slack: float = 0.0) -> EncodedRows:
+        """A table for the model, encoded now; X keeps the columns that the model ignores.
 
         Parameters
         ----------
         X : a table with at least these columns, in any order.
+        slack : of no concern to a table.
+
+        Raises
+        ------
+        DataError
+            X is no table; a column is missing, or of another type.
         """
-        if isinstance(X, EncodedFrame) and X.scaling is self:
-            return X.numbers
+        frame = self.selected(X)
+        self._warn_of_unseen(frame)
+        return EncodedRows(self, as_frame(X), self.to_model(frame))
+
+    def to_model(self, X: Any) -> np.ndarray:
+        """The numbers of a table, (n, width), float32; NaN where a value is missing."""
         table = self.selected(X).table
         rows = np.empty((table.num_rows, self.width), dtype=np.float32)
         for column, place in zip(self.columns, self.slices, strict=True):
@@ -127,14 +172,21 @@ class TableScaling:
 
         arrays, is_missing = [], np.isnan(rows)
         rows = np.where(is_missing, 0.0, rows) if is_missing.any() else rows
-        for column, place, field in zip(self.columns, self.slices, self.schema, strict=True):
+        for column, place, known in zip(self.columns, self.slices, self.schema, strict=True):
             values = column.decoded(rows[:, place])
-            arrays.append(_cast(_with_missing_values(values, np.asarray(is_missing[:, place].any(axis=1))), field.type))
+            arrays.append(_cast(_with_missing_values(values, np.asarray(is_missing[:, place].any(axis=1))), known.type))
         return Frame(pa.Table.from_arrays(arrays, schema=self.schema), self.library)
 
-    def to_data(self, rows: np.ndarray) -> Any:
-        """Decode the model's numbers, (n, width), to a table of the library that the model was fitted with."""
-        return self.to_frame(rows).given_back()
+    def to_data(self, numbers: np.ndarray, like: Any = None) -> Any:
+        """A table of the library that made ``like``, or of the one that made the training rows."""
+        library = getattr(like, "library", None)
+        return self.to_frame(numbers).given_back(library)
+
+    def with_values(self, X: Any, numbers: np.ndarray) -> Any:
+        """The table with values where it had none; a category that was never seen stays."""
+        known = self.to_model(X)
+        frame: Any = as_frame(X)
+        return frame.filled(self.to_frame(np.where(np.isnan(known), numbers, known))).given_back()
 
     def selected(self, X: Any) -> Frame:
         """The columns that the model knows, checked, in its order.
@@ -156,14 +208,15 @@ class TableScaling:
                 did_you_mean(missing[0], frame.names),
             )
         for column in self.columns:
-            refuse_other_type(column, frame.table[column.name])
+            column.refuse_other_type(frame.table[column.name])
         return Frame(frame.table.select(self.names), frame.library)
 
-    def checked(self, X: Any) -> Frame:
-        """As :meth:`selected`, with a warning where categories were not there when the model was fitted."""
-        if isinstance(X, EncodedFrame) and X.scaling is self:
-            return X
-        frame = self.selected(X)
+    def together(self, rows: list[Any]) -> Any:
+        """A list of tables."""
+        return rows
+
+    def _warn_of_unseen(self, frame: Frame) -> None:
+        """Warn of categories that were not there when the model was fitted."""
         for column in self.columns:
             if unseen := column.unseen(frame.table[column.name]):
                 warnings.warn(
@@ -172,48 +225,57 @@ class TableScaling:
                     UnseenCategory,
                     stacklevel=2,
                 )
-        return frame
+
+    @property
+    def feature_shape(self) -> tuple[int]:  # pyrefly: ignore[bad-override]
+        """Numbers in the model's row."""
+        return (self.width,)
+
+    @property
+    def parts_shape(self) -> tuple[int]:
+        """The columns."""
+        return (len(self.columns),)
 
     @property
     def is_ordered(self) -> np.ndarray:
         """Which numbers of the model's row are more or less of something, (width,), and no categories."""
-        return np.array(
-            [not isinstance(self.columns[p], Category) for p in self.order for _ in self.columns[p].encoded_names]
-        )
+        return np.array([not self.columns[p].is_category for p in self.order for _ in self.columns[p].encoded_names])
 
     @property
-    def column_of_feature(self) -> tuple[int, ...]:
+    def column_of_feature(self) -> tuple[int, ...] | None:
         """For each number in the model's row the place of its column among those that have numbers."""
         widths = [self.columns[place].width for place in self.order if self.columns[place].width]
         return tuple(number for number, width in enumerate(widths) for _ in range(width))
 
-    def by_column(self, values: np.ndarray) -> np.ndarray:
+    def by_part(self, values: np.ndarray) -> np.ndarray:
         """What stands at each number of the model's row, (n, width), summed to (n, columns), in the table's order."""
         return np.stack([values[:, place].sum(axis=1) for place in self.slices], axis=1)
 
-    def observed(self, rows: np.ndarray) -> np.ndarray:
+    def in_order_of(self, parts: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Of the columns that the model knows, (n, columns), to all columns of the table, (n, len(names))."""
+        place = {str(name): at for at, name in enumerate(names)}
+        whole = np.zeros((len(parts), len(place)))
+        whole[:, [place[name] for name in self.names]] = parts
+        return whole
+
+    def observed(self, numbers: np.ndarray) -> np.ndarray:
         """Which columns have a value, (n, columns), bool, in rows of the model's numbers, (n, width), NaN at missing
         values.
         """
-        return np.stack([~np.isnan(rows[:, place]).all(axis=1) for place in self.slices], axis=1)
-
-    def encoded(self, X: Any) -> EncodedFrame:
-        """The rows of a table with their numbers, for several models that know its columns by this scaling."""
-        frame = self.selected(X)
-        return EncodedFrame(frame.table, frame.library, self, self.to_model(frame))
+        return np.stack([~np.isnan(numbers[:, place]).all(axis=1) for place in self.slices], axis=1)
 
     @property
-    def is_category(self) -> list[bool]:
+    def is_category(self) -> list[bool] | None:
         """Which of the columns that have numbers hold categories, in the table's order."""
-        return [isinstance(column, Category) for column in self.columns if column.width]
+        return [column.is_category for column in self.columns if column.width]
 
-    def condensed(self, rows: np.ndarray) -> np.ndarray:
+    def condensed(self, numbers: np.ndarray) -> np.ndarray:
         """The model's numbers, (n, width), as one a column, (n, columns that have numbers), float32; missing values are
         NaN.
 
         A category becomes its place among those that the column has, the likeliest one where several have a share.
         """
-        parts = [rows[:, place] for column, place in zip(self.columns, self.slices, strict=True) if column.width]
+        parts = [numbers[:, place] for column, place in zip(self.columns, self.slices, strict=True) if column.width]
         chosen = [part.argmax(axis=1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
         is_missing = [np.isnan(part).any(axis=1, keepdims=True) for part in parts]
         return np.where(np.hstack(is_missing), np.nan, np.hstack(chosen)).astype(np.float32)
@@ -230,16 +292,24 @@ class TableScaling:
         return rows
 
     def to_settings(self) -> dict[str, Any]:
-        """As JSON can hold it; the schema is kept beside it, in :meth:`schema_array`."""
-        return {"columns": [column.to_settings() for column in self.columns], "library": self.library}
+        """As JSON can hold it; the schema is kept beside it, in :meth:`arrays`."""
+        table = {"columns": [column.to_settings() for column in self.columns], "library": self.library}
+        return {
+            "table": table,
+            "feature_shape": list(self.feature_shape),
+            "likelihood": self.likelihood,
+            "range": list(self.range),
+        }
 
-    def schema_array(self) -> np.ndarray:
+    def arrays(self) -> dict[str, np.ndarray]:
         """The schema as bytes, (m,), uint8."""
-        return np.frombuffer(self.schema.serialize().to_pybytes(), dtype=np.uint8)
+        return {SCHEMA: np.frombuffer(self.schema.serialize().to_pybytes(), dtype=np.uint8)}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], schema: np.ndarray) -> TableScaling:
-        """Undo :meth:`to_settings` and :meth:`schema_array`.
+    def from_settings(
+        cls, settings: Mapping[str, Any], schema: np.ndarray, limits: tuple[float, float] = (0.0, 0.0)
+    ) -> TablePreprocessor:
+        """Undo ``to_settings()["table"]`` and :meth:`arrays`; ``limits`` are the :attr:`range`.
 
         Raises
         ------
@@ -255,72 +325,28 @@ class TableScaling:
         columns = tuple(column_from(column) for column in settings["columns"])
         if [column.name for column in columns] != read.names:
             raise ValueError("the columns are not those of the schema")
-        return cls(columns, read, str(settings["library"]))
+        return cls(columns, read, str(settings["library"]), limits)
 
 
-class EncodedFrame(Frame):
-    """Rows of a table whose columns are known: nothing is learned of them, or encoded, anew.
-
-    Parameters
-    ----------
-    table, library : as of any :class:`~hyotan.data.frames.Frame`.
-    scaling : what is known of the columns.
-    numbers : (n, width), float32, the rows encoded; NaN at missing values.
-    """
-
-    def __init__(self, table: pa.Table, library: str, scaling: TableScaling, numbers: np.ndarray) -> None:
-        super().__init__(table, library)
-        self.scaling, self.numbers = scaling, numbers
-
-    def __getitem__(self, places: Places) -> Self:
-        """Some rows, as of any frame."""
-        some = Frame(self.table, self.library)[places].table
-        places = [int(places)] if isinstance(places, int | np.integer) else places
-        return type(self)(some, self.library, self.scaling, self.numbers[places])
-
-
-def fit_table(frame: Frame, train: Frame, kinds: Mapping[str, str] | None = None) -> TableScaling:
-    """Learn the columns of a table: categories from all rows, scales from those trained on.
-
-    Parameters
-    ----------
-    frame, train : all rows, and those trained on.
-    kinds : what a column is taken for, by name, where it shall not be guessed: an entry of
-        :data:`hyotan.preprocessing.columns.KINDS`, or ``ignore``.
-
-    Raises
-    ------
-    SettingsError
-        A kind for a column that is not there, or one that is not known.
-    DataError
-        A column without a value, or nothing to learn from at all.
-    """
-    kinds = dict(kinds or {})
+def _fitted_columns(frame: Frame, train: Frame, kinds: Mapping[str, str]) -> list[Column]:
     _check_kinds(kinds, frame.names)
-    columns, left_out = [], []
+    columns, ignored = [], []
     for name in frame.names:
         values = frame.table[name]
         _refuse_empty(name, values)
         kind = kinds.get(name) or kind_of(values)
         if kind is None:
-            left_out.append(name)
-        elif kind != "ignore":
-            learned_from = train.table[name] if _has_scale(kind) and _is_filled(train.table[name]) else values
-            columns.append(fit_column(name, learned_from, kind))
-    if left_out:
-        warnings.warn(
-            f"Left out, for hardly a value stands there twice: {listed(left_out)}.", UserWarning, stacklevel=2
-        )
-    if all(isinstance(column, Constant) for column in columns):
+            ignored.append(name)
+        elif kind != IGNORE:
+            from_all = class_of(kind).is_category or not _is_filled(train.table[name])
+            columns.append(class_of(kind).fitted(name, values if from_all else train.table[name]))
+    if ignored:
+        warnings.warn(f"Left out, for hardly a value stands there twice: {listed(ignored)}.", UserWarning, stacklevel=2)
+    if not any(column.width for column in columns):
         raise DataError(
             f"None of the columns {listed(frame.names)} tells rows apart.", "Give at least one column that varies."
         )
-    kept = frame.table.select([column.name for column in columns])
-    return TableScaling(tuple(columns), kept.schema.remove_metadata(), frame.library)
-
-
-def _has_scale(kind: str) -> bool:
-    return kind in ("number", "date", "count")
+    return columns
 
 
 def _is_filled(values: pa.ChunkedArray) -> bool:
@@ -331,10 +357,8 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
     for name, kind in kinds.items():
         if name not in names:
             raise SettingsError(f"No column is named '{name}'.", did_you_mean(name, names))
-        if kind not in (*KINDS, "ignore"):
-            raise SettingsError(
-                f"Column '{name}' cannot be taken for '{kind}'.", did_you_mean(kind, [*KINDS, "ignore"])
-            )
+        if kind not in CHOICES:
+            raise SettingsError(f"Column '{name}' cannot be taken for '{kind}'.", did_you_mean(kind, CHOICES))
 
 
 def _refuse_empty(name: str, values: pa.ChunkedArray) -> None:

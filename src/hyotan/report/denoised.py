@@ -10,7 +10,7 @@ from hyotan.report.data_uris import Pictures
 from hyotan.report.grids import Grid, grids
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.run import RunRecord
-from hyotan.runs.folder import tracked_rows
+from hyotan.runs.fitting import tracked_rows
 from hyotan.runs.gallery import denoising_display
 from hyotan.words import aligned, say
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from hyotan.report.grids import Grid
 from hyotan.report.study_page import CodePlot, StudyReport, Walk, model_name
-from hyotan.study.exhibits import Exchanged, Pictures, Told
-from hyotan.study.findings import WRONG_LABEL
-from hyotan.study.records import RAW
+from hyotan.study.cells import RAW
+from hyotan.study.exhibits import Exchanged, Exhibits, Told
+from hyotan.study.replications import WRONG_LABEL
 from hyotan.words import say
 
 LINEAR = "linear"
 
 
-def with_pictures(report: StudyReport, pictures: Pictures, lang: str = "en") -> StudyReport:
+def with_pictures(report: StudyReport, pictures: Exhibits, lang: str = "en") -> StudyReport:
     """The report with codes, walks, reconstructions and exchanged labels.
 
     Parameters
@@ -36,7 +36,7 @@ def with_pictures(report: StudyReport, pictures: Pictures, lang: str = "en") -> 
     )
 
 
-def _plots(pictures: Pictures, lang: str) -> Iterator[CodePlot]:
+def _plots(pictures: Exhibits, lang: str) -> Iterator[CodePlot]:
     labels = pictures.plane_labels or None
     for plane in pictures.planes:
         name = model_name(plane.model, plane.latent_dim, lang)
@@ -47,7 +47,7 @@ def _plots(pictures: Pictures, lang: str) -> Iterator[CodePlot]:
             yield CodePlot(say(key, lang, name=name), plane.points, labels, ("", ""))
 
 
-def _walks(pictures: Pictures, lang: str) -> Iterator[Walk]:
+def _walks(pictures: Exhibits, lang: str) -> Iterator[Walk]:
     """Straight walks first; the others are folded away."""
     for walk in sorted(pictures.walks, key=lambda walk: (walk.way != LINEAR, walk.ends)):
         title = say(f"walked.{walk.way}", lang, start=walk.ends[0], end=walk.ends[1])
@@ -55,7 +55,7 @@ def _walks(pictures: Pictures, lang: str) -> Iterator[Walk]:
         yield Walk(name, walk.images, walk.classes, title, walk.way != LINEAR)
 
 
-def _reconstructions(pictures: Pictures, lang: str) -> Iterator[Grid]:
+def _reconstructions(pictures: Exhibits, lang: str) -> Iterator[Grid]:
     """A table for each size, the rows themselves first; a label that was told wrongly stands beneath its picture."""
     if pictures.originals is None:
         return
@@ -74,7 +74,7 @@ def _way(told: Told, lang: str) -> str:
     return name if not told.condition else say(f"conditions.{told.condition}", lang, model=name)
 
 
-def _exchange(found: Exchanged, pictures: Pictures, lang: str) -> Grid:
+def _exchange(found: Exchanged, pictures: Exhibits, lang: str) -> Grid:
     """A row for each style, its origin first, then the same code under every label."""
     rows = [
         (say("exchange.of", lang, label=own), np.concatenate([found.originals[n : n + 1], found.images[n]]))

@@ -11,8 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from hyotan.__about__ import __version__
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
+from hyotan.files.version import __version__
 from hyotan.report.charts import Chart
 from hyotan.report.data_uris import Pictures
 from hyotan.report.markup import Html, data, join, table, tag

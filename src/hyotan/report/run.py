@@ -16,11 +16,12 @@ from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
 from hyotan.estimators import CVAE, VAE
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS, Parameter, default_of
-from hyotan.runs.folder import HISTORY, RunConfig, RunFolder
 from hyotan.runs.gallery import Shown
+from hyotan.runs.run_folder import HISTORY, RunFolder
+from hyotan.runs.settings import RunConfig
 
 MOST_ROWS = 10_000
 """Test rows that are looked at one by one; more are drawn at random, with a fixed seed."""

@@ -11,13 +11,12 @@ from matplotlib import colormaps
 
 from hyotan.data.frames import as_frame
 from hyotan.estimators import CVAE
-from hyotan.estimators.contract import LatentEstimator
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures.canvas import ERROR, tidy
 from hyotan.figures.images import gap_of, to_rgb
 from hyotan.figures.manifold import ManifoldDisplay, central_limits
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.scaling import ends
-from hyotan.preprocessing.tabular import TableScaling
 from hyotan.report.bars import BarChart
 from hyotan.report.charts import LineChart, Series
 from hyotan.report.data_uris import Pictures
@@ -101,8 +100,8 @@ def reconstructions(record: RunRecord, pictures: Pictures, lang: str) -> Html:
     """Twelve rows, at random, best and worst, with what the model makes of them; of a table, its columns."""
     if record.is_image:
         return _images(record, pictures, lang)
-    scaling = record.estimator.scaling_
-    return by_column(record, scaling, lang) if isinstance(scaling, TableScaling) else _columns(record, lang)
+    scaling: Any = record.estimator.preprocessor_
+    return _columns(record, lang) if scaling.has_one_scale else by_column(record, scaling, lang)
 
 
 def _images(record: RunRecord, pictures: Pictures, lang: str) -> Html:
@@ -141,7 +140,7 @@ def _error(difference: np.ndarray, top: float) -> np.ndarray:
     return np.rint(colormaps[ERROR](np.clip(size / top, 0, 1))[..., :3] * 255).astype(np.uint8)
 
 
-def names_of(record: RunRecord) -> list[str]:
+def names_of(record: RunRecord) -> Sequence[str]:
     """The columns' names of a table."""
     count = record.pair[0].shape[1]
     if (slots := columns_of(record.estimator)) is not None:
@@ -177,7 +176,7 @@ def _columns(record: RunRecord, lang: str) -> Html:
     return join([charts([figure(chart, lang, note), listing]), _worst(record, names, lang)])
 
 
-def _worst(record: RunRecord, names: list[str], lang: str) -> Html:
+def _worst(record: RunRecord, names: Sequence[str], lang: str) -> Html:
     before, after = record.pair
     missed = np.abs(after - before)
     given, own = np.asarray(record.rows.X).tolist(), record.estimator.reconstruct(record.rows.X).tolist()
@@ -279,7 +278,7 @@ def _cell(value: Any) -> str:
 
 def _drawn_again(estimator: LatentEstimator, lang: str) -> list[str]:
     """What becomes of a table's rows after they are decoded, in a sentence."""
-    return [] if estimator.conditionals_ is None else [say("samples.refined", lang)]
+    return [] if estimator.refiner_ is None else [say("samples.refined", lang)]
 
 
 def _new_rows(record: RunRecord, lang: str) -> Html:

@@ -13,7 +13,7 @@ from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data.arrays import value_range
 from hyotan.data.frames import Frame
 from hyotan.data.stored import StoredRows
-from hyotan.estimators.rows import count_held_out
+from hyotan.estimators.splits import count_held_out
 from hyotan.figures.canvas import tidy
 from hyotan.figures.chosen import label_key
 from hyotan.files.container import read_settings
@@ -38,7 +38,7 @@ from hyotan.report.page import (
 )
 from hyotan.report.run import Bounds, RunRecord, fit_command
 from hyotan.report.run_figures import curves, reconstructions, samples
-from hyotan.runs.folder import MODEL, TEST_FRACTION, RunFolder
+from hyotan.runs.run_folder import MODEL, TEST_FRACTION, RunFolder
 from hyotan.words import aligned, say, shown
 
 FEW_TEST_ROWS = 100

@@ -30,14 +30,14 @@ from hyotan.report.study_page import (
     model_name,
 )
 from hyotan.study import sentences
-from hyotan.study.exhibits import Pictures
-from hyotan.study.findings import NOT_REPRODUCED, REPRODUCED, Finding
-from hyotan.study.findings import PARTLY as PARTLY_REPRODUCED
-from hyotan.study.findings import UNTESTED as NOT_TESTED
-from hyotan.study.folder import DATA, StudyFolder
+from hyotan.study.cells import MEAN, Cell, Interval, interval, models_of, sizes_of
+from hyotan.study.choices import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Advice, Option, Recommendation
+from hyotan.study.exhibits import Exhibits
 from hyotan.study.plan import DEFAULT, StudyConfig
-from hyotan.study.recommendation import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Choice, Option, Recommendation
-from hyotan.study.records import MEAN, Cell, Interval, interval, models_of, sizes_of
+from hyotan.study.replications import NOT_REPRODUCED, REPRODUCED, Replication
+from hyotan.study.replications import PARTLY as PARTLY_REPRODUCED
+from hyotan.study.replications import UNTESTED as NOT_TESTED
+from hyotan.study.study_folder import DATA, StudyFolder
 from hyotan.words import has, say, shown
 
 SHOWN = (
@@ -108,7 +108,7 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
         record=_machine_readable(record),
     )
     path = folder.path / DATA / PICTURES
-    return with_pictures(report, Pictures.load(path), lang) if path.is_file() else report
+    return with_pictures(report, Exhibits.load(path), lang) if path.is_file() else report
 
 
 def _listed(models: Sequence[str], lang: str) -> str:
@@ -130,7 +130,7 @@ def _facts(folder: StudyFolder, lang: str) -> str:
 # -- what to take ------------------------------------------------------------------------------------------------------
 
 
-def _level(choice: Choice) -> str:
+def _level(choice: Advice) -> str:
     if choice.verdict in (HELPS, ALONE):
         return GOOD
     return WARNING if choice.verdict == NOTHING else NOTICE
@@ -145,17 +145,17 @@ def verdict(recommendation: Recommendation, lang: str) -> list[str]:
         say("study.for_purpose", lang, purpose=purpose, choice=_choice(choice, lang))
         for purpose, choice in zip(purposes, others, strict=True)
     ]
-    return [sentences.verdict(headline, lang), say("study.between", lang).join(pairs)]
+    return [sentences.of_verdict(headline, lang), say("study.between", lang).join(pairs)]
 
 
-def _choice(choice: Choice, lang: str) -> str:
+def _choice(choice: Advice, lang: str) -> str:
     if choice.chosen is None:
         return say("study.nothing" if choice.verdict == NOTHING else "study.unknown", lang)
     return model_name(choice.chosen.model, choice.chosen.latent_dim, lang)
 
 
-def _pick(choice: Choice, lang: str) -> Pick:
-    said = [sentences.verdict(choice, lang), *sentences.notes(choice, lang)]
+def _pick(choice: Advice, lang: str) -> Pick:
+    said = [sentences.of_verdict(choice, lang), *sentences.of_caveats(choice, lang)]
     purpose, status = say(f"recommendation.purpose.{choice.purpose}", lang), say(f"pick.{choice.verdict}", lang)
     return Pick(purpose, _choice(choice, lang), status, said, _level(choice))
 
@@ -245,7 +245,7 @@ def _runs(cells: Sequence[Cell], model: str, latent_dim: int, measure: str) -> l
 
 def claims(record: Mapping[str, Any], lang: str) -> list[Claim]:
     """The articles' findings, those that could be tested first."""
-    found = msgspec.convert(record.get("findings") or [], list[Finding])
+    found = msgspec.convert(record.get("findings") or [], list[Replication])
     said = [
         Claim(
             sentences.claim(finding, lang),

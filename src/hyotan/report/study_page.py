@@ -31,7 +31,7 @@ from hyotan.report.page import (
     with_flags,
     within_limits,
 )
-from hyotan.study.records import LOWER_IS_BETTER, MEAN, PCA, RAW, Interval
+from hyotan.study.cells import LOWER_IS_BETTER, MEAN, PCA, RAW, Interval
 from hyotan.words import aligned, say, shown
 
 SLOTS = {"ae": 0, "vae": 1, "cvae": 2, "dae": 3, PCA: 6, RAW: 4, MEAN: 9}
@@ -75,7 +75,7 @@ class Measure:
 
     Attributes
     ----------
-    name : as :class:`hyotan.study.records.Scores` spells it, or ``train_seconds``.
+    name : as :class:`hyotan.study.cells.Scores` spells it, or ``train_seconds``.
     values : its interval over the repeats, by model and latent size; the mean at size 0, the features (``raw``) at
         their number.
     """

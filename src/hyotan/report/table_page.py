@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyotan.anomalies.members import loss_by_part, usual_loss
 from hyotan.figures.canvas import tidy
 from hyotan.metrics import observed_mean
-from hyotan.preprocessing.columns import Category, Column, Date, Number
-from hyotan.preprocessing.tabular import TableScaling
+from hyotan.preprocessing.tabular import TablePreprocessor
 from hyotan.report.bars import BarChart
 from hyotan.report.markup import Html, join, table, tag
 from hyotan.report.page import charts, figure
 from hyotan.report.run import RunRecord
-from hyotan.words import aligned, say, shown
+from hyotan.words import aligned, say
+
+if TYPE_CHECKING:
+    from hyotan.preprocessing.columns import Column
 
 MOST_COLUMNS, MOST_NAMES = 24, 4
 """Columns in the chart, and values of a category that are named, at most."""
@@ -25,7 +27,7 @@ WORST_ROWS, SHOWN_COLUMNS, ODD_CELLS = 5, 6, 3
 """Rows that are shown, columns of theirs, and how many values of a row are marked."""
 
 
-def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
+def by_column(record: RunRecord, scaling: TablePreprocessor, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it explains worst.
 
     Parameters
@@ -43,48 +45,31 @@ def by_column(record: RunRecord, scaling: TableScaling, lang: str) -> Html:
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
     own = scaling.selected(record.rows.X).table
     made = scaling.to_frame(record.pair[1]).table
-    rows = [[c.name, _range(c, own[c.name], lang), _error(c, own[c.name], made[c.name], lang)] for c in order]
+    rows = [[c.name, _range(c, own[c.name], lang), c.typical_error(own[c.name], made[c.name], lang)] for c in order]
     listing = tag("div", tag("h3", say("columns.table", lang)), table(head, rows, numbers=(1, 2)))
     # Below the chart, not beside it: the values of categories take the width.
     return join([charts([figure(chart, lang, note)]), listing, _worst(record, scaling, own, made, lang)])
 
 
-def _kept(record: RunRecord, scaling: TableScaling) -> np.ndarray:
+def _kept(record: RunRecord, scaling: TablePreprocessor) -> np.ndarray:
     """Share of each column's variance that is kept, (columns,); of a category over all of its numbers."""
     before, after = record.pair
     squared = observed_mean(np.square(after - before, dtype=np.float64))
     total = observed_mean(np.square(before - observed_mean(before), dtype=np.float64))
-    missed, whole = (scaling.by_column(part[None])[0] for part in (squared, total))
+    missed, whole = (scaling.by_part(part[None])[0] for part in (squared, total))
     return np.where(whole > 0, 1 - missed / np.where(whole > 0, whole, 1), np.nan)
 
 
 def _range(column: Column, values: Any, lang: str) -> str:
     """Which values the column has, in its own units."""
-    if isinstance(column, Category):
-        names = [tidy(value, 24) for value in column.categories[:MOST_NAMES]]
-        more = ", …" if len(column.categories) > MOST_NAMES else ""
-        return say("columns.values", lang, n=len(column.categories), names=", ".join(names) + more)
-    found = [value for value in values.to_pylist() if value is not None and value == value]
-    if not found:
-        return "–"
-    return f"{_spelt(column, min(found))} … {_spelt(column, max(found))}"
+    found = [_spelt(column, value) for value in column.extent(values)]
+    if column.is_category:
+        more = ", …" if len(found) > MOST_NAMES else ""
+        return say("columns.values", lang, n=len(found), names=", ".join(found[:MOST_NAMES]) + more)
+    return " … ".join(found) or "–"
 
 
-def _error(column: Column, values: Any, made: Any, lang: str) -> str:
-    """How far the reconstruction is off, in the column's own units: of categories, how many are wrong."""
-    if isinstance(column, Category):
-        places, found = column.places(values), column.places(made)
-        known = places >= 0
-        share = float(np.mean(places[known] != found[known])) if known.any() else 0.0
-        return say("columns.wrong", lang, share=f"{100 * share:.1f}")
-    numbers = column.numbers if isinstance(column, Number) else Number.numbers
-    off = numbers(made) - numbers(values)
-    off = off[~np.isnan(off)]
-    typical = shown(float(np.sqrt(np.mean(np.square(off)))) if len(off) else 0.0)
-    return say("columns.days", lang, n=typical) if isinstance(column, Date) else typical
-
-
-def _worst(record: RunRecord, scaling: TableScaling, own: Any, made: Any, lang: str) -> Html:
+def _worst(record: RunRecord, scaling: TablePreprocessor, own: Any, made: Any, lang: str) -> Html:
     """The rows with the largest loss, with their own values; marked are those that make them odd."""
     estimator, X = record.estimator, record.rows.X
     loss = loss_by_part(estimator, X).astype(np.float64)
@@ -117,9 +102,4 @@ def _cell_of(column: Column, own: Any, made: Any, row: int, is_marked: bool, lan
 def _spelt(column: Column, value: Any) -> str:
     if value is None or value != value:
         return "–"
-    if isinstance(column, Category):
-        return tidy(value, 24)
-    if isinstance(column, Date):
-        text = value.isoformat(sep=" ") if hasattr(value, "hour") else value.isoformat()
-        return text.removesuffix(" 00:00:00")
-    return shown(value)
+    return tidy(column.spelled(value), 24) if column.is_category else column.spelled(value)

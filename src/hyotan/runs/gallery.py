@@ -12,9 +12,8 @@ from hyotan.analysis.denoising import takes_noise_away
 from hyotan.data import Dataset
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
-from hyotan.estimators import CVAE, VAE, Autoencoder
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.sampling import DENSITY, PRIOR
+from hyotan.estimators import Autoencoder
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import (
     DenoisingDisplay,
     Display,
@@ -29,9 +28,10 @@ from hyotan.figures import (
     TrainingAnimation,
     central_limits,
 )
-from hyotan.metrics import are_active
-from hyotan.preprocessing.tabular import TableScaling
-from hyotan.runs.folder import FIGURES, FittedRun, tracked_rows, without_missing
+from hyotan.metrics import are_active, some_rows
+from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
+from hyotan.runs.run_folder import FIGURES
+from hyotan.sampling.codes import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000
 
@@ -48,14 +48,14 @@ class Shown:
     """
 
     def __init__(self, estimator: LatentEstimator) -> None:
-        self.estimator = estimator
+        self.estimator: Any = estimator
         self.is_image = len(estimator.feature_shape_) > 1
-        self.in_data_units = self.is_image and estimator.scaling_.factor.ndim > 0
+        self.in_data_units = self.is_image and estimator.preprocessor_.is_scaled_by_feature
         low, high = estimator.range_
-        if isinstance(estimator.scaling_, TableScaling):  # columns of several kinds: on the model's side
+        if not estimator.preprocessor_.has_one_scale:  # columns of several kinds: on the model's side
             self.value_range = (low, high)
             return
-        ends = estimator.scaling_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
+        ends = estimator.preprocessor_.to_data(np.array([low, high])[:, *[None] * len(estimator.feature_shape_)])
         # A table has no one range; images need one, the same for all, so that grey means the same in each.
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
@@ -68,43 +68,40 @@ class Shown:
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
-        return rows if self.in_data_units else self.estimator.scaling_.to_model(rows)
+        return rows if self.in_data_units else self.estimator.preprocessor_.to_model(rows)
+
+    def exchanged(self, X: Array, y: np.ndarray) -> np.ndarray:
+        """The code of each row under every label, of a conditional model, in the range that is drawn.
+
+        Parameters
+        ----------
+        X, y : (n, *features) and their labels, (n,).
+
+        Returns
+        -------
+        (n, labels, *features)
+        """
+        images = self.estimator.exchange_labels(X, y)
+        return self.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
 
 
-def names_of(run: FittedRun) -> Sequence[str] | None:
-    """The columns' names, where the data are a table that has them."""
-    return columns_of(run.estimator) or run.train.feature_names
-
-
-def columns_of(estimator: LatentEstimator) -> list[str] | None:
+def columns_of(estimator: LatentEstimator) -> Sequence[str] | None:
     """Names of the model's numbers for a table with several kinds of columns; None for everything else."""
-    return estimator.scaling_.encoded_names if isinstance(estimator.scaling_, TableScaling) else None
+    return estimator.preprocessor_.encoded_names
 
 
-def loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _loss(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """Loss curves: both, and each alone."""
     yield "loss.png", LossCurvesDisplay.from_history(run.estimator.history_)
 
 
-def reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _reconstructions(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """Originals above, reconstructions below, and the error."""
-    shown = Shown(run.estimator)
-    rows = tracked_rows(run.test)
-    X = run.test.X[rows]
-    labels = None if run.test.y is None else list(run.test.y[rows])
-    yield (
-        "reconstructions.png",
-        ReconstructionsDisplay.from_arrays(
-            shown.rows(X),
-            shown.scaled(run.estimator.reconstruct(X)),
-            labels,
-            value_range=shown.value_range if shown.is_image else None,
-            columns=names_of(run),
-        ),
-    )
+    some = run.test.take(tracked_rows(run.test))
+    yield "reconstructions.png", reconstructions_display(run.estimator, some)
 
 
-def denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _denoising(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """Clean rows, the same with noise as in training, and what the model makes of them."""
     if takes_noise_away(run.estimator):
         some = run.test.take(tracked_rows(run.test))
@@ -134,9 +131,9 @@ def denoising_display(
     )
 
 
-def samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _samples(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """New samples."""
-    yield "samples.png", samples_display(run.estimator, 64, 0, names_of(run))
+    yield "samples.png", samples_display(run.estimator, 64, 0, run.train.feature_names)
 
 
 def samples_display(
@@ -160,39 +157,35 @@ def samples_display(
 def origin_of(estimator: LatentEstimator, sampler: str) -> str:
     """Where codes come from, in words."""
     if sampler == PRIOR:
-        return "the prior" if isinstance(estimator, VAE) else "a Gaussian fitted to the codes"
+        return "the prior" if estimator.family.prior else "a Gaussian fitted to the codes"
     return "the density of the codes"
 
 
-def some_rows(n: int) -> np.ndarray:
-    """At most SCATTER_ROWS of n rows, drawn at random with a fixed seed: the first ones may be sorted by something."""
-    return np.sort(np.random.default_rng(0).choice(n, min(n, SCATTER_ROWS), replace=False))
-
-
-def latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _latent(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """The codes of the test rows."""
     if run.estimator.latent_dim < 2:
         return
-    rows = some_rows(len(run.test.X))
+    rows = some_rows(len(run.test.X), SCATTER_ROWS)
     codes = run.estimator.transform(run.test.X[rows])
     labels = None if run.test.y is None else list(run.test.y[rows])
     yield "latent.png", LatentScatterDisplay.from_codes(codes, labels)
 
 
-def manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _manifold(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """A grid of decoded codes over a code of size 2."""
     estimator, shown = run.estimator, Shown(run.estimator)
-    if estimator.latent_dim != 2 or not shown.is_image or isinstance(estimator, CVAE):
+    if estimator.latent_dim != 2 or not shown.is_image or estimator.family.conditional:
         return
-    is_vae = isinstance(estimator, VAE)
-    limits = None if is_vae else central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X))]))
+    has_prior, limits = estimator.family.prior, None
+    if not has_prior:
+        limits = central_limits(estimator.transform(run.train.X[some_rows(len(run.train.X), SCATTER_ROWS)]))
     yield (
         "manifold.png",
         ManifoldDisplay.from_decoder(
             lambda codes: shown.scaled(estimator.inverse_transform(codes)),
             latent_dim=2,
             steps=manifold_steps(max(estimator.feature_shape_)),
-            spacing="normal" if is_vae else "linear",
+            spacing="normal" if has_prior else "linear",
             limits=limits,
             value_range=shown.value_range,
         ),
@@ -204,33 +197,32 @@ def manifold_steps(side: int) -> int:
     return 12 if side <= 16 else 20 if side <= 40 else 10
 
 
-def exchange(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _exchange(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """The style of a few rows under every label."""
-    estimator, shown = run.estimator, Shown(run.estimator)
-    if not isinstance(estimator, CVAE) or not shown.is_image or run.test.y is None:
+    shown = Shown(run.estimator)
+    if not run.estimator.family.conditional or not shown.is_image or run.test.y is None:
         return
+    classes = shown.estimator.classes_
     rows = tracked_rows(run.test)
-    rows = rows[np.isin(run.test.y[rows], estimator.classes_)][:EXCHANGED]
-    if len(rows) == 0 or len(estimator.classes_) > MOST_LABELS:
+    rows = rows[np.isin(run.test.y[rows], classes)][:EXCHANGED]
+    if len(rows) == 0 or len(classes) > MOST_LABELS:
         return
     X, y = run.test.X[rows], run.test.y[rows]
-    images = estimator.exchange_labels(X, y)
-    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
-    labels = [str(label) for label in estimator.classes_]
+    images, labels = shown.exchanged(X, y), [str(label) for label in classes]
     yield (
         "exchange.png",
-        ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), [str(k) for k in y], value_range=shown.value_range),
+        ExchangeDisplay.from_arrays(images, labels, shown.rows(X), [str(k) for k in y], value_range=shown.value_range),
     )
 
 
-def kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _kl(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """KL of each latent dimension."""
     if run.evaluation.kl_per_dimension:
         active = are_active(run.estimator.transform(run.test.X).var(axis=0))
         yield "kl.png", KLPerDimensionDisplay.from_kl(run.evaluation.kl_per_dimension, active)
 
 
-def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
+def _animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
     """Ten reconstructions, epoch by epoch."""
     if run.frames is None or len(run.estimator.feature_shape_) < 2:
         return
@@ -243,25 +235,25 @@ def animation(run: FittedRun) -> Iterator[tuple[str, Display]]:
     yield "training.html", film
 
 
-DRAWINGS: dict[str, Callable[[FittedRun], Iterator[tuple[str, Display]]]] = {
-    "loss": loss,
-    "reconstructions": reconstructions,
-    "denoising": denoising,
-    "samples": samples,
-    "latent": latent,
-    "manifold": manifold,
-    "exchange": exchange,
-    "kl": kl,
-    "animation": animation,
-}
+DRAWINGS: tuple[Callable[[FittedRun], Iterator[tuple[str, Display]]], ...] = (
+    _loss,
+    _reconstructions,
+    _denoising,
+    _samples,
+    _latent,
+    _manifold,
+    _exchange,
+    _kl,
+    _animation,
+)
 """What is drawn for a run: a new figure is one function here."""
 
 
-def draw(run: FittedRun) -> list[Path]:
+def draw_figures(run: FittedRun) -> list[Path]:
     """Draw all figures that suit the run into its ``figures/``; their paths come back."""
     folder = run.folder.path / FIGURES
     folder.mkdir(exist_ok=True)
-    return [display.save(folder / name) for drawing in DRAWINGS.values() for name, display in drawing(run)]
+    return [display.save(folder / name) for drawing in DRAWINGS for name, display in drawing(run)]
 
 
 def interpolation_display(estimator: LatentEstimator, a: Array, b: Array, steps: int) -> InterpolationDisplay:

@@ -7,11 +7,10 @@ large one by the products themselves, which stay what they are. Where the line l
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 from hyotan.estimators.build import choose_architecture, choose_batch_size, choose_device, choose_hidden
-from hyotan.parameters import default_of, parameters_of
 from hyotan.study.plan import CellPlan
 
 MOST_PRODUCTS = 60e6
@@ -49,25 +48,18 @@ def bundles(plans: Sequence[CellPlan], shape: tuple[int, ...], rows: int, jobs: 
 
 def products_a_batch(plan: CellPlan, shape: tuple[int, ...], rows: int) -> float:
     """Multiplications of a forward pass of one batch through encoder and decoder."""
-    settings = _settings(plan)
-    features = 1
-    for size in shape:
-        features *= size
-    widths = [features, *choose_hidden(settings, shape), plan.latent_dim]
+    settings = plan.settings
+    widths = [math.prod(shape), *choose_hidden(settings, shape), plan.latent_dim]
     both_ways = 2 * sum(wide * narrow for wide, narrow in itertools.pairwise(widths))
     held_out = int(rows * settings["validation_fraction"])
     return both_ways * choose_batch_size(settings, rows - held_out) * settings.get("n_samples", 1)
 
 
 def _pays(plan: CellPlan, shape: tuple[int, ...], rows: int) -> bool:
-    settings = _settings(plan)
+    settings = plan.settings
     if plan.nested or choose_architecture(settings, shape) != "mlp" or choose_device(settings["device"]).type != "cpu":
         return False
     return products_a_batch(plan, shape, rows) <= MOST_PRODUCTS
-
-
-def _settings(plan: CellPlan) -> dict[str, Any]:
-    return {p.name: default_of(p, plan.kind) for p in parameters_of(plan.kind)} | plan.parameters
 
 
 def _alike(plan: CellPlan) -> Hashable:

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import RunFolderError, SettingsError, did_you_mean
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.runs.folder import DataOptions
-from hyotan.study.engine import Finished, create, run
-from hyotan.study.folder import StudyFolder
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.runs.settings import DataOptions
+from hyotan.study.cells import Cell
+from hyotan.study.engine import Finished, create_study, run
 from hyotan.study.plan import DEFAULT, configure
-from hyotan.study.progress import Progress
-from hyotan.study.records import Cell
+from hyotan.study.progress import StudyProgress
+from hyotan.study.study_folder import StudyFolder
 
 
 class Study:
@@ -90,7 +90,7 @@ class Study:
             data=options,
         )
         keep_rows = not isinstance(source, str | os.PathLike)
-        self.folder = create(config, dataset, f"{dataset.name}-study", out, overwrite, keep_rows)
+        self.folder = create_study(config, dataset, f"{dataset.name}-study", out, overwrite, keep_rows)
         self._finished: Finished | None = None
 
     @classmethod
@@ -116,7 +116,7 @@ class Study:
         DivergenceError, HyotanError
             No cell could be trained.
         """
-        self._finished = run(self.folder, self.jobs, Progress() if self.verbose else None)
+        self._finished = run(self.folder, self.jobs, StudyProgress() if self.verbose else None)
         return self
 
     @property

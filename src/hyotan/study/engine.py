@@ -21,18 +21,16 @@ import torch
 
 from hyotan.data import Dataset
 from hyotan.errors import DivergenceError, HyotanError, ResourceError
-from hyotan.estimators.build import choose_batch_size, choose_device, choose_epochs
+from hyotan.estimators.build import choose_device
 from hyotan.files.folders import write_json
-from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS
-from hyotan.study.bundles import bundles
-from hyotan.study.findings import Experiments, Finding, findings
-from hyotan.study.folder import RECORD, SCHEMA, SETTINGS, Failure, StudyFolder, run_config, split
-from hyotan.study.folder import create as create_folder
-from hyotan.study.plan import CellPlan, StudyConfig
-from hyotan.study.progress import Progress
-from hyotan.study.recommendation import Recommendation, recommend
-from hyotan.study.records import Cell
+from hyotan.study.agenda import Agenda
+from hyotan.study.cells import Cell
+from hyotan.study.choices import Recommendation
+from hyotan.study.plan import StudyConfig
+from hyotan.study.progress import StudyProgress
+from hyotan.study.recommendation import recommend
+from hyotan.study.replications import Experiments, Replication, findings
+from hyotan.study.study_folder import RECORD, SCHEMA, SETTINGS, CellFailure, StudyFolder, run_config, split
 from hyotan.study.worker import Order, Outcome, measure_baselines, opened, train_and_measure
 
 Result = TypeVar("Result")
@@ -68,13 +66,13 @@ class Finished:
 
     folder: StudyFolder
     cells: list[Cell]
-    failures: list[Failure]
+    failures: list[CellFailure]
     recommendation: Recommendation
-    findings: tuple[Finding, ...]
+    findings: tuple[Replication, ...]
     seconds: float
 
 
-def create(
+def create_study(
     config: StudyConfig,
     dataset: Dataset,
     name: str,
@@ -102,15 +100,15 @@ def create(
     train, _ = split(config, dataset)
     for plan in config.cells()[: len(config.models)]:
         run_config(config, plan, train).rehearse(train)
-    return create_folder(config, name, out, overwrite, dataset if keep_rows else None)
+    return StudyFolder.create(config, name, out, overwrite, dataset if keep_rows else None)
 
 
-def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None = None) -> Finished:
+def run(folder: StudyFolder, jobs: int | None = None, progress: StudyProgress | None = None) -> Finished:
     """Bring a study to its end, from wherever it stands: what is finished is not done again.
 
     Parameters
     ----------
-    folder : as :func:`create` made it, or as an earlier run left it.
+    folder : as :func:`create_study` made it, or as an earlier run left it.
     jobs : cells, or bundles of small ones, at a time; by default one a core, on a GPU one.
     progress : what shows how far it is.
 
@@ -127,23 +125,24 @@ def run(folder: StudyFolder, jobs: int | None = None, progress: Progress | None 
     with folder.locked():
         train, _ = folder.load_data()
         team = Team.of(folder, jobs)
-        schedule = Schedule.of(folder, len(train.X))
-        work = schedule.bundles(train.X.shape[1:], team.jobs)
+        agenda = Agenda(folder, len(train.X))
+        bundles = agenda.bundles(train.X.shape[1:], team.jobs)
         with _stoppable(folder) as stops:
-            with _shown(progress, schedule):
-                for outcome in itertools.chain.from_iterable(team.outcomes(train_and_measure, work)):
+            with nullcontext() if progress is None else progress.watching(agenda):
+                for outcome in itertools.chain.from_iterable(team.outcomes(train_and_measure, bundles)):
                     _refuse_stop(outcome, stops, folder)
-                    schedule.note(outcome)
+                    agenda.note(outcome.name)
                     if progress is not None:
-                        progress.finished(outcome, schedule.done, schedule.total)
+                        progress.finished(outcome, agenda.done, agenda.total)
                 _refuse_fruitless(folder)
-                for outcome in team.outcomes(measure_baselines, _repeats_without_baselines(folder)):
+                without_baselines = [n for n in range(folder.config.repeats) if not folder.read_baselines(n)]
+                for outcome in team.outcomes(measure_baselines, without_baselines):
                     _refuse_stop(outcome, stops, folder)
             opened.cache_clear()
             return conclude(folder, time.monotonic() - started, progress)
 
 
-def conclude(folder: StudyFolder, seconds: float, progress: Progress | None = None) -> Finished:
+def conclude(folder: StudyFolder, seconds: float, progress: StudyProgress | None = None) -> Finished:
     """Say what the records add up to, do the experiments, and write ``study.json``."""
     if progress is not None:
         progress.concluding()
@@ -165,9 +164,9 @@ def conclude(folder: StudyFolder, seconds: float, progress: Progress | None = No
 
 def experiments(folder: StudyFolder) -> Experiments:
     """Do the experiments of a study: figures, and the numbers behind them."""
-    from hyotan.study.experiments import draw  # loads what draws
+    from hyotan.study.four_experiments import run_experiments  # loads what draws
 
-    return draw(folder.path)
+    return run_experiments(folder.path)
 
 
 # -- who does it -------------------------------------------------------------------------------------------------------
@@ -194,7 +193,8 @@ class Team:
         other numbers of threads.
         """
         cores = joblib.cpu_count()
-        jobs = jobs or (cores if _on_cpu(folder.config) else 1)
+        on_cpu = all(choose_device(plan.settings["device"]).type == "cpu" for plan in folder.plans)
+        jobs = jobs or (cores if on_cpu else 1)
         stamp = hashlib.sha256((folder.path / SETTINGS).read_bytes()).hexdigest()
         threads = min(max(1, cores // jobs), torch.get_num_threads())  # never more than this process was given
         return cls(Order(str(folder.path.resolve()), stamp, threads, os.getpid()), jobs)
@@ -225,88 +225,6 @@ def _kept_from_children(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _on_cpu(config: StudyConfig) -> bool:
-    names = {config.parameters_of(model).get("device", PARAMETERS["device"].default) for model in config.models}
-    return all(choose_device(name).type == "cpu" for name in names)
-
-
-# -- what is to be done ------------------------------------------------------------------------------------------------
-
-
-class Schedule:
-    """Which cells are left, the longest first, and how much of the whole is done.
-
-    Parameters
-    ----------
-    folder : the study's.
-    weights : what each cell costs, by name, in units of its own.
-    epochs : how many each is trained for.
-    rows : to train on.
-    """
-
-    def __init__(self, folder: StudyFolder, weights: dict[str, float], epochs: dict[str, int], rows: int) -> None:
-        self.folder, self.weights, self.epochs, self.rows = folder, weights, epochs, rows
-        self.total = len(folder.plans)
-        left = [plan for plan in folder.plans if _is_left(folder, plan)]
-        self.pending = sorted(left, key=lambda plan: -weights[plan.name])
-        self._open = {plan.name: plan for plan in left}
-
-    @classmethod
-    def of(cls, folder: StudyFolder, rows: int) -> Schedule:
-        """For so many training rows."""
-        epochs = {plan.name: _epochs(folder, plan, rows) for plan in folder.plans}
-        weights = {plan.name: epochs[plan.name] * _step_cost(plan) for plan in folder.plans}
-        return cls(folder, weights, epochs, rows)
-
-    def bundles(self, shape: tuple[int, ...], jobs: int) -> list[list[str]]:
-        """The names of the cells that are left, in bundles that are trained in one loop each, the longest first."""
-        found = bundles(self.folder.plans, shape, self.rows, jobs)
-        left = [[plan.name for plan in bundle if plan.name in self._open] for bundle in found]
-        return sorted(filter(None, left), key=lambda names: -sum(self.weights[name] for name in names))
-
-    @property
-    def done(self) -> int:
-        """Cells that are finished, or have failed."""
-        return self.total - len(self._open)
-
-    def note(self, outcome: Outcome) -> None:
-        """A cell has come to its end."""
-        self._open.pop(outcome.name, None)
-
-    def share(self) -> float:
-        """How much of the work is done, in [0, 1]: epochs of running cells count."""
-        open_plans = list(self._open.values())
-        left = sum(self.weights[plan.name] * (1 - self._progress(plan)) for plan in open_plans)
-        return 1 - left / sum(self.weights.values())
-
-    def _progress(self, plan: CellPlan) -> float:
-        return min(1.0, self.folder.epochs_done(plan) / self.epochs[plan.name])
-
-
-def _is_left(folder: StudyFolder, plan: CellPlan) -> bool:
-    """Whether a cell has to be worked on: a training that diverged would do so again."""
-    if folder.read_cells(plan):
-        return False
-    failure = folder.read_failure(plan)
-    return failure is None or failure.code != DivergenceError.code
-
-
-def _epochs(folder: StudyFolder, plan: CellPlan, rows: int) -> int:
-    defaults = {name: PARAMETERS[name].default for name in ("max_epochs", "batch_size", "validation_fraction")}
-    settings = {**defaults, **plan.parameters}
-    trained = rows - int(rows * settings["validation_fraction"])
-    return choose_epochs(settings, trained, choose_batch_size(settings, trained))
-
-
-def _step_cost(plan: CellPlan) -> float:
-    samples = plan.parameters.get("n_samples", 1)
-    return BY_KIND[plan.kind].cost * (1 + samples) / 2 * (1 + plan.latent_dim / 1000)
-
-
-def _repeats_without_baselines(folder: StudyFolder) -> list[int]:
-    return [repeat for repeat in range(folder.config.repeats) if not folder.read_baselines(repeat)]
 
 
 # -- what stops it -----------------------------------------------------------------------------------------------------
@@ -357,13 +275,3 @@ def _refuse_stop(outcome: Outcome, received: list[int], folder: StudyFolder) -> 
 def _interrupted(folder: StudyFolder, received: list[int]) -> StudyInterrupted:
     done = sum(bool(folder.read_cells(plan)) for plan in folder.plans)
     return StudyInterrupted([*received, signal.SIGINT][0], done, len(folder.plans), folder.path)
-
-
-@contextmanager
-def _shown(progress: Progress | None, schedule: Schedule) -> Iterator[None]:
-    """Show how far the study is, until it is left."""
-    if progress is None:
-        yield
-        return
-    with progress.watching(schedule):
-        yield

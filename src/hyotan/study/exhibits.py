@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -91,7 +90,7 @@ class Exchanged:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class Exhibits:
     """All of it.
 
     Attributes
@@ -116,38 +115,17 @@ class Pictures:
     def save(self, path: Path) -> None:
         """Write one file, atomically: arrays as tensors, the rest as settings."""
         tensors: dict[str, np.ndarray] = {}
-        settings = {name: _packed(getattr(self, name), name, tensors) for name in (f.name for f in fields(self))}
-        write(path, kind=KIND, settings=settings, tensors=tensors)
+
+        def moved(array: np.ndarray) -> dict[str, str]:
+            """An array's name, the array itself moved to the tensors."""
+            name = str(len(tensors))
+            tensors[name] = np.ascontiguousarray(array)
+            return {"array": name}
+
+        write(path, kind=KIND, settings=msgspec.to_builtins(self, enc_hook=moved), tensors=tensors)
 
     @staticmethod
-    def load(path: Path) -> Pictures:
+    def load(path: Path) -> Exhibits:
         """Read what :meth:`save` wrote; ModelFileError where it is something else."""
         contents = read(path, kinds=[KIND])
-        settings = {name: _unpacked(value, contents.tensors) for name, value in contents.settings.items()}
-        kinds: dict[str, Any] = {"told": Told, "walks": Walked, "planes": Plane, "exchanged": Exchanged}
-        for name, kind in kinds.items():
-            settings[name] = [kind(**item) for item in settings[name]]
-        # JSON knows no tuples.
-        settings["walks"] = [replace(walk, ends=tuple(walk.ends)) for walk in settings["walks"]]
-        settings["value_range"] = tuple(settings["value_range"])
-        return Pictures(**settings)
-
-
-def _packed(value: Any, place: str, tensors: dict[str, np.ndarray]) -> Any:
-    """The value with each array moved to the tensors and its name left in its place."""
-    if isinstance(value, np.ndarray):
-        tensors[place] = np.ascontiguousarray(value)
-        return {"array": place}
-    if isinstance(value, Told | Walked | Plane | Exchanged):
-        return {f.name: _packed(getattr(value, f.name), f"{place}/{f.name}", tensors) for f in fields(value)}
-    if isinstance(value, list) and value and not isinstance(value[0], str):
-        return [_packed(item, f"{place}/{number}", tensors) for number, item in enumerate(value)]
-    return msgspec.to_builtins(value)
-
-
-def _unpacked(value: Any, tensors: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"array"}:
-            return tensors[value["array"]]
-        return {name: _unpacked(item, tensors) for name, item in value.items()}
-    return [_unpacked(item, tensors) for item in value] if isinstance(value, list) else value
+        return msgspec.convert(contents.settings, Exhibits, dec_hook=lambda kind, name: contents.tensors[name["array"]])

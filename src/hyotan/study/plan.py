@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import tomli_w
 
-from hyotan.data import NAMES, Dataset
+from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.files.toml import from_toml, to_toml
 from hyotan.models.families import BY_NAME
-from hyotan.parameters import PARAMETERS, check_settings, current_names, parameters_of
+from hyotan.parameters import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
-from hyotan.runs.folder import DataOptions
+from hyotan.runs.settings import DataOptions, absolute_source
 from hyotan.study.classes import Classes
 from hyotan.words.phrases import listed
 
@@ -31,6 +31,9 @@ SET_BY_THE_STUDY = {
     "ordered": "Ask for ordered codes of every model: --nested.",
 }
 """Parameters that differ from cell to cell by the study's plan, and how that is said."""
+
+ORDERED = [family.name for family in PARAMETERS["ordered"].families]
+"""Models whose code can be ordered."""
 
 SAME_FOR_ALL = ("scaling", "binarise", "validation_fraction", "validation_rows")
 """Parameters in which models cannot differ: their errors would not be comparable, or not be those of the same rows."""
@@ -66,8 +69,8 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def read_preset(name: str) -> Preset:
-    """Read a preset by its name.
+def read_preset(name: str, place: str = "") -> Preset:
+    """Read a preset by its name; ``place`` is where the name stands, for errors.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def read_preset(name: str) -> Preset:
         There is none of this name; names the nearest.
     """
     if name not in preset_names():
-        raise SettingsError(f"There is no preset '{name}'.", did_you_mean(name, preset_names()))
+        raise SettingsError(f"There is no preset '{name}'{place}.", did_you_mean(name, preset_names()))
     text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Preset, strict=True)
 
@@ -111,6 +114,11 @@ class CellPlan:
     def nested(self) -> bool:
         """Whether its code is ordered, and stands for all sizes."""
         return bool(self.parameters.get("ordered", False))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every parameter of the estimator, defaults included."""
+        return {p.name: default_of(p, self.kind) for p in parameters_of(self.kind)} | self.parameters
 
 
 @dataclass(frozen=True)
@@ -166,10 +174,7 @@ class StudyConfig:
             )
         if self.test_rows is not None and self.test_rows < 1:
             raise SettingsError(f"test_rows{place} cannot be {self.test_rows}.", "Expected at least 1.")
-        if self.preset not in preset_names():
-            raise SettingsError(
-                f"There is no preset '{self.preset}'{place}.", did_you_mean(self.preset, preset_names())
-            )
+        read_preset(self.preset, place)
         if self.nested:
             _refuse_unordered(self.models)
         _check_owners(self.own, self.models, place)
@@ -193,43 +198,28 @@ class StudyConfig:
         """Every training, repeats outermost: a study that is stopped has whole repeats."""
         sizes = self.sizes[-1:] if self.nested else self.sizes
         measured = {size: self.sizes if self.nested else (size,) for size in sizes}
-        return [
-            self._cell(model, size, repeat, measured[size])
-            for repeat in range(self.repeats)
-            for size in sizes
-            for model in self.models
-        ]
-
-    def _cell(self, model: str, size: int, repeat: int, measured: tuple[int, ...]) -> CellPlan:
-        seed = self.seed + repeat
-        set_here = {"latent_dim": size, "random_state": seed, **({"ordered": True} if self.nested else {})}
-        parameters = {**self.parameters_of(model), **set_here}
-        return CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured)
+        ordered = {"ordered": True} if self.nested else {}
+        found = []
+        for repeat, size, model in itertools.product(range(self.repeats), sizes, self.models):
+            seed = self.seed + repeat
+            parameters = {**self.parameters_of(model), "latent_dim": size, "random_state": seed, **ordered}
+            found.append(CellPlan(model, size, repeat, seed, BY_NAME[model].kind, parameters, measured[size]))
+        return found
 
     def to_toml(self) -> str:
-        """As TOML, which has no word for None: a parameter that is None reads ``"none"``, the rest is left out."""
-        content = asdict(self)
-        content["parameters"] = _spelled(self.parameters)
-        content["own"] = {model: _spelled(parameters) for model, parameters in self.own.items()}
-        return tomli_w.dumps(_without_none(content))
+        """As TOML, see :func:`hyotan.files.toml.to_toml`."""
+        return to_toml(self)
 
     @staticmethod
     def from_toml(text: str, where: str) -> StudyConfig:
-        """Read a study's settings; unknown keys and bad values are named.
+        """Read a study's settings.
 
         Raises
         ------
         SettingsError
             Not TOML, an unknown key, or a value outside its domain; ``where`` names the file.
         """
-        try:
-            content = tomllib.loads(text)
-            config = msgspec.convert(content, StudyConfig, strict=True)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            fix = "Compare it with a study's study.toml."
-            raise SettingsError(f"{where} is not a study's settings: {error}.", fix) from error
-        _refuse_unknown(content, StudyConfig, where)
-        _refuse_unknown(content.get("data", {}), DataOptions, where)
+        config = from_toml(StudyConfig, text, where, "a study's settings", "a study's study.toml")
         own = {model: current_names(values) for model, values in config.own.items()}
         return replace(config, parameters=current_names(config.parameters), own=own).checked(where)
 
@@ -276,12 +266,8 @@ def configure(
     common, single = dict(parameters or {}), {model: dict(values) for model, values in (own or {}).items()}
     chosen = tuple(models) if models is not None else _models_for(base.models, dataset, nested)
     kept = {m: {k: v for k, v in values.items() if k not in common} for m, values in base.own.items() if m in chosen}
-    options = data or DataOptions()
-    if dataset.feature_names is not None:
-        # The columns are noted in their order, so that another table can be read as this one was.
-        options = replace(options, columns=list(dataset.feature_names), ignore=[])
     config = StudyConfig(
-        source=source if source.lower() in NAMES else str(Path(source).expanduser().resolve()),
+        source=absolute_source(source),
         models=chosen,
         sizes=tuple(sizes) if sizes is not None else _sizes_for(base.sizes, dataset),
         repeats=base.repeats if repeats is None else repeats,
@@ -291,7 +277,7 @@ def configure(
         test_rows=base.test_rows if test_rows is None else test_rows,
         parameters={**_fitting(weaker or {}, chosen), **base.parameters, **common},
         own={model: {**kept.get(model, {}), **single.get(model, {})} for model in {**kept, **single}},
-        data=options,
+        data=(data or DataOptions()).with_columns_of(dataset),
         fingerprint=dataset.fingerprint(),
     ).checked()
     _refuse_unlabelled(config, dataset, source)
@@ -303,17 +289,11 @@ def _fitting(parameters: Mapping[str, Any], models: Iterable[str]) -> dict[str, 
     return {name: value for name, value in parameters.items() if name in known - set(SET_BY_THE_STUDY)}
 
 
-def needs_labels(model: str) -> bool:
-    """Whether a model learns from labels."""
-    return BY_NAME[model].conditional
-
-
 def _models_for(models: Iterable[str], dataset: Dataset, nested: bool) -> tuple[str, ...]:
-    known = [model for model in models if model in BY_NAME]
     # Models of labels do not know what to do with a value that is missing.
     can_use_labels = Classes.of(dataset.y) is not None and not has_missing(dataset.X)
-    fitting = [model for model in known if can_use_labels or not needs_labels(model)]
-    return tuple(model for model in fitting if not nested or _can_be_ordered(model))
+    fitting = [model for model in models if can_use_labels or not BY_NAME[model].conditional]
+    return tuple(model for model in fitting if not nested or model in ORDERED)
 
 
 def _sizes_for(sizes: Iterable[int], dataset: Dataset) -> tuple[int, ...]:
@@ -329,23 +309,19 @@ def _refuse_unlabelled(config: StudyConfig, dataset: Dataset, source: str) -> No
     if Classes.of(dataset.y) is not None:
         return
     why = "has no labels" if dataset.y is None else f"has labels that are no classes ({dataset.describe()})"
-    for model in filter(needs_labels, config.models):
+    for model in (model for model in config.models if BY_NAME[model].conditional):
         raise SettingsError(
             f"--models {model} needs labels; {source} {why}.",
             f"Leave {model} out, or name the column that holds the classes: --label COLUMN",
         )
 
 
-def _can_be_ordered(model: str) -> bool:
-    return BY_NAME[model] in PARAMETERS["ordered"].families
-
-
 def _refuse_unordered(models: Sequence[str]) -> None:
-    able = [model for model in BY_NAME if _can_be_ordered(model)]
     for model in models:
-        if not _can_be_ordered(model):
+        if model not in ORDERED:
             raise SettingsError(
-                f"--nested needs models with an ordered code, which {model} is not.", f"Choose from: {', '.join(able)}."
+                f"--nested needs models with an ordered code, which {model} is not.",
+                f"Choose from: {', '.join(ORDERED)}.",
             )
 
 
@@ -387,20 +363,3 @@ def _check_common(parameters: Mapping[str, Any], models: Sequence[str], place: s
 def _refuse_set_by_the_study(name: str, place: str) -> None:
     if name in SET_BY_THE_STUDY:
         raise SettingsError(f"{name}{place} is set by the study itself, for each cell.", SET_BY_THE_STUDY[name])
-
-
-def _refuse_unknown(content: Mapping[str, Any], owner: type, where: str) -> None:
-    known = [member.name for member in fields(owner)]
-    for key in content:
-        if key not in known:
-            raise SettingsError(f"{where}: '{key}' is not a setting.", did_you_mean(key, known))
-
-
-def _spelled(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "none" if value is None else value for name, value in parameters.items()}
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return list(value) if isinstance(value, tuple) else value

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
-from hyotan.study.records import Cell
+from hyotan.study.agenda import Agenda
+from hyotan.study.cells import Cell
 from hyotan.study.worker import Outcome
 from hyotan.terminal import changing_line
 
@@ -20,22 +21,7 @@ LEAST_SHARE = 0.01
 """Below this share of the work, how long the rest takes is not said."""
 
 
-class Work(Protocol):
-    """What is watched."""
-
-    total: int
-
-    @property
-    def done(self) -> int:
-        """Cells that are finished, or have failed."""
-        ...
-
-    def share(self) -> float:
-        """How much of the work is done, in [0, 1]."""
-        ...
-
-
-class Progress:
+class StudyProgress:
     """Tells how far a study is.
 
     Parameters
@@ -49,14 +35,14 @@ class Progress:
         self._lock, self._told = threading.Lock(), time.monotonic()
 
     @contextmanager
-    def watching(self, work: Work) -> Iterator[None]:
+    def watching(self, agenda: Agenda) -> Iterator[None]:
         """Refresh what is shown, in a thread of its own, while entered."""
         over = threading.Event()
-        started, at_first = time.monotonic(), work.share()
+        started, at_first = time.monotonic(), agenda.share()
 
         def refresh() -> None:
             while not over.wait(REFRESH):
-                self._show(status(work, at_first, time.monotonic() - started))
+                self._show(status(agenda, at_first, time.monotonic() - started))
 
         watcher = threading.Thread(target=refresh, daemon=True)
         watcher.start()
@@ -67,7 +53,7 @@ class Progress:
             watcher.join()
             with self._lock:
                 if self._line is not None:
-                    self._line.update(status(work, at_first, time.monotonic() - started), keep=True)
+                    self._line.update(status(agenda, at_first, time.monotonic() - started), keep=True)
 
     def finished(self, outcome: Outcome, done: int, total: int) -> None:
         """A cell has come to its end: in a pipe, a line for it; what failed is said everywhere."""
@@ -99,19 +85,19 @@ class Progress:
         self._told = time.monotonic()
 
 
-def status(work: Work, at_first: float, seconds: float) -> str:
+def status(agenda: Agenda, at_first: float, seconds: float) -> str:
     """``cells 12 of 27, 3 min left``; how long is said from the pace since the start, once there is one.
 
     Parameters
     ----------
-    work : what is watched.
+    agenda : what is watched.
     at_first : the share that was done when this run of it began.
     seconds : since then.
     """
-    share = work.share()
-    words = f"cells {work.done} of {work.total}"
+    share = agenda.share()
+    words = f"cells {agenda.done} of {agenda.total}"
     gained = share - at_first
-    if work.done < work.total and gained >= LEAST_SHARE:
+    if agenda.done < agenda.total and gained >= LEAST_SHARE:
         words += f", {duration(seconds * (1 - share) / gained)} left"
     return words
 
@@ -131,10 +117,10 @@ def outcome_line(outcome: Outcome) -> str:
     """One cell in one line: its main numbers on the test rows, or why it failed."""
     if outcome.failure is not None:
         return f"{outcome.name}  failed: {outcome.failure.message}"
-    return f"{outcome.name}  {numbers(outcome.cells[-1])}  {duration(outcome.seconds)}"
+    return f"{outcome.name}  {main_scores(outcome.cells[-1])}  {duration(outcome.seconds)}"
 
 
-def numbers(cell: Cell) -> str:
+def main_scores(cell: Cell) -> str:
     """The main numbers of a cell on the test rows."""
     test = cell.test
     named = {

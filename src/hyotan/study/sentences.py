@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hyotan.study.findings import NO_LABEL, NOT_REPRODUCED, UNTESTED, Figure, Finding
-from hyotan.study.recommendation import ALONE, HELPS, NOTHING, UNKNOWN, Choice, Note, Option, Recommendation
-from hyotan.study.records import Interval
+from hyotan.study.cells import Interval
+from hyotan.study.choices import ALONE, HELPS, NOTHING, UNKNOWN, Advice, Caveat, Option, Recommendation
+from hyotan.study.replications import NO_LABEL, NOT_REPRODUCED, UNTESTED, Measurement, Replication
 from hyotan.words import has, say, shown
 
 SHARES = frozenset({"explained", "knn_accuracy", "coverage", "mistaken", "pulled", "plane", "kept", "fall"})
@@ -20,12 +20,12 @@ def of_recommendation(recommendation: Recommendation, lang: str = "en") -> list[
     return [*lines, *(_note(note, lang) for note in recommendation.notes)]
 
 
-def of_choice(choice: Choice, lang: str = "en") -> str:
+def of_choice(choice: Advice, lang: str = "en") -> str:
     """The verdict on one purpose and what else to know, in one paragraph."""
-    return say("recommendation.space", lang).join([verdict(choice, lang), *notes(choice, lang)])
+    return say("recommendation.space", lang).join([of_verdict(choice, lang), *of_caveats(choice, lang)])
 
 
-def verdict(choice: Choice, lang: str = "en") -> str:
+def of_verdict(choice: Advice, lang: str = "en") -> str:
     """What to take, and its figure on the test rows beside those of the baselines."""
     if choice.verdict in (NOTHING, UNKNOWN) or choice.chosen is None or choice.ours is None:
         kind = NOTHING if choice.verdict == NOTHING else UNKNOWN
@@ -36,9 +36,9 @@ def verdict(choice: Choice, lang: str = "en") -> str:
         "size": choice.chosen.latent_dim,
         "n": choice.chosen.latent_dim,
         "measure": say(f"recommendation.measure.{choice.measure}", lang),
-        "value": figure(choice.ours, choice.measure, lang),
-        "baseline": figure(choice.chosen, choice.measure, lang),
-        "pca": figure(choice.pca, choice.measure, lang),
+        "value": of_option(choice.ours, choice.measure, lang),
+        "baseline": of_option(choice.chosen, choice.measure, lang),
+        "pca": of_option(choice.pca, choice.measure, lang),
     }
     if choice.verdict in (HELPS, ALONE):
         parts = ["take", *(["beside"] if choice.pca is not None else [])]
@@ -47,7 +47,7 @@ def verdict(choice: Choice, lang: str = "en") -> str:
     return "".join(say(f"recommendation.{part}", lang, **words) for part in (*parts, "stop"))
 
 
-def figure(option: Option | None, measure: str, lang: str = "en") -> str:
+def of_option(option: Option | None, measure: str, lang: str = "en") -> str:
     """What an option reaches on the test rows, with its 95 % interval where there are repeats."""
     if option is None or option.test is None:
         return "–"
@@ -57,8 +57,8 @@ def figure(option: Option | None, measure: str, lang: str = "en") -> str:
 def of_interval(value: Interval, share: bool = False, lang: str = "en") -> str:
     """A mean with its interval, as per cent or with three digits."""
     if value.low is None or value.high is None:
-        return say("recommendation.share", lang, value=per_cent(value.mean)) if share else digits(value.mean)
-    write = per_cent if share else digits
+        return say("recommendation.share", lang, value=per_cent(value.mean)) if share else three_digits(value.mean)
+    write = per_cent if share else three_digits
     key = "recommendation.interval_share" if share else "recommendation.interval"
     low, high = (max(0.0, value.low), min(1.0, value.high)) if share else (value.low, value.high)
     return say(key, lang, value=write(value.mean), low=write(low), high=write(high))
@@ -70,17 +70,17 @@ def per_cent(share: float) -> str:
     return shown(round(hundred) if 1 <= abs(hundred) <= 99 else round(hundred, 1))
 
 
-def digits(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits."""
     return shown(value, 3)
 
 
-def notes(choice: Choice, lang: str = "en") -> list[str]:
+def of_caveats(choice: Advice, lang: str = "en") -> list[str]:
     """What else to know, a sentence each."""
     return [_note(note, lang) for note in choice.notes]
 
 
-def _note(note: Note, lang: str) -> str:
+def _note(note: Caveat, lang: str) -> str:
     values = dict(note.values)
     if "models" in values:
         names = [say(f"models.{model}", lang) for model in values["models"]]
@@ -88,7 +88,7 @@ def _note(note: Note, lang: str) -> str:
     return say(f"recommendation.note.{note.code}", lang, **values)
 
 
-def rule(choice: Choice, lang: str = "en") -> str:
+def rule(choice: Advice, lang: str = "en") -> str:
     """By what the choice was made."""
     return say(f"recommendation.rule.{choice.rule}", lang)
 
@@ -99,7 +99,7 @@ def rules(recommendation: Recommendation, lang: str = "en") -> dict[str, str]:
     return {say(f"recommendation.purpose.{choice.purpose}", lang): rule(choice, lang) for choice in choices}
 
 
-def of_finding(finding: Finding, lang: str = "en") -> str:
+def of_finding(finding: Replication, lang: str = "en") -> str:
     """What an article says, whether we find it too, and our figures, in one line."""
     words = {"article": finding.article, "says": claim(finding, lang), "outcome": outcome(finding, lang)}
     if finding.outcome == UNTESTED:
@@ -107,12 +107,12 @@ def of_finding(finding: Finding, lang: str = "en") -> str:
     return say("claim.line", lang, **words, figures=say("recommendation.space", lang).join(figures_of(finding, lang)))
 
 
-def claim(finding: Finding, lang: str = "en") -> str:
+def claim(finding: Replication, lang: str = "en") -> str:
     """What the article says."""
     return say(f"claim.says.{finding.code}", lang)
 
 
-def outcome(finding: Finding, lang: str = "en") -> str:
+def outcome(finding: Replication, lang: str = "en") -> str:
     """Reproduced or not, and whether chance may have had a part in it."""
     said = say(f"claim.outcome.{finding.outcome}", lang)
     if not finding.within_spread:
@@ -121,7 +121,7 @@ def outcome(finding: Finding, lang: str = "en") -> str:
     return say("claim.outcome.all_spread" if all_spread else "claim.outcome.spread", lang, outcome=said)
 
 
-def figures_of(finding: Finding, lang: str = "en") -> list[str]:
+def figures_of(finding: Replication, lang: str = "en") -> list[str]:
     """Our figures with model and size, a sentence a measure."""
     found = []
     for measure in dict.fromkeys(figure.measure for figure in finding.figures):
@@ -131,7 +131,7 @@ def figures_of(finding: Finding, lang: str = "en") -> list[str]:
     return found
 
 
-def _figure_of(figure: Figure, lang: str) -> str:
+def _figure_of(figure: Measurement, lang: str) -> str:
     own = f"claim.model.{figure.model}"
     words = {
         "model": say(own if has(own) else f"models.{figure.model}", lang),

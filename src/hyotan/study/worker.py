@@ -19,13 +19,14 @@ from threadpoolctl import threadpool_limits
 from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import HyotanError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.parameters import PARAMETERS
-from hyotan.runs import folder as runs
-from hyotan.study.folder import Failure, StudyFolder
-from hyotan.study.measures import Measured, Parts, baselines, measure, measure_prefix, parts_of
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.runs import fitting
+from hyotan.runs.run_folder import RunFolder
+from hyotan.study.cells import Cell
+from hyotan.study.measures import Measured, baselines, measure_model, measure_prefix
 from hyotan.study.plan import CellPlan
-from hyotan.study.records import Cell
+from hyotan.study.repeat_rows import RepeatRows, rows_of_repeat
+from hyotan.study.study_folder import CellFailure, StudyFolder
 from hyotan.training.interruption import TrainingInterrupted
 
 PARENT_POLL = 0.2
@@ -49,7 +50,7 @@ class Outcome:
 
     name: str
     cells: list[Cell] = field(default_factory=list)
-    failure: Failure | None = None
+    failure: CellFailure | None = None
     stopped: int = 0
     seconds: float = 0.0
 
@@ -77,30 +78,30 @@ def train_and_measure(order: Order, names: Sequence[str]) -> list[Outcome]:
     started = time.monotonic()
     _end_with(order.study_pid)
     with threads_limited(order.threads):
-        work = opened(order.folder, order.stamp)
-        plans = [work.folder.plan(name) for name in names]
+        study = opened(order.folder, order.stamp)
+        plans = [study.folder.plan(name) for name in names]
         try:
-            fitted = work.fitted_together(plans)
+            fitted = study.fitted_together(plans)
         except KeyboardInterrupt as stop:
             return [Outcome(names[0], stopped=_signal_of(stop))]
         shared = (time.monotonic() - started) / len(names)
         outcomes = []
         for plan in plans:
-            outcomes.append(_outcome_of(work, plan, fitted.get(plan.name), shared))
+            outcomes.append(_outcome_of(study, plan, fitted.get(plan.name), shared))
             if outcomes[-1].stopped:
                 break
     return outcomes
 
 
-def _outcome_of(work: Work, plan: CellPlan, fitted: runs.FittedRun | None, seconds: float) -> Outcome:
+def _outcome_of(study: OpenStudy, plan: CellPlan, fitted: fitting.FittedRun | None, seconds: float) -> Outcome:
     started = time.monotonic() - seconds
     try:
-        cells = work.cells_of(plan, fitted)
+        cells = study.cells_of(plan, fitted)
     except KeyboardInterrupt as stop:
         return Outcome(plan.name, stopped=_signal_of(stop))
     except Exception as error:  # one cell's failure is noted; the others go on
         failure = _failure_of(plan, error)
-        work.folder.write_failure(failure)
+        study.folder.write_failure(failure)
         return Outcome(plan.name, failure=failure, seconds=time.monotonic() - started)
     return Outcome(plan.name, cells, seconds=time.monotonic() - started)
 
@@ -118,39 +119,39 @@ def measure_baselines(order: Order, repeat: int) -> Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class OpenStudy:
     """A study's folder with its data, read once a process."""
 
     folder: StudyFolder
     train: Dataset
     test: Dataset
 
-    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, runs.FittedRun]:
+    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, fitting.FittedRun]:
         """Those of some cells that are not trained yet, trained in one loop, by name; nothing where that cannot be."""
         left = [plan for plan in plans if self._trained(plan) is None]
         if len(left) < 2:
             return {}
         try:
             folders = [self.folder.open_run(plan, self.train) for plan in left]
-            fitted = runs.fit_together(folders, (self.train, self.test))
+            fitted = fitting.fit_together(folders, (self.train, self.test))
             return {plan.name: run for plan, run in zip(left, fitted, strict=True)}
         except Exception:  # which cell's fault it is shows when each is trained alone, from its last checkpoint
             return {}
 
-    def cells_of(self, plan: CellPlan, fitted: runs.FittedRun | None = None) -> list[Cell]:
+    def cells_of(self, plan: CellPlan, fitted: fitting.FittedRun | None = None) -> list[Cell]:
         """The records of one cell; each step is taken only where the one before it left nothing."""
         run = None if fitted is not None else self._trained(plan)
         if run is not None:
             estimator = run.load_model()
             evaluation = evaluate(estimator, self.test.X, self.train.X)
         else:
-            fitted = fitted or runs.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
+            fitted = fitted or fitting.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
             estimator, evaluation = fitted.estimator, fitted.evaluation
         cells = self.measured(plan, estimator, evaluation)
         self.folder.write_cells(plan, cells)
         return cells
 
-    def _trained(self, plan: CellPlan) -> runs.RunFolder | None:
+    def _trained(self, plan: CellPlan) -> RunFolder | None:
         """The run of a cell that is trained and evaluated."""
         run = self.folder.load_run(plan)
         return run if run is not None and "test" in run.read_metrics() else None
@@ -158,7 +159,7 @@ class Work:
     def measured(self, plan: CellPlan, estimator: LatentEstimator, evaluation: Evaluation) -> list[Cell]:
         """The records of a trained model: one, or of an ordered code one for each size."""
         parts = self.parts(plan)
-        whole = measure(estimator, parts, evaluation)
+        whole = measure_model(estimator, parts, evaluation)
         found = {plan.latent_dim: whole}
         for size in plan.sizes:
             if size not in found:
@@ -177,13 +178,10 @@ class Work:
         self.folder.write_baselines(repeat, cells)
         return cells
 
-    def parts(self, plan: CellPlan) -> Parts:
+    def parts(self, plan: CellPlan) -> RepeatRows:
         """The rows of a cell's repeat."""
-        held = {
-            name: plan.parameters.get(name, PARAMETERS[name].default)
-            for name in ("validation_fraction", "validation_rows")
-        }
-        return _parts(self, held["validation_fraction"], held["validation_rows"], plan.seed)
+        settings = plan.settings
+        return _rows_of(self, settings["validation_fraction"], settings["validation_rows"], plan.seed)
 
     def _record(self, plan: CellPlan, size: int, found: Measured, estimator: LatentEstimator) -> Cell:
         return Cell(
@@ -206,30 +204,32 @@ class Work:
 
 
 @functools.lru_cache(maxsize=1)
-def opened(folder: str, stamp: str) -> Work:
+def opened(folder: str, stamp: str) -> OpenStudy:
     """A study's folder and data; a process that gets many cells of a study reads them once."""
     study = StudyFolder(folder)
-    return Work(study, *study.load_data())
+    return OpenStudy(study, *study.load_data())
 
 
 @functools.lru_cache(maxsize=1)
-def _parts(work: Work, fraction: float, rows: str, seed: int) -> Parts:
-    return parts_of(work.train, work.test, fraction, rows, seed)
+def _rows_of(study: OpenStudy, fraction: float, rows: str, seed: int) -> RepeatRows:
+    return rows_of_repeat(study.train, study.test, fraction, rows, seed)
 
 
 def _signal_of(stop: KeyboardInterrupt) -> int:
     return stop.exit_code - 128 if isinstance(stop, TrainingInterrupted) else signal.SIGINT
 
 
-def _failure_of(plan: CellPlan, error: Exception) -> Failure:
+def _failure_of(plan: CellPlan, error: Exception) -> CellFailure:
     where = plan.name, plan.model, plan.latent_dim, plan.repeat
     if isinstance(error, HyotanError):
-        return Failure(*where, error.code, error.message, error.fix, error.exit_code)
+        return CellFailure(*where, error.code, error.message, error.fix, error.exit_code)
     if isinstance(error, MemoryError):
-        return Failure(*where, "RESOURCES", "Memory ran out.", "Lower --batch-size or --jobs, or use fewer rows.", 4)
+        return CellFailure(
+            *where, "RESOURCES", "Memory ran out.", "Lower --batch-size or --jobs, or use fewer rows.", 4
+        )
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}"
-    return Failure(*where, INTERNAL, f"{type(error).__name__}: {error} ({place})", "Please report it.", OUR_BUG)
+    return CellFailure(*where, INTERNAL, f"{type(error).__name__}: {error} ({place})", "Please report it.", OUR_BUG)
 
 
 @contextmanager

@@ -10,6 +10,9 @@ checkpoints and run folders hold nothing of it.
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from hyotan.errors import SettingsError
 from hyotan.training.recording import Backward, Recording, Reference
+from hyotan.training.torch_internals import torch_internal
 
 LEAST_STEPS = 30_000
 """Steps of a training from which on compiling pays for itself: it takes some 15 s and saves 0.4 to 0.5 ms a step."""
@@ -58,19 +62,14 @@ def refuse_without_compiler() -> None:
     Raises
     ------
     SettingsError
-        Names the compilers that were looked for.
+        Names the compiler that was looked for.
     """
-    from torch._inductor import config, cpp_builder  # a second, for trainings that are compiled alone
-
-    try:
-        cpp_builder.get_cpp_compiler()
-    except (OSError, RuntimeError) as error:
-        known = config.cpp.cxx
-        looked_for = ", ".join([known] if isinstance(known, str) else [name for name in known if name])
+    name = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")  # torch's own choice
+    if shutil.which(name) is None:
         raise SettingsError(
-            f"compile=True needs a C++ compiler, and none was found (looked for: {looked_for}).",
+            f"compile=True needs a C++ compiler, and none was found (looked for: {name}).",
             "Install one (g++ or clang++), name it in $CXX, or leave compile (--compile) out.",
-        ) from error
+        )
 
 
 def compiled(recording: Recording, reference: Reference) -> Backward:
@@ -96,20 +95,21 @@ def compiled(recording: Recording, reference: Reference) -> Backward:
 
 
 def compile_step(recording: Recording, x: Tensor) -> Callable[..., Sequence[Tensor]]:
-    """Machine code for the operations of a recording, called as they are, for batches shaped like x."""
-    from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx
-    from torch._subclasses import FakeTensorMode
+    """Machine code for the operations of a recording, called as they are, for batches shaped like x.
 
+    By what is behind ``torch.compile``, not by it: its checks before each call take a tenth of a small network's step.
+    """
+    patched = torch_internal("torch._inductor.config:patch")
+    compile_fx = torch_internal("torch._inductor.compile_fx:compile_fx")
+    fake_tensors = torch_internal("torch._subclasses:FakeTensorMode")
     arguments = [*(parameter.detach() for parameter in recording.parameters), x]
     module = copy.deepcopy(recording.module)  # the compiler may change it
     # Recording noted what each value looks like in a mode of its own; the compiler wants one for all.
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = fake_tensors(allow_non_fake_inputs=True)
     for node, argument in zip(module.graph.find_nodes(op="placeholder"), arguments, strict=True):
         node.meta["val"] = mode.from_tensor(argument)
-    with torch.no_grad(), config.patch(OPTIONS):
-        run: Any = compile_fx(module, arguments)
-    return run
+    with torch.no_grad(), patched(OPTIONS):
+        return compile_fx(module, arguments)
 
 
 def warn_unrecorded() -> None:

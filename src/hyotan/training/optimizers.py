@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from hyotan.distributions.likelihoods import Likelihood
+from hyotan.training.objective import TrainableModel
+from hyotan.training.torch_internals import torch_internal
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 
-def _decayed_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+def _decayed_groups(model: TrainableModel, weight_decay: float) -> list[dict]:
     """Two groups: matrices decay; biases, gains and scales do not."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    # A scale for each pixel has the shape of a matrix and is none.
-    scales = {id(p) for part in model.modules() if isinstance(part, Likelihood) for p in part.parameters()}
-    # In a stack of models a matrix has one dimension more.
-    dimensions = 2 if getattr(model, "cells", 1) == 1 else 3
-    decays = {id(p): p.ndim >= dimensions and id(p) not in scales for p in parameters}
-    return [
-        {"params": [p for p in parameters if decays[id(p)]], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if not decays[id(p)]], "weight_decay": 0.0},
-    ]
+    decayed = model.decayed()
+    known = {id(p) for p in decayed}
+    others = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _is_fused(model: nn.Module) -> bool:
+def _is_fused(model: TrainableModel) -> bool:
     return all(p.device.type in FUSED_DEVICES and p.dtype == torch.float32 for p in model.parameters())
 
 
-def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
+def adamw(model: TrainableModel, learning_rate: float, weight_decay: float) -> Optimizer:
     """AdamW (Loshchilov & Hutter 2019), fused; only matrices decay."""
     return AdamW(_decayed_groups(model, weight_decay), lr=learning_rate, fused=_is_fused(model))
 
 
-def adam(model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
+def adam(model: TrainableModel, learning_rate: float, weight_decay: float) -> Optimizer:
     """Adam (Kingma & Ba 2015), fused; it decays nothing."""
     return Adam(_decayed_groups(model, 0.0), lr=learning_rate, fused=_is_fused(model))
 
 
-def sgd(model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
+def sgd(model: TrainableModel, learning_rate: float, weight_decay: float) -> Optimizer:
     """Stochastic gradient descent with momentum 0.9; only matrices decay."""
     return SGD(_decayed_groups(model, weight_decay), lr=learning_rate, momentum=0.9)
 
 
-OptimizerMaker = Callable[[nn.Module, float, float], Optimizer]
-OPTIMIZERS: Mapping[str, OptimizerMaker] = {"adamw": adamw, "adam": adam, "sgd": sgd}
+OptimizerMaker = Callable[[TrainableModel, float, float], Optimizer]
+"""From a model, the learning rate and the weight decay."""
 
-FUSED: dict[type[Optimizer], str] = {Adam: "_fused_adam_", AdamW: "_fused_adamw_"}
-"""The operation behind an optimizer's fused step, by its name in torch."""
+FUSED: dict[type[Optimizer], str] = {Adam: "torch:_fused_adam_", AdamW: "torch:_fused_adamw_"}
+"""The operation behind an optimizer's fused step."""
 
 
 class Stepper:
@@ -62,7 +56,7 @@ class Stepper:
 
     Parameters
     ----------
-    optimizer : one of :data:`OPTIMIZERS`.
+    optimizer : one of :data:`hyotan.training.OPTIMIZERS`.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -85,23 +79,31 @@ class Stepper:
         self._fused = []
 
     def _fused_updates(self) -> list[Callable[[float], None]]:
-        update = getattr(torch, FUSED.get(type(self.optimizer), ""), None)
         groups = [group for group in self.optimizer.param_groups if group["params"]]
-        if update is None or not all(group["fused"] for group in groups):
+        name = FUSED.get(type(self.optimizer))
+        if name is None or not all(group["fused"] for group in groups):
             return []
-        return [_fused_update(update, group, self.optimizer.state) for group in groups]
+        try:
+            return [_fused_update(torch_internal(name), group, self.optimizer.state) for group in groups]
+        except ImportError:
+            return []
 
 
 def _fused_update(update: Callable[..., None], group: dict[str, Any], state: Any) -> Callable[[float], None]:
     """The step of one group of parameters, all of which have had a first one."""
     parameters = group["params"]
     means, squares, steps = ([state[p][name] for p in parameters] for name in ("exp_avg", "exp_avg_sq", "step"))
+    # Each parameter counts its steps in a tensor of its own: as parts of one, they are counted by one addition.
+    counts = torch.stack(steps)
+    steps = list(counts)
+    for parameter, own in zip(parameters, steps, strict=True):
+        state[parameter]["step"] = own
     beta1, beta2 = group["betas"]
     fixed = {"beta1": beta1, "beta2": beta2, "weight_decay": group["weight_decay"], "eps": group["eps"]}
 
     @torch.no_grad()
     def step(learning_rate: float) -> None:
-        torch._foreach_add_(steps, 1)
+        counts.add_(1)
         gradients = [p.grad for p in parameters]
         update(
             parameters, gradients, means, squares, [], steps, lr=learning_rate, amsgrad=False, maximize=False, **fixed

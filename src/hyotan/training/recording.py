@@ -2,7 +2,8 @@
 
 Small networks spend more time in Python and in autograd's bookkeeping than in arithmetic. Both are the same at every
 step, so the operations are written down at one (``make_fx``) and called in a row at those that follow: the same kernels
-in the same order, and the same bits. Whether they are is looked at before the recording is used, not assumed.
+in the same order, and the same bits. Whether they are is looked at before the recording is used, not assumed; where
+torch has no ``make_fx`` that is known, training goes on by autograd. See docs/decisions/0013.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.func import functional_call
 
-from hyotan.models.objective import LatentModel, Progress, Terms
+from hyotan.training.objective import Progress, TrainableModel
 from hyotan.training.sums import Parts, parts_of
+from hyotan.training.torch_internals import torch_internal
 
 LEAST_STEPS = 300
 """Steps to come from which on a recording pays for itself: making one takes about as long as it saves in so many."""
@@ -39,28 +41,15 @@ FILLED_LIKE = {aten.ones_like.default: 1.0, aten.zeros_like.default: 0.0}
 """Operations whose value is the same at every step, whatever the batch holds."""
 
 
-class Objective(nn.Module):
-    """A model whose call is its objective, as :func:`torch.func.functional_call` wants it."""
-
-    def __init__(self, model: LatentModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, progress: Progress) -> Terms:
-        """The objective of a batch."""
-        return self.model.objective(x, progress)
-
-
 def with_autograd(
-    model: LatentModel, progress: Progress, precision: Callable[[], AbstractContextManager[Any]]
+    model: TrainableModel, progress: Progress, precision: Callable[[], AbstractContextManager[Any]]
 ) -> Differentiated:
     """What is to be recorded: parameters and a batch to sums and gradients, by way of autograd."""
-    objective = Objective(model)
-    names = [f"model.{name}" for name, parameter in model.named_parameters() if parameter.requires_grad]
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
     def backward(parameters: Sequence[Tensor], x: Tensor) -> tuple[Parts, Gradients]:
         with precision():
-            terms = functional_call(objective, dict(zip(names, parameters, strict=True)), (x, progress))
+            terms = functional_call(model, dict(zip(names, parameters, strict=True)), (x, progress))
         gradients = torch.autograd.grad(terms.loss.mean(), parameters)
         return parts_of(terms), gradients
 
@@ -131,17 +120,17 @@ Improve = Callable[[Recording, Reference], Backward]
 
 
 def record(
-    model: LatentModel,
+    model: TrainableModel,
     x: Tensor,
     progress: Progress,
     precision: Callable[[], AbstractContextManager[Any]],
     improve: Improve | None = None,
 ) -> Backward | None:
-    """Record the step of batches shaped like ``x``; None where the recording does not give autograd's bits.
+    """Record the step of batches shaped like ``x``; None where torch cannot, or where it does not give autograd's bits.
 
     Parameters
     ----------
-    model : in training mode; :meth:`LatentModel.is_same_each_step` holds.
+    model : in training mode; :meth:`TrainableModel.is_same_each_step` holds.
     x : (batch, *features), one batch.
     progress : where training stands.
     precision : opens the context of the forward pass, autocast where it was asked for.
@@ -159,7 +148,10 @@ def record(
         parts, gradients = backward(parameters, x)
         reference = Reference(x, start, torch.get_rng_state(), parts, gradients)
         torch.set_rng_state(start)
-        recording = Recording(_module(backward, parameters, x), parameters, list(parts))
+        try:
+            recording = Recording(_module(backward, parameters, x), parameters, list(parts))
+        except ImportError:
+            return None
         recorded = recording.run_by(recording.module.forward)
         # Twice, for a recording that writes to what it keeps would give the right bits once.
         if not all(reference.is_equalled_by(recorded) for _ in range(2)):
@@ -168,7 +160,8 @@ def record(
 
 
 def _module(backward: Differentiated, parameters: Sequence[Tensor], x: Tensor) -> fx.GraphModule:
-    from torch.fx.experimental.proxy_tensor import make_fx  # half a second, for trainings that are long enough alone
+    # Loading it takes half a second, which only trainings that are long enough spend.
+    make_fx = torch_internal("torch.fx.experimental.proxy_tensor:make_fx")
 
     def flat(*arguments: Tensor) -> list[Tensor]:
         parts, gradients = backward(list(arguments[:-1]), arguments[-1])
@@ -210,13 +203,11 @@ def _compute_constants(module: fx.GraphModule) -> None:
 
 
 def _is_constant(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> bool:
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded in target.tags:
-        return False
-    if _writes(node) or any(_writes(user) for user in node.users):
+    tags = getattr(node.target, "tags", None)  # which torch's operations alone have
+    if tags is None or torch.Tag.nondeterministic_seeded in tags or any(map(_writes, (node, *node.users))):
         return False
     inputs = node.all_input_nodes
-    return target in (*FILLED, *FILLED_LIKE) or (bool(inputs) and all(known in constants for known in inputs))
+    return node.target in (*FILLED, *FILLED_LIKE) or (bool(inputs) and all(known in constants for known in inputs))
 
 
 def _value(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> Tensor:
@@ -229,7 +220,8 @@ def _value(node: fx.Node, constants: Mapping[fx.Node, Tensor]) -> Tensor:
 
 
 def _writes(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+    """Whether an operation changes one of its inputs, which its name says: ``aten.mul_.Tensor``."""
+    return getattr(node.target, "__name__", "").partition(".")[0].endswith("_")
 
 
 def _same_as(node: fx.Node) -> fx.Node | None:

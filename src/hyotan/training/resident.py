@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyotan.models import draws
-from hyotan.models.objective import Labels
+from hyotan.training import draws
+from hyotan.training.objective import Labels
 
 Batches: TypeAlias = Generator[tuple[Tensor, Labels | None], None, None]
 """Batches, (batch, *features), and what is known of their classes; closing them ends what reads ahead."""
@@ -55,7 +55,7 @@ class TrainingRows(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
+class ResidentRows:
     """Rows on the device, and how a batch of them becomes the network's input.
 
     Attributes
@@ -75,7 +75,7 @@ class Rows:
     factor: float = 1.0
     binarise: bool = False
     classes: Tensor | None = None
-    companions: Rows | None = None
+    companions: ResidentRows | None = None
     companions_a_batch: int = 0
     beliefs: Callable[[], Tensor] | None = None
 

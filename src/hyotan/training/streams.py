@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hyotan.data.stored import StoredRows
-from hyotan.training.resident import Batches, Rows, Steps, as_tensor, batch_at, batch_count, epoch_order
+from hyotan.training.resident import Batches, ResidentRows, Steps, as_tensor, batch_at, batch_count, epoch_order
 
 BLOCK_BYTES = 2**19
 """Rows that are read in one piece: as much as a disk gives at its full speed wherever it lies."""
@@ -39,7 +39,7 @@ class StreamedRows:
     device : where batches go.
     prepare : makes of a block what a buffer holds: uint8, or float32 in the model's range.
     dtype : of that.
-    offset, factor, binarise : as of :class:`~hyotan.training.resident.Rows`.
+    offset, factor, binarise : as of :class:`~hyotan.training.resident.ResidentRows`.
     """
 
     source: StoredRows
@@ -67,7 +67,7 @@ class StreamedRows:
                     yield buffer.take(order[start:end]), None
                 del buffer  # or three would be held while the next one comes
 
-    def _buffers(self, plan: BufferPlan, first: int) -> Generator[tuple[int, Rows], None, None]:
+    def _buffers(self, plan: BufferPlan, first: int) -> Generator[tuple[int, ResidentRows], None, None]:
         """The buffers from one on, each read while the one before it is in use."""
         with ThreadPoolExecutor(1, "read-ahead") as reader:
             coming = reader.submit(self._read, plan, first)
@@ -75,7 +75,7 @@ class StreamedRows:
                 values = coming.result()
                 if number + 1 < plan.buffers:
                     coming = reader.submit(self._read, plan, number + 1)
-                yield number, Rows(values, self.offset, self.factor, self.binarise)
+                yield number, ResidentRows(values, self.offset, self.factor, self.binarise)
                 del values
 
     def _read(self, plan: BufferPlan, number: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyotan.metrics import are_active
-from hyotan.models.objective import Terms
+from hyotan.training.objective import Terms
 
 Parts = dict[str, Tensor]
 """Sums over one batch by name: (), or (latent,)."""
@@ -26,7 +26,7 @@ def parts_of(terms: Terms, total: Callable[[Tensor], Tensor] = over_rows, **more
     Parameters
     ----------
     terms : of the batch.
-    total : sums values of rows, (rows, ...): over all of them, or in a stack over those of each cell.
+    total : sums values of rows, (rows, ...): over all of them, or in a stack over those of each model.
     more : sums that are there already.
     """
     code = terms.code.detach()

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
-from hyotan.models.objective import Labels, LatentModel, Progress, Terms
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
     Arrays,
@@ -33,10 +32,11 @@ from hyotan.training.checkpoint import (
 )
 from hyotan.training.compiling import compiled, pays, refuse_without_compiler, warn_of_no_effect, warn_unrecorded
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.objective import Labels, Progress, Terms, TrainableModel
 from hyotan.training.optimizers import OptimizerMaker, Stepper
 from hyotan.training.products import fast_products, warn_of_slow_bf16
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
-from hyotan.training.resident import Rows, Steps, TrainingRows, as_tensor, batch_count
+from hyotan.training.resident import ResidentRows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
 from hyotan.training.sums import Parts, Sums, parts_of
 
@@ -89,9 +89,9 @@ class Trainer:
 
     def __init__(
         self,
-        model: LatentModel,
+        model: TrainableModel,
         train: TrainingRows,
-        validation: Rows | None,
+        validation: ResidentRows | None,
         settings: TrainingSettings,
         callbacks: Sequence[Callback] = (),
         store: CheckpointStore | None = None,
@@ -277,7 +277,7 @@ class Trainer:
                 sums.add(parts_of(terms, mse=self.model.squared_errors(mean, x).sum()), len(x))
         return sums.means()
 
-    # -- what a stack of trainings takes the steps for: see together.py ------------------------------------------------
+    # -- what a stack of trainings takes the steps for: see stacked_trainer.py -----------------------------------------
 
     def begin(self) -> None:
         """Training starts, or goes on."""

@@ -1,11 +1,11 @@
-"""What a study writes down: one record a cell, frozen, as plain values that JSON can hold."""
+"""The cells of a study: one model of one size in one repeat, and its scores, as plain values that JSON can hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -66,8 +66,21 @@ MEASURES = tuple(member.name for member in fields(Scores) if member.name != "n_r
 LOWER_IS_BETTER = frozenset({"mse", "bound", "nll", "kl", "label_error"})
 
 
+class Plain:
+    """A record that can be written as JSON and read back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return msgspec.to_builtins(self)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
+        return msgspec.convert(content, cls, strict=True)
+
+
 @dataclass(frozen=True)
-class Cell:
+class Cell(Plain):
     """One cell of a study, trained and measured.
 
     Attributes
@@ -107,15 +120,6 @@ class Cell:
         """Whether nothing of ours was trained."""
         return self.model in BASELINES
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return msgspec.to_builtins(self)
-
-    @staticmethod
-    def from_dict(content: Any) -> Cell:
-        """Read what :meth:`to_dict` gave; msgspec.ValidationError where it is something else."""
-        return msgspec.convert(content, Cell, strict=True)
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -148,24 +152,13 @@ class Interval:
         return Interval(mean, mean - reach, mean + reach, error, len(array))
 
 
-def values_of(
-    cells: Sequence[Cell], model: str, latent_dim: int, measure: str, rows: str = "selection"
-) -> dict[int, float]:
-    """A measure by repeat, of one model and size; ``rows`` is ``selection`` or ``test``. Empty where never measured."""
-    found = {}
-    for cell in cells:
-        if cell.model == model and cell.latent_dim == latent_dim:
-            value = getattr(getattr(cell, rows), measure)
-            if value is not None:
-                found[cell.repeat] = float(value)
-    return found
-
-
 def interval(
     cells: Sequence[Cell], model: str, latent_dim: int, measure: str, rows: str = "selection"
 ) -> Interval | None:
-    """Mean and interval over the repeats of a measure, of one model and size."""
-    return Interval.of(values_of(cells, model, latent_dim, measure, rows).values())
+    """Mean and interval over the repeats of a measure, of one model and size; ``rows`` is ``selection`` or ``test``."""
+    own = [cell for cell in cells if (cell.model, cell.latent_dim) == (model, latent_dim)]
+    values = (getattr(getattr(cell, rows), measure) for cell in own)
+    return Interval.of(value for value in values if value is not None)
 
 
 def models_of(cells: Sequence[Cell]) -> list[str]:

@@ -15,16 +15,17 @@ from torch import nn
 from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.models import draws
-from hyotan.runs import folder as runs
-from hyotan.runs.folder import RunConfig, create
+from hyotan.estimators.estimator import LatentEstimator
+from hyotan.runs import fitting as runs
+from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.settings import RunConfig
 from hyotan.study import bundles as study_bundles
 from hyotan.study.bundles import bundles
 from hyotan.study.plan import configure
+from hyotan.training import draws
 from hyotan.training.callbacks import Callback, ReconstructionTracker
 from hyotan.training.checkpoint import Snapshot
-from hyotan.training.together import Together, together
+from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
 from hyotan.training.trainer import Trainer
 
 DIGITS = load("digits", limit=150)
@@ -77,8 +78,8 @@ def trainers_of(estimators: Sequence[LatentEstimator], **how: Any) -> Iterator[l
 
 def train_together(estimators: Sequence[LatentEstimator]) -> None:
     with trainers_of(estimators) as trainers:
-        assert len(together(trainers)) == 1
-        Together(trainers).fit()
+        assert len(grouped_by_stack(trainers)) == 1
+        StackedTrainer(trainers).fit()
 
 
 def assert_same(one: LatentEstimator, other: LatentEstimator) -> None:
@@ -104,7 +105,7 @@ class TestEveryCell:
     @pytest.mark.parametrize("kind", ["ae", "tied", "sparse", "samples", "one scale", "cvae"])
     def test_has_nothing_but_zeros_beyond_its_own_code(self, kind: str) -> None:
         with trainers_of(make(kind)) as trainers:
-            loop = Together(trainers)
+            loop = StackedTrainer(trainers)
             loop.fit()
             mine = sum(p.count_nonzero() for trainer in trainers for p in trainer.model.parameters())
             loop.stack.take()  # the best weights, which training has ended with
@@ -139,7 +140,7 @@ class OwnLayer(nn.Linear):
 class TestACompany:
     def groups(self, estimators: Sequence[LatentEstimator]) -> list[int]:
         with trainers_of(estimators) as trainers:
-            return [len(group) for group in together(trainers)]
+            return [len(group) for group in grouped_by_stack(trainers)]
 
     def test_is_made_of_one_family(self) -> None:
         assert self.groups([*make("ae"), *make("vae"), *make("ae", activation="relu")]) == [3, 3, 3]
@@ -178,7 +179,7 @@ class TestACompany:
                 stack.enter_context(one.training(DIGITS.X, snapshot=snapshot))
                 for one, snapshot in zip(cells, [None, None, snapshots[2]], strict=True)
             ]
-            assert [len(group) for group in together(trainers)] == [2, 1]
+            assert [len(group) for group in grouped_by_stack(trainers)] == [2, 1]
 
 
 def replace_epochs(cells: list[LatentEstimator], epochs: int) -> list[LatentEstimator]:
@@ -211,10 +212,10 @@ def kept(cells: Sequence[LatentEstimator], at: int | None = None) -> list[Snapsh
     with ExitStack() as stack:
         trainers = [stack.enter_context(c.training(DIGITS.X, DIGITS.y, store=s)) for c, s in zip(cells, stores)]
         if at is None:
-            Together(trainers).fit()
+            StackedTrainer(trainers).fit()
         else:
             with pytest.raises(KeyboardInterrupt):
-                Together(trainers, stop).fit()
+                StackedTrainer(trainers, stop).fit()
     return [store.snapshot for store in stores if store.snapshot is not None]
 
 
@@ -235,8 +236,8 @@ class TestATrainingThatWasStopped:
         with ExitStack() as stack:
             pairs = zip(cells, snapshots, strict=True)
             trainers = [stack.enter_context(c.training(DIGITS.X, DIGITS.y, snapshot=s)) for c, s in pairs]
-            assert len(together(trainers)) == 1
-            Together(trainers).fit()
+            assert len(grouped_by_stack(trainers)) == 1
+            StackedTrainer(trainers).fit()
         for here, there in zip(cells, whole, strict=True):
             states = here.model_.state_dict(), there.model_.state_dict()
             assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -252,7 +253,7 @@ class TestATrainingThatWasStopped:
         with ExitStack() as stack:
             pairs = zip(cells, stores, strict=True)
             trainers = [stack.enter_context(c.training(DIGITS.X, DIGITS.y, snapshot=s.snapshot)) for c, s in pairs]
-            Together(trainers).fit()
+            StackedTrainer(trainers).fit()
         for here, there in zip(cells, make(kind), strict=True):
             assert_same(here, there.fit(DIGITS.X, DIGITS.y))
 
@@ -270,7 +271,7 @@ class KeptOnce(Store):
 
 def test_one_that_diverges_ends_the_loop() -> None:
     with trainers_of(make("ae")) as trainers:
-        loop = Together(trainers)
+        loop = StackedTrainer(trainers)
         next(iter(loop.model.parameters())).data[1, 0, 0] = torch.inf
         with pytest.raises(DivergenceError, match=r"A training of 3 in one loop diverged\. Train them one by one"):
             loop.fit()
@@ -281,9 +282,9 @@ class TestRunFolders:
         parameters = [{**SMALL, "hidden_dims": [12], "latent_dim": size, "random_state": 0} for size in (2, 4)]
         configs = [RunConfig("digits", "vae", one) for one in parameters]
         data = DIGITS.split(0.1)
-        folders = [create(config, "run", tmp_path / f"together-{i}") for i, config in enumerate(configs)]
+        folders = [RunFolder.create(config, "run", tmp_path / f"together-{i}") for i, config in enumerate(configs)]
         for i, (config, fitted) in enumerate(zip(configs, runs.fit_together(folders, data), strict=True)):
-            alone = runs.fit(create(config, "run", tmp_path / f"alone-{i}"), data=data)
+            alone = runs.fit(RunFolder.create(config, "run", tmp_path / f"alone-{i}"), data=data)
             assert sorted(p.name for p in fitted.folder.path.iterdir()) == sorted(
                 p.name for p in alone.folder.path.iterdir()
             )
@@ -341,7 +342,7 @@ class TestDraws:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 alone.append([one(x[:3]) for one in draw])
-        with draws.by_cell([torch.Generator().manual_seed(seed) for seed in (5, 6)], [1, 2]):
+        with draws.by_model([torch.Generator().manual_seed(seed) for seed in (5, 6)], [1, 2]):
             for number, one in enumerate(draw):
                 first, second = one(x).split(3)
                 assert torch.equal(first, alone[0][number])
@@ -350,7 +351,7 @@ class TestDraws:
     @pytest.mark.parametrize("samples", [None, 4])
     def test_for_a_code_are_zero_beyond_its_size(self, samples: int | None) -> None:
         mean = torch.zeros(6, 3)
-        with draws.by_cell([torch.Generator().manual_seed(seed) for seed in (5, 6)], [2, 3]):
+        with draws.by_model([torch.Generator().manual_seed(seed) for seed in (5, 6)], [2, 3]):
             first, second = draws.code_noise(mean, samples).split(3, dim=-2)
         shape = () if samples is None else (samples,)
         assert torch.equal(first[..., :2], torch.randn(*shape, 3, 2, generator=torch.Generator().manual_seed(5)))

@@ -1,8 +1,7 @@
-"""Trainings of one kin in one loop: the steps of a stack, for trainers that go on as if each had taken them alone.
+"""Trainings whose models are stacked: the steps of one loop, for trainers that go on as if each had taken them alone.
 
-A small model's step is bound by Python and by torch's way to each product, not by arithmetic; one loop over a stack
-takes that way once for all of its cells. Each cell keeps its own rows, their order, its random numbers, losses, best
-state and checkpoints; what differs from training alone is the rounding of batched products.
+Each training keeps its own rows, their order, its random numbers, losses, best state and checkpoints; what differs from
+training alone is the rounding of batched products. Why, and when a study does so: docs/decisions/0010.
 """
 
 from __future__ import annotations
@@ -18,58 +17,58 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyotan.errors import DivergenceError
-from hyotan.models import draws
-from hyotan.models.objective import Labels, Progress
+from hyotan.training import draws
 from hyotan.training.callbacks import ReconstructionTracker
 from hyotan.training.checkpoint import CheckpointStore, Snapshot
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
+from hyotan.training.objective import Labels, Progress
 from hyotan.training.optimizers import Stepper
 from hyotan.training.products import fast_products
-from hyotan.training.resident import Rows, batch_bounds, epoch_order
-from hyotan.training.stack import Stack, kin
-from hyotan.training.sums import Parts, Sums, parts_of
+from hyotan.training.resident import ResidentRows, batch_bounds, epoch_order
+from hyotan.training.stacking import Stack, stack_key
+from hyotan.training.sums import Sums, parts_of
 from hyotan.training.trainer import VALIDATION_ROWS, Trainer
 
 
-def together(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
+def grouped_by_stack(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
     """Trainings in groups that can share a loop, in their order; what fits with no other is a group of its own."""
     groups: dict[Hashable, list[Trainer]] = {}
     for trainer in trainers:
-        company = company_of(trainer)
-        groups.setdefault(id(trainer) if company is None else company, []).append(trainer)
+        key = training_key(trainer)
+        groups.setdefault(id(trainer) if key is None else key, []).append(trainer)
     return list(groups.values())
 
 
-def company_of(trainer: Trainer) -> Hashable | None:
+def training_key(trainer: Trainer) -> Hashable | None:
     """Trainings of which this is equal can share a loop; None for one that can share none.
 
-    They have models of one kin, as many rows, the same settings but the seed, and stand at the same step.
+    They have models of one :func:`stack_key`, as many rows, the same settings but the seed, and stand at the same step.
     """
-    how, rows = trainer.settings, (trainer.train, trainer.validation)
+    how, rows = trainer.settings, [part for part in (trainer.train, trainer.validation) if part is not None]
     alone = (
         trainer.device.type != "cpu",
         trainer.is_finished,
         how.bf16,
         trainer.is_compiled,
+        # The norm of a stack's gradient is none of its models'.
         how.grad_clip is not None,
+        # One may have to stop before the others.
         how.early_stopping is not None,
+        # Callbacks would see a model whose weights are in the stack; this one asks for them at an epoch's end alone.
         any(type(callback) is not ReconstructionTracker for callback in trainer.callbacks),
-        not all(isinstance(part, Rows) and _is_labelled_as_one(part, trainer) for part in rows if part is not None),
+        not all(isinstance(part, ResidentRows) and _has_own_labels(part, trainer) for part in rows),
     )
-    model = None if any(alone) else kin(trainer.model)
+    model = None if any(alone) else stack_key(trainer.model)
     if model is None:
         return None
-    lengths = tuple((len(part), part.binarise) if isinstance(part, Rows) else None for part in rows)
+    lengths = tuple((len(part), part.binarise) for part in rows if isinstance(part, ResidentRows))
     stands = trainer.epoch, trainer.step_in_epoch, tuple(trainer.cycles)
     return model, replace(how, seed=0), lengths, stands, trainer.store is None
 
 
-def _is_labelled_as_one(rows: Rows, trainer: Trainer) -> bool:
+def _has_own_labels(rows: ResidentRows, trainer: Trainer) -> bool:
     """Whether what is known of the rows' classes asks nothing that would hang on a batch as a whole."""
-    if rows.companions is not None or rows.beliefs is not None:
-        return False
-    classifier = getattr(trainer.model, "classifier", None)
-    return classifier is None or (rows.classes is not None and bool((rows.classes >= 0).all()))
+    return rows.companions is None and rows.beliefs is None and trainer.model.stacks_with(rows.classes)
 
 
 def save_each(stores: Sequence[CheckpointStore], snapshots: Sequence[Snapshot]) -> None:
@@ -78,13 +77,13 @@ def save_each(stores: Sequence[CheckpointStore], snapshots: Sequence[Snapshot]) 
         store.save(snapshot)
 
 
-class Together:
+class StackedTrainer:
     """Train several models in one loop.
 
     Parameters
     ----------
-    trainers : at least two of one company, see :func:`company_of`. After :meth:`fit` each is as if it had trained
-        alone; of the time that the loop took each is given an equal part.
+    trainers : at least two of one :func:`training_key`. After :meth:`fit` each is as if it had trained alone; of the
+        time that the loop took each is given an equal part.
     save : writes a snapshot of each to the trainers' stores.
     """
 
@@ -95,7 +94,7 @@ class Together:
     ) -> None:
         self.trainers, self.save = list(trainers), save
         self.first = self.trainers[0]
-        self.rows = [trainer.train for trainer in trainers if isinstance(trainer.train, Rows)]  # all of them
+        self.rows = [trainer.train for trainer in trainers if isinstance(trainer.train, ResidentRows)]  # all of them
         self.stack = Stack([trainer.model for trainer in trainers])
         self.model, settings = self.stack.model, self.first.settings
         self.optimizer = settings.optimizer(self.model, settings.learning_rate, settings.weight_decay)
@@ -104,7 +103,7 @@ class Together:
         self.stepper = Stepper(self.optimizer)
         self.generators = [trainer.generator() for trainer in trainers]
         self.sums = self._sums_so_far()
-        self.like = self._first_of_same_rows()
+        self.sources = self._first_of_same_batches()
 
     # -- the ladder --------------------------------------------------------------------------------------------------
 
@@ -114,8 +113,8 @@ class Together:
         Raises
         ------
         DivergenceError
-            A loss left the finite numbers. Which cell's it is, and what becomes of the others, training them one by one
-            from their checkpoints tells.
+            A loss left the finite numbers. Which model's it is, and what becomes of the others, training them one by
+            one from their checkpoints tells.
         TrainingInterrupted
             Ctrl-C or SIGTERM; the checkpoints hold the step that was reached, the models their best states.
         """
@@ -128,8 +127,7 @@ class Together:
                     self.run_epoch(requests)
                     if self.first.is_finished or self._is_due():
                         self._save()
-                if requests.received is not None:  # it came with the last validation
-                    self._leave(requests.received)
+                self._leave_if_asked(requests)  # it came with the last validation
             finally:
                 for trainer in self.trainers:
                     trainer.end()
@@ -148,8 +146,7 @@ class Together:
             if requests.received is not None or self._is_due():
                 self._give(time.perf_counter() - started)
                 self._save()
-                if requests.received is not None:
-                    self._leave(requests.received)
+                self._leave_if_asked(requests)
                 started = time.perf_counter()
         validation = self.validate()
         self._give(time.perf_counter() - started)
@@ -158,22 +155,22 @@ class Together:
         self.sums = Sums()
 
     def train_step(self, x: Tensor, labels: Labels | None = None) -> None:
-        """One step of the optimizer on a batch of every cell, (cells * batch, *features)."""
+        """One step of the optimizer on a batch of every model, (models * batch, *features)."""
         self.optimizer.zero_grad(set_to_none=True)
         progress = Progress(self.first.step / self.first.steps_per_epoch, self.first.max_epochs)
-        with draws.by_cell(self.generators, self.stack.code_sizes):
+        with draws.by_model(self.generators, self.stack.code_sizes):
             terms = self.model.objective(x, progress, labels)
-        # The sum over cells of their means: each weight gets the gradient of its own cell's loss.
+        # The sum over models of their means: each weight gets the gradient of its own model's loss.
         loss = terms.loss.view(len(self.trainers), -1).mean(1).sum()
         if not math.isfinite(loss.item()):
             raise DivergenceError(f"A training of {len(self.trainers)} in one loop diverged.", "Train them one by one.")
         loss.backward()
         self.stepper.step(self.first.learning_rate)
-        self.sums.add(parts_of(terms, self._by_cell), len(x) // len(self.trainers))
+        self.sums.add(parts_of(terms, self._by_model), len(x) // len(self.trainers))
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, Any]]:
-        """Each cell's means over its validation rows, as :meth:`Trainer.validate` gives them."""
+        """Each model's means over its validation rows, as :meth:`Trainer.validate` gives them."""
         rows = [trainer.validation for trainer in self.trainers if trainer.validation is not None]
         if not rows:
             return [{} for _ in self.trainers]
@@ -183,17 +180,16 @@ class Together:
         for start in range(0, len(rows[0]), VALIDATION_ROWS):
             indices = [slice(start, start + VALIDATION_ROWS)] * len(rows)
             x, labels = self._batch(rows, indices, generators)
-            with draws.by_cell(generators, self.stack.code_sizes):
+            with draws.by_model(generators, self.stack.code_sizes):
                 terms = self.model.objective(x, labels=labels)
             error = self.model.squared_errors(self.model.reconstruct(x), x)
-            parts = parts_of(terms, self._by_cell, mse=self._by_cell(error))
-            sums.add(parts, len(x) // len(rows))
+            sums.add(parts_of(terms, self._by_model, mse=self._by_model(error)), len(x) // len(rows))
         return [self._sums_of(sums, i).means() for i in range(len(rows))]
 
     # -- what the rungs stand on -------------------------------------------------------------------------------------
 
-    def _by_cell(self, values: Tensor) -> Tensor:
-        """Sums over the rows of each cell, (cells, ...), of (cells * rows, ...)."""
+    def _by_model(self, values: Tensor) -> Tensor:
+        """Sums over the rows of each model, (models, ...), of (models * rows, ...)."""
         return values.unflatten(0, (len(self.trainers), -1)).sum(1)
 
     def _orders(self) -> list[Tensor | None]:
@@ -205,21 +201,21 @@ class Together:
         return [orders[seed] for seed in seeds]
 
     def _batch(
-        self, rows: Sequence[Rows], indices: Sequence[Tensor | slice], generators: Sequence[torch.Generator]
+        self, rows: Sequence[ResidentRows], indices: Sequence[Tensor | slice], generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Labels | None]:
-        """Rows of every cell by its own indices, (cells * batch, *features), and their classes."""
+        """Rows of every model by its own indices, (models * batch, *features), and their classes."""
         parts: list[Tensor] = []
-        for i, (of_cell, index) in enumerate(zip(rows, indices, strict=True)):
-            if self.like[i] < i:
-                parts.append(parts[self.like[i]])
+        for i, source in enumerate(self.sources):
+            if source < i:
+                parts.append(parts[source])
                 continue
-            with draws.by_cell([generators[i]], [self.stack.code_sizes[i]]):
-                parts.append(of_cell.take(index))
+            with draws.by_model([generators[i]], [self.stack.code_sizes[i]]):
+                parts.append(rows[i].take(indices[i]))
         classes = [r.classes[index] for r, index in zip(rows, indices, strict=True) if r.classes is not None]
         return torch.cat(parts), Labels(torch.cat(classes)) if classes else None
 
-    def _first_of_same_rows(self) -> list[int]:
-        """For each cell, the first one whose batches are the same: those of one repeat, unless batches are drawn."""
+    def _first_of_same_batches(self) -> list[int]:
+        """For each training, the first one whose batches are the same: those of one repeat, unless they are drawn."""
         found: list[int] = []
         for i, trainer in enumerate(self.trainers):
             same = (j for j in set(found) if _has_same_batches(self.trainers[j], trainer))
@@ -227,17 +223,18 @@ class Together:
         return found
 
     def _sums_so_far(self) -> Sums:
-        """What trainings that go on within an epoch have added up, as sums of all cells."""
+        """What trainings that go on within an epoch have added up, as sums of all models."""
         each, widest = [trainer.sums.values for trainer in self.trainers], max(self.stack.code_sizes)
-        joined: Parts = {}
-        for name, value in each[0].items():
-            parts = [values[name] for values in each]
-            padded = [part if part.ndim == 0 else F.pad(part, (0, widest - len(part))) for part in parts]
-            joined[name] = value if name == "count" else torch.stack(padded)
+        joined = {
+            name: value
+            if name == "count"
+            else torch.stack([v if v.ndim == 0 else F.pad(v, (0, widest - len(v))) for v in (e[name] for e in each)])
+            for name, value in each[0].items()
+        }
         return Sums(joined)
 
     def _sums_of(self, sums: Sums, i: int) -> Sums:
-        """One cell's part of the sums of all."""
+        """One model's part of the sums of all."""
         size = self.stack.code_sizes[i]
         parts = {
             name: value if name == "count" else value[i] if value.ndim == 1 else value[i, :size]
@@ -262,18 +259,21 @@ class Together:
         snapshots = [trainer.snapshot_with(generator) for trainer, generator in pairs]
         self.save([trainer.store for trainer in self.trainers], snapshots)
 
-    def _leave(self, received: int) -> None:
-        reached = min(self.first.epoch + 1, self.first.max_epochs), self.first.step
-        raise TrainingInterrupted(received, *reached)
+    def _leave_if_asked(self, requests: StopRequests) -> None:
+        if requests.received is not None:
+            reached = min(self.first.epoch + 1, self.first.max_epochs), self.first.step
+            raise TrainingInterrupted(requests.received, *reached)
 
 
 def _has_same_batches(one: Trainer, other: Trainer) -> bool:
     if one.settings.seed != other.settings.seed:
         return False
     pairs = zip((one.train, one.validation), (other.train, other.validation), strict=True)
-    return all(a is b or (isinstance(a, Rows) and isinstance(b, Rows) and _are_same(a, b)) for a, b in pairs)
+    return all(
+        a is b or (isinstance(a, ResidentRows) and isinstance(b, ResidentRows) and _are_same(a, b)) for a, b in pairs
+    )
 
 
-def _are_same(a: Rows, b: Rows) -> bool:
+def _are_same(a: ResidentRows, b: ResidentRows) -> bool:
     scaled = (a.offset, a.factor) == (b.offset, b.factor)
     return scaled and not a.binarise and torch.equal(a.values, b.values)

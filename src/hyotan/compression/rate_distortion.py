@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,28 +47,28 @@ def pca_rates(train: np.ndarray, rows: np.ndarray, bounded: bool = False, most: 
     most : rates to give, spread evenly over what was found.
     """
     principal = _Principal.of(train, rows)
-    found = [candidate for step in principal.steps() for candidate in principal.candidates(step)]
-    kept = [found[place] for place in _frontier([(candidate.bits, candidate.mse) for candidate in found])]
+    found = [(rate, step) for step in principal.steps() for rate in principal.unclipped(step)]
+    kept = [found[place] for place in _frontier([rate for rate, _ in found])]
     if len(kept) > most:
         kept = [kept[round(place)] for place in np.linspace(0, len(kept) - 1, most)]
-    measured = [principal.measured(candidate, bounded) for candidate in kept]
-    return [measured[place] for place in _frontier([(rate.bits, rate.mse) for rate in measured])]
+    measured = [principal.measured(rate, step, bounded) for rate, step in kept]
+    return [measured[place] for place in _frontier(measured)]
 
 
 def mse_at(rates: Sequence[Rate], bits: float) -> float | None:
     """The least error for at most so many bits a row, along the straight lines between rates; None for too few bits."""
-    ordered = sorted(rates, key=lambda rate: rate.bits)
-    if not ordered or bits < ordered[0].bits:
-        return None
-    return float(np.interp(bits, [rate.bits for rate in ordered], [rate.mse for rate in ordered]))
+    return _along([(rate.bits, rate.mse) for rate in rates], bits)
 
 
 def bits_at(rates: Sequence[Rate], mse: float) -> float | None:
     """The least bits a row for an error, along the straight lines between rates; None where none is as small."""
-    ordered = sorted(rates, key=lambda rate: rate.mse)
-    if not ordered or mse < ordered[0].mse:
-        return None
-    return float(np.interp(mse, [rate.mse for rate in ordered], [rate.bits for rate in ordered]))
+    return _along([(rate.mse, rate.bits) for rate in rates], mse)
+
+
+def _along(points: Sequence[tuple[float, float]], at: float) -> float | None:
+    """A value on the line through points, beyond the last one that one's; None before the first."""
+    x, y = zip(*sorted(points), strict=True) if points else ((), ())
+    return float(np.interp(at, x, y)) if x and at >= x[0] else None
 
 
 def lossless_bits(X: np.ndarray) -> dict[str, float]:
@@ -84,16 +84,6 @@ def lossless_bits(X: np.ndarray) -> dict[str, float]:
     if X.dtype == np.uint8 and (X.ndim == 3 or (X.ndim == 4 and X.shape[1] == 3)):
         writers = {"PNG": _png_bytes, **writers}
     return {name: 8 * write(X) / len(X) for name, write in writers.items()}
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A step, a number of components, and what they come to before anything is clipped."""
-
-    bits: float
-    mse: float
-    step: float
-    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +113,20 @@ class _Principal:
         spread = float(self.coordinates.std(axis=0).max()) or 1.0
         return np.geomspace(2 * spread, spread / 128, STEPS).tolist()
 
-    def candidates(self, step: float) -> list[_Candidate]:
-        """With this step, every number of components."""
+    def unclipped(self, step: float) -> list[Rate]:
+        """With this step, what every number of components comes to before anything is clipped."""
         left = self.coordinates - self._quantised(step)
         kept = np.cumsum((np.square(self.coordinates) - np.square(left)).mean(axis=0))
         errors = (np.square(self.flat - self.mean).sum(axis=1, dtype=np.float64).mean() - kept) / self.flat.shape[1]
         bits = np.cumsum(quantisation.entropies(quantisation.on_grid(self.coordinates, step)))
-        return [_Candidate(float(b), float(e), step, k + 1) for k, (b, e) in enumerate(zip(bits, errors, strict=True))]
+        return [Rate(float(b), float(e), k + 1) for k, (b, e) in enumerate(zip(bits, errors, strict=True))]
 
-    def measured(self, candidate: _Candidate, bounded: bool) -> Rate:
-        """What rows come out as, looked at."""
-        quantised = self._quantised(candidate.step)[:, : candidate.size].astype(np.float32)
-        restored = quantised @ self.components[: candidate.size].astype(np.float32) + self.mean
+    def measured(self, rate: Rate, step: float, bounded: bool) -> Rate:
+        """The same with the error of the rows as they come out."""
+        quantised = self._quantised(step)[:, : rate.size].astype(np.float32)
+        restored = quantised @ self.components[: rate.size].astype(np.float32) + self.mean
         restored = restored.clip(0, 1) if bounded else restored
-        mse = float(np.square(restored - self.flat).mean(dtype=np.float64))
-        return Rate(candidate.bits, mse, candidate.size)
+        return replace(rate, mse=float(np.square(restored - self.flat).mean(dtype=np.float64)))
 
     def _quantised(self, step: float) -> np.ndarray:
         """What the whole numbers stand for, each column's gain chosen for the least squared error, (n, components)."""
@@ -146,11 +135,11 @@ class _Principal:
         return numbers * ((numbers * self.coordinates).sum(axis=0) / np.maximum(squares, 1))
 
 
-def _frontier(pairs: Sequence[tuple[float, float]]) -> list[int]:
-    """The places of pairs (bits, error) that no other beats in both, from few bits to many."""
+def _frontier(rates: Sequence[Rate]) -> list[int]:
+    """The places of the rates that no other beats in both bits and error, from few bits to many."""
     kept: list[int] = []
-    for place in sorted(range(len(pairs)), key=lambda place: pairs[place]):
-        if not kept or pairs[place][1] < pairs[kept[-1]][1]:
+    for place in sorted(range(len(rates)), key=lambda place: (rates[place].bits, rates[place].mse)):
+        if not kept or rates[place].mse < rates[kept[-1]].mse:
             kept.append(place)
     return kept
 

@@ -1,8 +1,8 @@
-"""The random numbers that models and noise draw: from torch's global generator, or in a stack from each cell's own.
+"""The random numbers that models and noise draw: from torch's global generator, or in a stack from each model's own.
 
-A stack trains several models of one shape at once: the rows of its batches belong to its cells, in equal parts one
-after the other. While :func:`by_cell` is entered each cell's part comes from the cell's own generator, with the numbers
-and in the order in which the cell would have drawn them alone from the global one.
+A stack trains several models of one shape at once: the rows of its batches belong to its models, in equal parts one
+after the other. While :func:`by_model` is entered each model's part comes from the model's own generator, with the
+numbers and in the order in which the model alone would have drawn them from the global one.
 """
 
 from __future__ import annotations
@@ -10,40 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Who draws.
-
-    Attributes
-    ----------
-    generators : one a cell.
-    code_sizes : size of each cell's code; what a stack's code has beyond it gets zeros and costs no draw.
-    """
-
+class _Stack(NamedTuple):
     generators: Sequence[torch.Generator]
     code_sizes: Sequence[int]
 
-    def __len__(self) -> int:
-        return len(self.generators)
 
-
-_CELLS: ContextVar[Cells | None] = ContextVar("cells", default=None)
+_STACK: ContextVar[_Stack | None] = ContextVar("stack", default=None)
 
 
 @contextmanager
-def by_cell(generators: Sequence[torch.Generator], code_sizes: Sequence[int]) -> Iterator[None]:
-    """Draw each cell's part of the rows from its own generator while entered."""
-    token = _CELLS.set(Cells(generators, code_sizes))
+def by_model(generators: Sequence[torch.Generator], code_sizes: Sequence[int]) -> Iterator[None]:
+    """Draw each model's part of the rows from its own generator while entered.
+
+    Parameters
+    ----------
+    generators : one a model.
+    code_sizes : size of each model's code; what a stack's code has beyond it gets zeros and costs no draw.
+    """
+    token = _STACK.set(_Stack(generators, code_sizes))
     try:
         yield
     finally:
-        _CELLS.reset(token)
+        _STACK.reset(token)
 
 
 def normal_like(x: Tensor) -> Tensor:
@@ -63,32 +57,32 @@ def bernoulli(probabilities: Tensor) -> Tensor:
 
 def rows_like(x: Tensor) -> Tensor:
     """For each value of x, (rows, features), a row of the same batch at random: int64."""
-    cells = _CELLS.get()
-    if cells is None:
+    stack = _STACK.get()
+    if stack is None:
         return torch.randint(len(x), x.shape, device=x.device)
-    n = len(x) // len(cells)
+    n = len(x) // len(stack.generators)
     shape = (n, *x.shape[1:])
-    return torch.cat([torch.randint(n, shape, generator=g) + i * n for i, g in enumerate(cells.generators)])
+    return torch.cat([torch.randint(n, shape, generator=g) + i * n for i, g in enumerate(stack.generators)])
 
 
 def code_noise(mean: Tensor, n_samples: int | None = None) -> Tensor:
     """Standard normal numbers for codes of means (rows, latent): as many, or (samples, rows, latent)."""
-    cells, samples = _CELLS.get(), () if n_samples is None else (n_samples,)
-    if cells is None:
+    stack, samples = _STACK.get(), () if n_samples is None else (n_samples,)
+    if stack is None:
         return torch.randn(*samples, *mean.shape, **_kind(mean))
-    noise, n = mean.new_zeros(*samples, *mean.shape), len(mean) // len(cells)
-    for i, (generator, size) in enumerate(zip(cells.generators, cells.code_sizes, strict=True)):
+    noise, n = mean.new_zeros(*samples, *mean.shape), len(mean) // len(stack.generators)
+    for i, (generator, size) in enumerate(zip(*stack, strict=True)):
         drawn = torch.randn(*samples, n, size, generator=generator, **_kind(mean))
         noise[..., i * n : (i + 1) * n, :size] = drawn
     return noise
 
 
 def _by_rows(x: Tensor, draw: Callable[[Tensor, torch.Generator | None], Tensor]) -> Tensor:
-    cells = _CELLS.get()
-    if cells is None:
+    stack = _STACK.get()
+    if stack is None:
         return draw(x, None)
-    parts = x.split(len(x) // len(cells))
-    return torch.cat([draw(part, generator) for part, generator in zip(parts, cells.generators, strict=True)])
+    parts = x.split(len(x) // len(stack.generators))
+    return torch.cat([draw(part, generator) for part, generator in zip(parts, stack.generators, strict=True)])
 
 
 def _kind(x: Tensor) -> dict:

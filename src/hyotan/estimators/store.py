@@ -1,4 +1,7 @@
-"""Model files: a fitted estimator to one file and back, with no code in it."""
+"""Model files: a fitted estimator to one file and back, with no code in it.
+
+Each part of the estimator writes and reads its own arrays; this module puts them together and checks every one.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,35 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import torch
 from torch import nn
 
-from hyotan.distributions.likelihoods import LIKELIHOODS
+from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, ModelFileError, SettingsError
-from hyotan.estimators.autoencoder import Autoencoder, DenoisingAutoencoder
-from hyotan.estimators.contract import LatentEstimator
-from hyotan.estimators.cvae import CVAE
-from hyotan.estimators.vae import VAE
-from hyotan.files.container import Contents, read
+from hyotan.estimators.build import build_likelihood
+from hyotan.estimators.fitting import assemble, build
+from hyotan.files.container import Contents, read, write
+from hyotan.imputation.filler import MissingValueFiller
 from hyotan.imputation.filling import Filling
+from hyotan.models.families import BY_KIND
 from hyotan.parameters import PARAMETERS, current_names
+from hyotan.preprocessing.numeric import NumericPreprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import Scaling
-from hyotan.preprocessing.tabular import TableScaling
+from hyotan.preprocessing.tabular import SCHEMA, TablePreprocessor
+from hyotan.sampling.codes import CodeSampler
 from hyotan.sampling.conditionals import Conditionals
 from hyotan.sampling.densities import Mixture
-from hyotan.training.checkpoint import below, check_weights, from_json_array, load_weights
+from hyotan.sampling.refinement import Refiner
+from hyotan.training.checkpoint import below, check_weights, from_json_array, json_array, load_weights, to_arrays
 
-SCHEMA = "table/schema"
-"""The tensor that holds the names and types of a table's columns."""
-
-ESTIMATORS: Mapping[str, type[LatentEstimator]] = {
-    family.kind: family for family in (Autoencoder, DenoisingAutoencoder, VAE, CVAE)
-}
-"""The closed list of kinds that a model file can name."""
-
+if TYPE_CHECKING:
+    from hyotan.estimators.estimator import LatentEstimator
 
 DETECTOR = "detector.hyotan"
 """The file of a detector in a folder of its own."""
@@ -61,13 +62,52 @@ class Saved:
     train_seconds: float
     classes: list[str | int | float | bool] | None = None
     table: dict[str, Any] | None = None
-    has_missing: bool = False
+    handles_missing: bool = False
     had_missing: bool = False
+
+
+def save_model(estimator: LatentEstimator, path: Path) -> None:
+    """Write a fitted estimator to one file, atomically."""
+    write(path, kind=estimator.kind, settings=saved_settings(estimator), tensors=saved_arrays(estimator))
+
+
+def saved_settings(estimator: LatentEstimator) -> dict[str, Any]:
+    """What the file says of an estimator, beside its tensors."""
+    settings = estimator.settings()
+    if not isinstance(settings["random_state"], int):
+        settings["random_state"] = None  # a generator's state is past: what it drew is in the weights
+    classes = vars(estimator).get("classes_")
+    return {
+        "parameters": {name: value for name, value in settings.items() if PARAMETERS[name].on_command_line},
+        "own_modules": [name for name in ("encoder", "decoder") if settings.get(name) is not None],
+        "feature_names": [str(name) for name in getattr(estimator, "feature_names_in_", ())],
+        "n_iter": estimator.n_iter_,
+        "best_epoch": estimator.best_epoch_,
+        "train_seconds": estimator.train_seconds_,
+        "handles_missing": estimator.handles_missing_,
+        "had_missing": estimator.had_missing_,
+        **({} if classes is None else {"classes": classes.tolist()}),
+        **estimator.preprocessor_.to_settings(),
+    }
+
+
+def saved_arrays(estimator: LatentEstimator) -> dict[str, np.ndarray]:
+    """What the file holds: weights, preprocessing, where codes lie, their density, trees, the history as JSON."""
+    refiner = estimator.refiner_
+    parts = {DENSITY: estimator.density_.to_arrays(), TREES: {} if refiner is None else refiner.trees.to_arrays()}
+    return to_arrays(estimator.model_.state_dict(), "model") | {
+        "codes/mean": estimator.code_mean_,
+        "codes/covariance": estimator.code_covariance_,
+        "history": json_array(estimator.history_),
+        **estimator.preprocessor_.arrays(),
+        **(estimator.filler_.arrays() if estimator.handles_missing_ else {}),
+        **{f"{prefix}{name}": array for prefix, part in parts.items() for name, array in part.items()},
+    }
 
 
 def load_model(path: str | os.PathLike[str], device: str = "auto") -> LatentEstimator:
     """Like :func:`hyotan.load`, but a detector's file is refused: for what needs a model's code."""
-    return from_contents(read(file_of(path), kinds=ESTIMATORS.keys()), str(path), device=device)
+    return from_contents(read(file_of(path), kinds=BY_KIND.keys()), str(path), device=device)
 
 
 def file_of(path: str | os.PathLike[str]) -> Path:
@@ -91,7 +131,7 @@ def from_contents(
         saved = msgspec.convert(current_names(contents.settings), Saved, strict=True)
         own = {"encoder": encoder, "decoder": decoder}
         given = {name: network for name, network in own.items() if network is not None}
-        estimator = ESTIMATORS[contents.kind](**current_names(saved.parameters), **given)  # pyrefly: ignore[unexpected-keyword]
+        estimator = BY_KIND[contents.kind].estimator(**current_names(saved.parameters), **given)  # pyrefly: ignore[unexpected-keyword]
         estimator.device = device
         settings = estimator.settings()
         _check_saved(saved, own)
@@ -102,47 +142,47 @@ def from_contents(
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     arrays = contents.tensors
-    estimator.feature_shape_ = tuple(saved.feature_shape)
-    estimator.likelihood_, estimator.range_ = saved.likelihood, saved.range
-    estimator.handles_missing_, estimator.had_missing_ = saved.has_missing, saved.had_missing
+    estimator.handles_missing_, estimator.had_missing_ = saved.handles_missing, saved.had_missing
     if saved.classes is not None:
         estimator.classes_ = np.array(saved.classes)
-    is_table = saved.table is not None
-    estimator.scaling_ = _scaling(saved, arrays, source)
+    preprocessor = estimator.preprocessor_ = _preprocessor(saved, arrays, source)
     if saved.feature_names:
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
+    is_table = saved.table is not None
     estimator.n_features_in_ = len(saved.feature_names) if is_table else math.prod(saved.feature_shape)
     check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
-    _check_arrays(arrays, settings["latent_dim"], estimator.feature_shape_, saved.has_missing, source)
-    estimator._build(settings)
+    _check_arrays(arrays, settings["latent_dim"], preprocessor, saved.handles_missing, source)
+    build(estimator, settings)
     load_weights(estimator.model_, below(arrays, "model"), source)
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
-    estimator._density = _density(estimator, arrays, source)
-    estimator._conditionals = _conditionals(estimator, arrays, source)
+    estimator.sampler_ = CodeSampler(estimator.prior(), density=_density(estimator, arrays, source))
+    estimator.refiner_ = _refiner(preprocessor, arrays, source)
     estimator.history_ = _history(arrays["history"], source)
-    if saved.has_missing:
-        estimator.filling_ = Filling.from_arrays(arrays)
+    if saved.handles_missing:
+        estimator.filler_ = MissingValueFiller.from_arrays(estimator.inference_, preprocessor, arrays)
     estimator.n_iter_, estimator.best_epoch_ = saved.n_iter, saved.best_epoch
     estimator.train_seconds_ = saved.train_seconds
     return estimator
 
 
-def _scaling(saved: Saved, arrays: Mapping[str, np.ndarray], source: str) -> Scaling | TableScaling:
-    """From the data's range to the model's, as the file has it."""
+def _preprocessor(saved: Saved, arrays: Mapping[str, np.ndarray], source: str) -> Preprocessor:
+    """What kind of rows, as the file has it."""
     if saved.table is None:
         for name in ("scaling/offset", "scaling/factor"):
             _refuse_missing(arrays, name, source)
-        return Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
+        scaling = Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
+        is_bounded = math.isfinite(LIKELIHOODS[saved.likelihood].low)
+        return NumericPreprocessor(tuple(saved.feature_shape), scaling, saved.likelihood, saved.range, is_bounded)
     _refuse_missing(arrays, SCHEMA, source)
     try:
-        scaling = TableScaling.from_settings(saved.table, arrays[SCHEMA])
-        if (scaling.width,) != tuple(saved.feature_shape) or not set(scaling.names) <= set(saved.feature_names):
-            raise ValueError(f"{scaling.width} numbers a row, where the network takes {saved.feature_shape}")
-        MixedLikelihood(scaling)
+        found = TablePreprocessor.from_settings(saved.table, arrays[SCHEMA], saved.range)
+        if found.feature_shape != tuple(saved.feature_shape) or not set(found.names) <= set(saved.feature_names):
+            raise ValueError(f"{found.width} numbers a row, where the network takes {saved.feature_shape}")
+        MixedLikelihood(found)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{source}: the table's columns cannot be read ({error}).", "") from error
-    return scaling
+    return found
 
 
 def _refuse_missing(arrays: Mapping[str, np.ndarray], name: str, source: str) -> None:
@@ -175,8 +215,8 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
         raise ModelFileError(f"{source}: the settings name more layers than the file has tensors.", "")
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            likelihood = estimator._likelihood(settings)
-            return estimator._assemble(likelihood, settings, estimator.feature_shape_)
+            likelihood = build_likelihood(estimator.preprocessor_, settings)
+            return assemble(estimator, likelihood, settings, estimator.feature_shape_)
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
@@ -187,14 +227,15 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
 
 
 def _check_arrays(
-    arrays: Mapping[str, np.ndarray], latent: int, features: tuple[int, ...], has_missing: bool, source: str
+    arrays: Mapping[str, np.ndarray], latent: int, preprocessor: Preprocessor, has_missing: bool, source: str
 ) -> None:
+    features = preprocessor.feature_shape
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
         "codes/mean": ((latent,),),
         "codes/covariance": ((latent, latent),),
-        "scaling/offset": ((), features),
-        "scaling/factor": ((), features),
     }
+    # Tables of earlier versions have such arrays too, of zeros and ones.
+    shapes |= {name: ((), features) for name in ("scaling/offset", "scaling/factor") if name in arrays}
     if has_missing:
         shapes |= Filling.shapes(features, arrays)
     for name in (*shapes, "history"):
@@ -216,7 +257,7 @@ def _density(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], sourc
     """The density of the codes; of a file from before there were such, what its model sampled from then."""
     own = {name.removeprefix(DENSITY): array for name, array in arrays.items() if name.startswith(DENSITY)}
     if not own:
-        return estimator._prior()
+        return estimator.prior()
     try:
         density = Mixture.from_arrays(own)
         if (size := density.means.shape[1]) != estimator.model_code_size:
@@ -232,14 +273,13 @@ def _density(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], sourc
     return density
 
 
-def _conditionals(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], source: str) -> Conditionals | None:
+def _refiner(preprocessor: Preprocessor, arrays: Mapping[str, np.ndarray], source: str) -> Refiner | None:
     """The trees that give a table's columns by the others; None of a file from before there were such."""
     own = {name.removeprefix(TREES): array for name, array in arrays.items() if name.startswith(TREES)}
     if not own:
         return None
     try:
-        kinds = estimator.scaling_.is_category if isinstance(estimator.scaling_, TableScaling) else []
-        return Conditionals.from_arrays(own, kinds)
+        return Refiner(preprocessor, trees=Conditionals.from_arrays(own, preprocessor.is_category or []))
     except DataError as error:
         raise ModelFileError(
             f"{source}: the trees of the columns cannot be used: {error.message}",

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import msgspec
 import numpy as np
 
 from hyotan.data import Dataset
 from hyotan.data.frames import Frame
-from hyotan.errors import DataError, RunFolderError
 from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
-from hyotan.files.folders import FolderKind, made, write_json
-from hyotan.files.lock import held
-from hyotan.models.families import BY_KIND
-from hyotan.parameters import default_of, parameters_of
-from hyotan.runs.folder import CONFIG, HISTORY, MODEL, TEST_FRACTION, DataOptions, RunConfig, RunFolder
+from hyotan.files.folders import Folder, read_json, write_json
+from hyotan.runs.run_folder import CONFIG, HISTORY, TEST_FRACTION, RunFolder
+from hyotan.runs.settings import DataOptions, RunConfig, refuse_changed
+from hyotan.study.cells import Cell
+from hyotan.study.choices import Recommendation
 from hyotan.study.classes import UNKNOWN, Classes
 from hyotan.study.plan import CellPlan, StudyConfig
-from hyotan.study.recommendation import Recommendation
-from hyotan.study.records import Cell
 
 SETTINGS, RECORD, CELLS = "study.toml", "study.json", "cells"
 CELL, FAILURE, ROWS, TABLE = "cell.json", "failure.json", "rows.npz", "rows.parquet"
 DATA, FIGURES, REPORT = "data", "figures", "report.html"
-STUDY = FolderKind("study", SETTINGS, (SETTINGS, RECORD, ROWS, TABLE, REPORT), (CELLS, DATA, FIGURES))
 SCHEMA = 1
 
 NO_LABEL = "no label"
@@ -40,7 +34,7 @@ NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
-class Failure:
+class CellFailure:
     """A cell that could not be trained or measured: which, and why.
 
     Attributes
@@ -60,34 +54,58 @@ class Failure:
     exit_code: int = 2
 
 
-class StudyFolder:
+class StudyFolder(Folder):
     """One study's folder.
 
     Parameters
     ----------
-    path : the folder; it must exist (:func:`create` makes one).
+    path : the folder; it must exist (:meth:`create` makes one).
     """
 
+    owner: ClassVar[str] = "study"
+    noun: ClassVar[str] = "study"
+    mark: ClassVar[str] = SETTINGS
+    files: ClassVar[tuple[str, ...]] = (SETTINGS, RECORD, ROWS, TABLE, REPORT)
+    subfolders: ClassVar[tuple[str, ...]] = (CELLS, DATA, FIGURES)
+    hint: ClassVar[str] = "Make one: hyotan study SOURCE"
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not is_study(self.path):
-            what = f"holds no {SETTINGS}" if self.path.is_dir() else "does not exist"
-            raise RunFolderError(f"{self.path} is not a study: it {what}.", "Make one: hyotan study SOURCE")
+        super().__init__(path)
         settings = self.path / SETTINGS
         self.config = StudyConfig.from_toml(settings.read_text(encoding="utf-8"), str(settings))
         self.plans = self.config.cells()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process.
+    @classmethod
+    def create(
+        cls,
+        config: StudyConfig,
+        name: str,
+        out: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        rows: Dataset | None = None,
+    ) -> Self:
+        """Make a study's folder: ``out`` itself, or the next free ``runs/<name>-<n>``.
+
+        Parameters
+        ----------
+        config : the settings.
+        name : of the folder, without its number.
+        out, overwrite : a folder of the caller's choice, and whether a study that it holds is replaced.
+        rows : data that are in no file: kept in the folder, so that the study can go on with them.
 
         Raises
         ------
         RunFolderError
-            Another process holds it; names its PID.
+            ``out`` exists and is not empty, without ``overwrite``; or it is not a study at all.
+        ResourceError
+            The folder cannot be written to.
         """
-        with held(self.path):
-            yield
+        with cls.making(name, out, overwrite) as path:
+            (path / CELLS).mkdir(exist_ok=True)
+            if rows is not None:
+                config = _with_rows(config, path, rows)
+            write_text_atomically(path / SETTINGS, config.to_toml())
+        return cls(path)
 
     def load_data(self) -> tuple[Dataset, Dataset]:
         """Training and test rows: the source's own test split, or its first rows, or a held-out tenth.
@@ -97,13 +115,9 @@ class StudyFolder:
         DataError
             The data are not those that the study was made with.
         """
-        dataset = self.config.load_data()
-        if self.config.fingerprint is not None and dataset.fingerprint() != self.config.fingerprint:
-            raise DataError(
-                f"The data under '{self.config.source}' have changed since {self.path} was made.",
-                "Put the old data back, or start a new study with: hyotan study",
-            )
-        return split(self.config, dataset)
+        config, command = self.config, "study with: hyotan study"
+        dataset = refuse_changed(config.load_data(), config.source, config.fingerprint, self.path, command)
+        return split(config, dataset)
 
     # -- cells -------------------------------------------------------------------------------------------------------
 
@@ -118,7 +132,7 @@ class StudyFolder:
     def open_run(self, plan: CellPlan, train: Dataset) -> RunFolder:
         """The run folder of a cell, made where there is none yet, with every default written out."""
         path = self.run_path(plan)
-        if not (path / CONFIG).is_file():
+        if not RunFolder.is_at(path):
             shutil.rmtree(path, ignore_errors=True)  # what a killed process left before there was anything to keep
             path.mkdir(parents=True)
             write_text_atomically(path / CONFIG, run_config(self.config, plan, train).to_toml())
@@ -130,19 +144,19 @@ class StudyFolder:
         return found if [cell.latent_dim for cell in found] == list(plan.sizes) else []
 
     def write_cells(self, plan: CellPlan, cells: list[Cell]) -> None:
-        """Note what was measured of one training: a record, or of an ordered code one for each size."""
+        """Write down what was measured of one training: a record, or of an ordered code one for each size."""
         records = [cell.to_dict() for cell in cells]
         write_json(self.run_path(plan) / CELL, records if plan.nested else records[0])
         (self.run_path(plan) / FAILURE).unlink(missing_ok=True)
 
-    def read_failure(self, plan: CellPlan) -> Failure | None:
+    def read_failure(self, plan: CellPlan) -> CellFailure | None:
         """Why a cell failed; None where it did not."""
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self.run_path(plan) / FAILURE).read_bytes(), type=Failure)
+            return msgspec.json.decode((self.run_path(plan) / FAILURE).read_bytes(), type=CellFailure)
         return None
 
-    def write_failure(self, failure: Failure) -> None:
-        """Note why a cell failed."""
+    def write_failure(self, failure: CellFailure) -> None:
+        """Write down why a cell failed."""
         path = self.path / CELLS / failure.cell
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / FAILURE, asdict(failure))
@@ -156,7 +170,7 @@ class StudyFolder:
         return _read_records(self.baselines_path(repeat))
 
     def write_baselines(self, repeat: int, cells: list[Cell]) -> None:
-        """Note the baselines of one repeat."""
+        """Write down the baselines of one repeat."""
         write_json(self.baselines_path(repeat), [cell.to_dict() for cell in cells])
 
     def cells(self) -> list[Cell]:
@@ -164,7 +178,7 @@ class StudyFolder:
         trained = [cell for plan in self.plans for cell in self.read_cells(plan)]
         return trained + [cell for repeat in range(self.config.repeats) for cell in self.read_baselines(repeat)]
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[CellFailure]:
         """Every cell that failed."""
         found = (self.read_failure(plan) for plan in self.plans if not self.read_cells(plan))
         return [failure for failure in found if failure is not None]
@@ -172,7 +186,7 @@ class StudyFolder:
     def load_run(self, plan: CellPlan) -> RunFolder | None:
         """The run folder of a cell that has its model; None where training has not ended."""
         path = self.run_path(plan)
-        return RunFolder(path) if (path / CONFIG).is_file() and (path / MODEL).is_file() else None
+        return run if RunFolder.is_at(path) and (run := RunFolder(path)).is_trained else None
 
     def epochs_done(self, plan: CellPlan) -> int:
         """Epochs that a cell's training has behind it, as of its last checkpoint."""
@@ -184,8 +198,7 @@ class StudyFolder:
 
     def read_record(self) -> dict[str, Any]:
         """What ``study.json`` says; empty where it is not written yet."""
-        path = self.path / RECORD
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return read_json(self.path / RECORD)
 
     def recommendation(self) -> Recommendation | None:
         """What the study recommends; None before it has come to its end."""
@@ -203,66 +216,27 @@ class StudyFolder:
         return next((run for plan in fitting if (run := self.load_run(plan)) is not None), None)
 
 
-def is_study(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is a study's."""
-    return (Path(path) / SETTINGS).is_file()
-
-
 def split(config: StudyConfig, dataset: Dataset) -> tuple[Dataset, Dataset]:
     """Training and test rows of the data of a study."""
     train, test = dataset.split(TEST_FRACTION)
     return train, test if config.test_rows is None else test.take(slice(config.test_rows))
 
 
-def run_config(config: StudyConfig, plan: CellPlan, train: Dataset) -> RunConfig:
+def run_config(study: StudyConfig, plan: CellPlan, train: Dataset) -> RunConfig:
     """The settings of one cell's run, every default written out, so that it stays what it was when defaults change."""
-    parameters = {
-        parameter.name: plan.parameters.get(parameter.name, default_of(parameter, plan.kind))
-        for parameter in parameters_of(plan.kind)
-        if parameter.on_command_line and parameter.name != "verbose"
-    }
-    if BY_KIND[plan.kind].conditional and "unlabelled" not in plan.parameters:
-        parameters["unlabelled"] = no_label(train)
-    return RunConfig(config.source, plan.kind, parameters, config.data, fingerprint=config.fingerprint)
+    config = RunConfig(study.source, plan.kind, plan.parameters, study.data, fingerprint=study.fingerprint)
+    complete = config.with_defaults()
+    if "unlabelled" in complete.parameters and "unlabelled" not in plan.parameters:
+        complete.parameters["unlabelled"] = unlabelled_marker(train)
+    return complete
 
 
-def no_label(train: Dataset) -> int | str:
+def unlabelled_marker(train: Dataset) -> int | str:
     """What says "no label" in these data: -1, unless that is one of the labels; an empty text, where there is one."""
     classes = Classes.of(train.y)
     if classes is not None and UNKNOWN in classes.names:
         return NO_LABEL
     return "" if train.y is not None and "" in train.y.tolist() else UNKNOWN
-
-
-def create(
-    config: StudyConfig,
-    name: str,
-    out: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    rows: Dataset | None = None,
-) -> StudyFolder:
-    """Make a study's folder: ``out`` itself, or the next free ``runs/<name>-<n>``.
-
-    Parameters
-    ----------
-    config : the settings.
-    name : of the folder, without its number.
-    out, overwrite : a folder of the caller's choice, and whether a study that it holds is replaced.
-    rows : data that lie in no file: kept in the folder, so that the study can go on with them.
-
-    Raises
-    ------
-    RunFolderError
-        ``out`` exists and is not empty, without ``overwrite``; or it is not a study at all.
-    ResourceError
-        The folder cannot be written to.
-    """
-    with made(STUDY, name, out, overwrite) as path:
-        (path / CELLS).mkdir(exist_ok=True)
-        if rows is not None:
-            config = _with_rows(config, path, rows)
-        write_text_atomically(path / SETTINGS, config.to_toml())
-    return StudyFolder(path)
 
 
 def _with_rows(config: StudyConfig, place: Path, rows: Dataset) -> StudyConfig:

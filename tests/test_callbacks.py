@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import json
 import re
@@ -24,8 +25,9 @@ from hyotan.training.callbacks import (
     ReconstructionTracker,
     TensorBoardLogger,
     epoch_line,
-    in_notebook,
 )
+from hyotan.words import terminal
+from hyotan.words.terminal import in_notebook
 from run_children import nursery
 
 RANDOM = np.random.default_rng(0)
@@ -304,6 +306,22 @@ class TestTheProgressReporter:
         assert "epoch 1/1" in loud.text
         assert quiet.text == f"{tmp_path / 'quiet'}\n"
         assert json.loads(as_json.text)["run"] == str(tmp_path / "json")
+
+
+class TestALineThatChanges:
+    """In a terminal, by what a person sees."""
+
+    def test_has_examples_that_run(self) -> None:
+        assert doctest.testmod(terminal).failed == 0
+
+    def test_is_cut_by_columns_and_leaves_nothing_of_a_longer_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "10")
+        stream = Terminal(10)
+        line = terminal.TerminalLine(stream)
+        line.update("渋谷の店の表")
+        line.update("猫")
+        line.update("ab", keep=True)
+        assert stream.updates == ["渋谷の店", "猫      ", "ab"]
 
 
 class Handle:

@@ -17,7 +17,7 @@ from hyotan.cli import cli
 from hyotan.cli.evaluate import parse_check
 from hyotan.cli.flags import resolve
 from hyotan.cli.output import plain, table
-from hyotan.cli.uses import write_rows
+from hyotan.cli.written import write_rows
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.container import read, write
 from hyotan.recipes import names
@@ -338,6 +338,13 @@ class TestPieces:
     def test_columns_of_a_table_stand_under_each_other(self):
         assert table([["row", "score"], ["7", "-1.5"]], right=(0, 1)) == ["row  score", "  7   -1.5"]
         assert table([["a", "b"], ["long", ""]]) == ["a     b", "long"]
+
+    def test_columns_of_japanese_stand_under_each_other_too(self):
+        assert table([["店", "n"], ["abcd", "7"], ["渋谷区", "12"]], right=(1,)) == [
+            "店       n",
+            "abcd     7",
+            "渋谷区  12",
+        ]
 
     def test_json_holds_plain_values(self):
         strange = {"p": Path("x"), 1: np.float32(2), "n": float("nan"), "a": np.array([1.0, np.inf]), "t": (1, None)}

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from command_line import done, fitted, hyotan
-from hyotan.cli.command import Checked
+from hyotan.cli.options import Checked
 from hyotan.parameters import Integer
 
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

@@ -18,7 +18,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hyotan.runs.run_folder import RunFolder
 from PIL import Image
 from scipy import stats
 
@@ -39,6 +38,7 @@ from hyotan.report.study import study_command, study_report
 from hyotan.report.study_page import study_page
 from hyotan.report.svg import Axis, drawn, marker, tick_text, ticks_of
 from hyotan.runs.gallery import RUN_FIGURES
+from hyotan.runs.run_folder import RunFolder
 from hyotan.study.cells import Cell
 from hyotan.study.exhibits import Exchanged, Plane, Told, Walked
 from hyotan.study.recommendation import VERDICTS

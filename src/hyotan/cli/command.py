@@ -1,14 +1,15 @@
-"""What every command is made of: help that shows examples first, and values that are checked as settings are."""
+"""What every command is made of: help that shows examples first, and a printer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import Choice, Domain
+from hyotan.cli.output import Printer, output_options
 
 EVERYWHERE = frozenset({"--json", "--quiet", "--debug", "--help"})
 """Flags that every command has; help gives them one line."""
@@ -70,34 +71,26 @@ class Command(ShowsExamples):
                 next(words, None)
 
 
-class Checked(click.ParamType):
-    """A value of a domain, refused in the words in which a setting is.
+def command(hidden: Sequence[str] = ()) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose function takes a :class:`Printer`, then its arguments and flags by name.
+
+    Its docstring is the help. It ends with a section Examples: command lines, each of which parses.
 
     Parameters
     ----------
-    domain : what it may be.
+    hidden : the names of flags that help shows with ``--help-all`` alone.
     """
 
-    name = "value"
+    def made(function: Callable[..., Any]) -> click.Command:
+        @functools.wraps(function)
+        def call(as_json: bool, quiet: bool, debug: bool, **values: Any) -> Any:
+            return function(Printer(as_json, quiet), **values)
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
+        text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples\n--------\n")
+        built = click.command(cls=Command, help=text, examples=examples.splitlines())(output_options(call))
+        for flag in built.params:
+            if isinstance(flag, click.Option) and flag.name in hidden:
+                flag.hidden = True
+        return built
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a value; SettingsError where it cannot be one."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self.domain.check(self.domain.parse(value))
-        except ValueError:
-            flag = param.opts[-1] if param is not None else "The value"
-            raise SettingsError(
-                f"{flag} cannot be {value!r}: expected {self.domain.describe()}.", self._fix(value, param)
-            ) from None
-
-    def _fix(self, value: str, param: click.Parameter | None) -> str:
-        if isinstance(self.domain, Choice):
-            return did_you_mean(value, self.domain.options)
-        default = param.default if param is not None else None
-        # Where there is none, click holds None or a mark of its own, by version.
-        return f"Leave it out for the default, {default}." if isinstance(default, int | str) else "Leave it out."
+    return made

@@ -5,18 +5,24 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.command import command
+from hyotan.cli.options import Checked
+from hyotan.cli.output import Printer
 from hyotan.parameters import Choice
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command(cls=Command, examples=['eval "$(hyotan completion bash)"', "hyotan completion fish | source"])
+@command()
 @click.argument("shell", metavar="|".join(SHELLS), type=Checked(Choice(SHELLS)))
-@output_options
-def completion(shell: str, as_json: bool, quiet: bool, debug: bool) -> None:
-    """Print a script that makes the Tab key complete commands and flags; for good, put the line in the shell's rc."""
+def completion(printer: Printer, shell: str) -> None:
+    """Print a script that makes the Tab key complete commands and flags; for good, put the line in the shell's rc.
+
+    Examples
+    --------
+    eval "$(hyotan completion bash)"
+    hyotan completion fish | source
+    """
     root, maker = click.get_current_context().find_root().command, get_completion_class(shell)
     script = maker(root, {}, "hyotan", "_HYOTAN_COMPLETE").source() if maker is not None else ""
-    Printer(as_json, quiet).result({"shell": shell, "script": script}, [script])
+    printer.result({"shell": shell, "script": script}, [script])

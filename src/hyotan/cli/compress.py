@@ -4,101 +4,69 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
-
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import data_options
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.options import option
+from hyotan.cli.output import table
+from hyotan.cli.uses import Record, Used, use
 from hyotan.parameters import Real
-
-if TYPE_CHECKING:
-    from hyotan.cli.uses import Used
-    from hyotan.data import Dataset
 
 COMPARED_ROWS, PCA_ROWS = 2000, 20_000
 """Rows, evenly spread, that PCA and lossless files are tried on, and training rows that PCA is fitted on."""
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan compress runs/mnist-ae-1",
-        "hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc",
-        "hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc",
-    ],
-)
-@click.argument("run", type=click.Path())
-@click.argument("source", required=False)
-@click.option(
-    "--bits", metavar="B", type=Checked(Real(0, 20, above=True)), help="Bits a value of the code, on average.  [6]"
-)
-@click.option(
-    "--mse", metavar="E", type=Checked(Real(0, above=True)), help="Instead: the largest mean squared error a feature."
-)
-@click.option("--out", "-o", metavar="FILE", type=click.Path(), help="The file to write.  [RUN/compressed.hyc]")
-@data_options
-@output_options
-def compress(
-    run: str,
-    source: str | None,
-    bits: float | None,
-    mse: float | None,
-    out: str | None,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
-    **options: Any,
-) -> None:
+@use("compressed.hyc", endings=())
+@option("--bits", "Bits a value of the code, on average.  [6]", Real(0, 20, True), metavar="B")
+@option("--mse", "Instead: the largest mean squared error a feature.", Real(above=True), metavar="E")
+def compress(used: Used, bits: float | None, mse: float | None) -> Record:
     """Write the rows of SOURCE (by default the run's own test rows) as quantised, entropy-coded codes.
 
     The model is needed to get them back, with hyotan decompress.
+
+    Examples
+    --------
+    hyotan compress runs/mnist-ae-1
+    hyotan compress runs/mnist-ae-1 new.npy --bits 4 -o new.hyc
+    hyotan compress runs/table-ae-1 new.csv --mse 0.01 -o new.hyc
     """
-    from hyotan.cli.uses import Used
     from hyotan.compression.codec import compress as to_bytes
     from hyotan.compression.codec import describe
     from hyotan.files.atomic import write_bytes_atomically
 
-    used = Used(run)
-    dataset = used.rows(source, options)
-    path = used.output(out, "compressed.hyc", source)
-    blob = to_bytes(used.estimator, dataset.X, bits=bits, mse=mse, run=_beside(used.path, path))
-    write_bytes_atomically(path, blob)
+    X = used.dataset.X
+    # Where the model lies, seen from the file's folder: both can be moved together.
+    model = Path(os.path.relpath(used.path.resolve(), used.file.resolve().parent)).as_posix()
+    blob = to_bytes(used.estimator, X, bits=bits, mse=mse, run=model)
+    write_bytes_atomically(used.file, blob)
+    used.files.append(used.file)
     described = describe(blob)
     size = 8 * len(blob) / described.rows
-    record: dict[str, Any] = {
-        "file": path,
+    record: Record = {
         "rows": described.rows,
         "bytes": len(blob),
         "bits_per_row": size,
         "coded_bits_per_row": described.coded_bits,
         "mse": described.mse,
         "mse_of_model": described.mse_of_model,
-        "ratio": 8 * dataset.X.nbytes / described.rows / size,
+        "ratio": 8 * X.nbytes / described.rows / size,
     }
-    printer = Printer(as_json, quiet)
-    if printer.talks or as_json:
-        record |= _beside_others(used, dataset, described.coded_bits, described.mse)
-    for line in _lines(record):
-        printer.notice(line)
-    printer.result(record, [str(path)])
+    if used.printer.talks or used.printer.as_json:
+        record |= _beside_others(used, described.coded_bits, described.mse)
+    used.say(*_lines(record))
+    return record
 
 
-def _beside(model: Path, path: Path) -> str:
-    """Where the model lies, seen from the file's folder: both can be moved together."""
-    return Path(os.path.relpath(model.resolve(), path.resolve().parent)).as_posix()
-
-
-def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dict[str, Any]:
+def _beside_others(used: Used, bits: float, mse: float) -> Record:
     """What the model's file takes, what PCA does with as many bits or with the same error, what lossless files take."""
     import numpy as np
 
     from hyotan.compression.rate_distortion import bits_at, lossless_bits, mse_at, pca_rates
     from hyotan.data.stored import evenly
+    from hyotan.estimators.store import file_of
 
-    model = used.path if used.run is None else used.path / "model.hyotan"
-    rows = np.asarray(dataset.X)[evenly(len(dataset.X), COMPARED_ROWS)]
+    model = file_of(used.path)
+    X = used.dataset.X
+    rows = np.asarray(X)[evenly(len(X), COMPARED_ROWS)]
     found: dict[str, Any] = {"model_bytes": model.stat().st_size, "lossless_bits_per_row": lossless_bits(rows)}
     if used.run is None:
         return found
@@ -110,23 +78,24 @@ def _beside_others(used: Used, dataset: Dataset, bits: float, mse: float) -> dic
     return found | {"pca_mse_at_same_bits": mse_at(pca, bits), "pca_bits_at_same_mse": bits_at(pca, mse)}
 
 
-def _lines(record: dict[str, Any]) -> list[str]:
-    rows = record["rows"]
-    coded, error = _bits(record["coded_bits_per_row"]), f"{record['mse']:.5f}"
-    lines = [["", "bits a row", "MSE a feature"], ["this file", _bits(record["bits_per_row"]), error]]
-    lines.append(["its codes alone", coded, error])
-    if (mse := record.get("pca_mse_at_same_bits")) is not None:
-        lines.append(["PCA, as many bits", coded, f"{mse:.5f}"])
-    if (bits := record.get("pca_bits_at_same_mse")) is not None:
-        lines.append(["PCA, the same error", _bits(bits), error])
-    lines += [[name, _bits(bits), "0"] for name, bits in record.get("lossless_bits_per_row", {}).items()]
+def _lines(record: Record) -> list[str]:
+    rows, coded, mse = record["rows"], record["coded_bits_per_row"], record["mse"]
+    beside = [
+        ("this file", record["bits_per_row"], mse),
+        ("its codes alone", coded, mse),
+        ("PCA, as many bits", coded, record.get("pca_mse_at_same_bits")),
+        ("PCA, the same error", record.get("pca_bits_at_same_mse"), mse),
+        *((name, bits, 0) for name, bits in record.get("lossless_bits_per_row", {}).items()),
+    ]
+    known = [(name, bits, error) for name, bits, error in beside if bits is not None and error is not None]
+    lines = [[name, _bits(bits), f"{error:.5f}" if error else "0"] for name, bits, error in known]
     said = [
         f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of what they take in memory",
         f"the model's own error, without a grid: {record['mse_of_model']:.5f}",
     ]
     if model := record.get("model_bytes"):
         said.append(f"not counted: the model, {model:,} bytes ({_bits(8 * model / rows)} bits for each of these rows)")
-    return [*table(lines, right=(1, 2)), *said]
+    return [*table([["", "bits a row", "MSE a feature"], *lines], right=(1, 2)), *said]
 
 
 def _bits(bits: float) -> str:

@@ -7,41 +7,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyotan.cli.command import Command
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.uses import TABLES, Record, Used, use
 from hyotan.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan decode runs/mnist-ae-1 runs/mnist-ae-1/codes.npy",
-        "hyotan decode runs/table-vae-1 codes.csv -o rows.csv",
-    ],
-)
-@click.argument("run", type=click.Path())
+@use("decoded.npy", rows=False)
 @click.argument("codes", type=click.Path())
-@click.option("--out", "-o", metavar="FILE", type=click.Path(), help=".npy .csv .tsv or .parquet  [RUN/decoded.npy]")
-@output_options
-def decode(run: str, codes: str, out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    """Decode a file of codes, one a row, to rows in the data's own units."""
-    from hyotan.cli.uses import Used, feature_names, write_rows
+def decode(used: Used, codes: str) -> Record:
+    """Decode a file of codes, one a row, to rows in the data's own units.
 
-    used = Used(run)
-    rows = used.estimator.inverse_transform(_codes(codes, used.estimator.model_code_size, run))
-    path = write_rows(used.output(out, "decoded.npy", codes), rows, feature_names(used))
-    printer = Printer(as_json, quiet)
-    printer.notice(f"{len(rows):,} rows of shape {rows.shape[1:]}")
-    printer.result({"file": path, "rows": len(rows), "shape": rows.shape[1:]}, [str(path)])
+    Examples
+    --------
+    hyotan decode runs/mnist-ae-1 runs/mnist-ae-1/codes.npy
+    hyotan decode runs/table-vae-1 codes.csv -o rows.csv
+    """
+    used.refuse_over(codes)
+    rows = used.estimator.inverse_transform(_codes(codes, used.estimator.model_code_size, used.path))
+    used.write(rows, used.columns)
+    used.say(f"{len(rows):,} rows of shape {rows.shape[1:]}")
+    return {"rows": len(rows), "shape": rows.shape[1:]}
 
 
-def _codes(file: str, size: int, run: str) -> np.ndarray:
+def _codes(file: str, size: int, run: Path) -> np.ndarray:
     import numpy as np
 
-    from hyotan.cli.uses import TABLES, code_names
+    from hyotan.cli.encode import code_names
     from hyotan.data import load as load_data
 
     try:

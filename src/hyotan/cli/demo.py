@@ -4,50 +4,48 @@ from __future__ import annotations
 
 import click
 
-from hyotan.cli.command import Command
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.command import command
+from hyotan.cli.options import place
+from hyotan.cli.output import Printer
 
 MODELS = (("ae", 10, 40), ("vae", 2, 100))
 """Model, latent size and epochs of each fit: fewer epochs than digits get by themselves, so that nobody waits long."""
 
 
-@click.command(
-    cls=Command,
-    examples=["hyotan demo", "hyotan demo --out first-look"],
-)
-@click.option("--out", metavar="DIR", type=click.Path(), help="Where to put both run folders.  [runs/]")
-@output_options
-def demo(out: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned."""
+@command()
+@place("--out", "Where to put both run folders.  [runs/]", metavar="DIR")
+def demo(printer: Printer, out: str | None) -> None:
+    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned.
+
+    Examples
+    --------
+    hyotan demo
+    hyotan demo --out first-look
+    """
     from pathlib import Path
 
     from hyotan.cli.fit import choose
     from hyotan.cli.training import train_new
 
-    printer = Printer(as_json, quiet)
     runs = []
     for model, latent_dim, epochs in MODELS:
         command = f"$ hyotan fit digits --model {model} --latent-dim {latent_dim} --max-epochs {epochs}"
         printer.notice(click.style(command, bold=True))
         chosen = choose("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": epochs})
-        place = None if out is None else str(Path(out) / f"digits-{model}")
-        runs.append(train_new(Printer(mute=True) if as_json else printer, chosen, place, overwrite=False))
+        folder = None if out is None else str(Path(out) / f"digits-{model}")
+        runs.append(train_new(Printer(mute=True) if printer.as_json else printer, chosen, folder, overwrite=False))
     first, second = (run.folder.path for run in runs)
     printer.notice(
-        "\n".join(
-            [
-                "",
-                click.style("Look at", bold=True),
-                f"  {first / 'figures' / 'reconstructions.png'}",
-                f"  {first / 'figures' / 'training.html'}   (open it in a browser: a slider over the epochs)",
-                f"  {second / 'figures' / 'manifold.png'}",
-                click.style("What to do next", bold=True),
-                "  hyotan fit YOUR.csv                     your own table, array or folder of images",
-                f"  hyotan score {first}           the oddest rows",
-                f"  hyotan sample {second}         new digits",
-                "  hyotan fit --help                       all that can be set",
-            ]
-        )
+        "",
+        click.style("Look at", bold=True),
+        f"  {first / 'figures' / 'reconstructions.png'}",
+        f"  {first / 'figures' / 'training.html'}   (open it in a browser: a slider over the epochs)",
+        f"  {second / 'figures' / 'manifold.png'}",
+        click.style("What to do next", bold=True),
+        "  hyotan fit YOUR.csv                     your own table, array or folder of images",
+        f"  hyotan score {first}           the oddest rows",
+        f"  hyotan sample {second}         new digits",
+        "  hyotan fit --help                       all that can be set",
     )
-    if as_json:
+    if printer.as_json:
         printer.result({"runs": [first, second]}, [])

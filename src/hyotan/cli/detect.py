@@ -2,83 +2,76 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import click
 
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import data_options
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.command import command
+from hyotan.cli.options import SEED, data_options, given_data, option, place, switch
+from hyotan.cli.output import Printer
 from hyotan.parameters import Choice, Integer, Real
+
+SETTINGS = ("method", "contamination", "false_alarm_rate", "n_estimators", "held_out", "random_state")
 
 METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian")
 """The detector's methods that need no model of p(x); loading this module must not load them."""
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan detect table.csv",
-        "hyotan detect table.csv --id order --false-alarm-rate 0.01",
-        "hyotan score runs/table-detector-1 new.csv",
-    ],
-)
+@command()
 @click.argument("source")
-@click.option(
-    "--false-alarm-rate",
-    metavar="RATE",
-    type=Checked(Real(0, 0.5, above=True)),
-    default=0.05,
-    help="Share of usual rows that may be flagged.  [0.05]",
-)
-@click.option(
-    "--contamination",
-    metavar="SHARE",
-    type=Checked(Real(0, 0.5, above=True)),
-    help="Flag this share of the rows of SOURCE instead.",
-)
-@click.option(
-    "--method", metavar="NAME", type=Checked(Choice(METHODS)), default=METHODS[0], help="How.  [combined]", hidden=True
-)
-@click.option("--n-estimators", metavar="N", type=Checked(Integer(1)), default=8, help="Models in the ensemble.  [8]")
-@click.option(
-    "--held-out",
-    metavar="SHARE",
-    type=Checked(Real(0, 0.9)),
-    help="Of the rows, to measure false alarms with.  [0.2 from 1,000 rows on]",
-)
-@click.option("--random-state", metavar="N", type=Checked(Integer(0)), default=0, help="Seed.  [0]")
-@click.option("--out", metavar="DIR", type=click.Path(), help="The detector's folder.  [runs/<name>-detector-<n>]")
-@click.option("--overwrite", is_flag=True, help="Replace the detector in --out.")
+@option("--false-alarm-rate", "Share of usual rows that may be flagged.", Real(0, 0.5, True), 0.05, metavar="RATE")
+@option("--contamination", "Flag this share of the rows of SOURCE instead.", Real(0, 0.5, above=True), metavar="SHARE")
+@option("--method", "How.", Choice(METHODS), METHODS[0], hidden=True)
+@option("--n-estimators", "Models in the ensemble.", Integer(1), 8)
+@option("--held-out", "Rows that measure false alarms.  [0.2 from 1,000 rows on]", Real(0, 0.9), metavar="SHARE")
+@SEED
+@place("--out", "The detector's folder.  [runs/<name>-detector-<n>]", metavar="DIR")
+@switch("--overwrite", "Replace the detector in --out.")
 @data_options
-@output_options
-def detect(
-    source: str,
-    false_alarm_rate: float,
-    contamination: float | None,
-    method: str,
-    n_estimators: int,
-    held_out: float | None,
-    random_state: int,
-    out: str | None,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
-    **options: Any,
-) -> None:
+def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **options: Any) -> None:
     """Learn what is usual in SOURCE, flag its odd rows, and keep the detector.
 
     Beside each of the oddest rows stand the columns that make it odd. With hyotan score the detector judges other rows.
-    """
-    from hyotan.cli.detectors import fit_new
 
-    parameters = {
-        "method": method,
-        "contamination": "auto" if contamination is None else contamination,
-        "false_alarm_rate": false_alarm_rate,
-        "n_estimators": n_estimators,
-        "held_out": "auto" if held_out is None else held_out,
-        "random_state": random_state,
-    }
-    fit_new(Printer(as_json, quiet), source, parameters, options, out, overwrite)
+    Examples
+    --------
+    hyotan detect table.csv
+    hyotan detect table.csv --id order --false-alarm-rate 0.01
+    hyotan score runs/table-detector-1 new.csv
+    """
+    import numpy as np
+
+    from hyotan.anomalies import AnomalyDetector
+    from hyotan.cli.oddness import flagged, judged, told, values_by_detector
+    from hyotan.cli.training import run_name
+    from hyotan.cli.written import write_rows
+    from hyotan.data import load as load_data
+    from hyotan.estimators.store import DETECTOR
+    from hyotan.files.folders import Folder
+    from hyotan.words.phrases import counted
+
+    class DetectorFolder(Folder):
+        """The folder of a detector: its file, and what it says of the rows that it was fitted on."""
+
+        owner = noun = "detector"
+        mark, files, can_resume = DETECTOR, (DETECTOR, "detected.csv"), False
+
+    if out is not None:
+        DetectorFolder.refuse_occupied(Path(out), overwrite)  # before the training, not after
+    dataset = load_data(source, **given_data(options))
+    printer.describe(dataset)
+    detector = AnomalyDetector(**{name: options[name] for name in SETTINGS if options[name] is not None})
+    printer.notice(f"training {counted(detector.n_estimators, 'autoencoder')} …")
+    columns = judged(detector.fit(dataset.X, dataset.y), dataset.X)
+    named = copy.copy(detector)
+    if dataset.feature_names is not None:  # rows came as a plain array, without them
+        named.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
+    with DetectorFolder.making(run_name(source, "detector"), out, overwrite) as folder:
+        named.save(folder / DETECTOR)
+        table = np.column_stack([*columns.values()])
+        file = write_rows(folder / "detected.csv", table, [*columns], dataset.named_rows())
+    values = values_by_detector(detector, [str(name) for name in dataset.feature_names or ()])
+    record = told(printer, flagged(detector, columns), columns, dataset, values)
+    printer.result({"detector": folder, **record, "file": file}, [str(file), str(folder)])

@@ -8,22 +8,22 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import click
-
-from hyotan.cli.command import Command
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.command import command
+from hyotan.cli.output import Printer, table
 from hyotan.files.version import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetensors", "tensorboard")
 
 
-@click.command(
-    cls=Command,
-    examples=["hyotan doctor", "hyotan doctor --json"],
-)
-@output_options
-def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
-    """Say what this installation has: versions, device, disk, data."""
+@command()
+def doctor(printer: Printer) -> None:
+    """Say what this installation has: versions, device, disk, data.
+
+    Examples
+    --------
+    hyotan doctor
+    hyotan doctor --json
+    """
     import torch
     from platformdirs import user_cache_path, user_config_path
 
@@ -31,15 +31,12 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
     from hyotan.estimators.build import choose_device
     from hyotan.training.products import bf16_is_slow
 
-    cuda = torch.cuda.is_available()
-    mps = torch.backends.mps.is_available()
-    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
-    device = torch.cuda.get_device_name(0) if cuda else "Apple GPU (mps)" if mps else "CPU"
+    gpu = "Apple GPU (mps)" if torch.backends.mps.is_available() else "CPU"
     record = {
         "python": platform.python_version(),
         "packages": {"hyotan": __version__, **{name: _version(name) for name in PACKAGES}},
-        "torch_build": build,
-        "device": device,
+        "torch_build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only",
+        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else gpu,
         "threads": torch.get_num_threads(),
         "bf16_is_slow": bf16_is_slow(choose_device("auto")),
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
@@ -49,17 +46,20 @@ def doctor(as_json: bool, quiet: bool, debug: bool) -> None:
         "cache": os.environ.get("HYOTAN_CACHE") or str(user_cache_path("hyotan")),
         "data": os.environ.get("HYOTAN_DATA"),
     }
-    rows = [
-        ["python", record["python"]],
-        *([name, found or "not installed"] for name, found in record["packages"].items()),
-    ]
-    rows += [["torch build", build], ["device", f"{device}, {record['threads']} threads"]]
-    if record["bf16_is_slow"]:
-        rows += [["bfloat16", "slower than float32: no matrix unit"]]
-    rows += [["free disk", f"{record['free_disk_gb']} GB"], ["run folders", record["runs"]]]
-    rows += [["settings", record["config"]], ["cache", record["cache"]]]
-    rows += [["HYOTAN_DATA", record["data"] or "not set"], ["named data", ", ".join(NAMES)]]
-    Printer(as_json, quiet).result(record, table(rows))
+    rows = {
+        "python": record["python"],
+        **{name: found or "not installed" for name, found in record["packages"].items()},
+        "torch build": record["torch_build"],
+        "device": f"{record['device']}, {record['threads']} threads",
+        **({"bfloat16": "slower than float32: no matrix unit"} if record["bf16_is_slow"] else {}),
+        "free disk": f"{record['free_disk_gb']} GB",
+        "run folders": record["runs"],
+        "settings": record["config"],
+        "cache": record["cache"],
+        "HYOTAN_DATA": record["data"] or "not set",
+        "named data": ", ".join(NAMES),
+    }
+    printer.result(record, table([*rows.items()]))
 
 
 def _version(package: str) -> str | None:

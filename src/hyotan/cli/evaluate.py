@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.command import command
+from hyotan.cli.options import option
+from hyotan.cli.output import Printer
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.parameters import Integer
 
@@ -28,41 +29,30 @@ PCA_ROWS = 20_000
 COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan evaluate runs/mnist-vae-1",
-        "hyotan evaluate runs/mnist-vae-1 --nll-rows 10000 --nll-samples 500",
-        'hyotan evaluate runs/mnist-ae-1 --fail-if "mse > 0.01"',
-    ],
-)
+@command()
 @click.argument("run", type=click.Path())
-@click.option(
-    "--nll-rows",
-    metavar="N",
-    type=Checked(Integer(0)),
-    default=500,
-    help="Rows for a VAE's -log p(x); 0: none.  [500]",
-)
-@click.option("--nll-samples", metavar="N", type=Checked(Integer(1)), default=200, help="Latent samples a row.  [200]")
-@click.option("--fail-if", metavar="CHECK", help="Exit 1 if this holds, such as 'mse > 0.01'.")
-@output_options
-def evaluate(
-    run: str, nll_rows: int, nll_samples: int, fail_if: str | None, as_json: bool, quiet: bool, debug: bool
-) -> int:
-    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew."""
+@option("--nll-rows", "Rows for a VAE's -log p(x); 0: none.", Integer(0), 500)
+@option("--nll-samples", "Latent samples a row.", Integer(1), 200)
+@option("--fail-if", "Exit 1 if this holds, such as 'mse > 0.01'.", metavar="CHECK")
+def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_if: str | None) -> int:
+    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew.
+
+    Examples
+    --------
+    hyotan evaluate runs/mnist-vae-1
+    hyotan evaluate runs/mnist-vae-1 --nll-rows 10000 --nll-samples 500
+    hyotan evaluate runs/mnist-ae-1 --fail-if "mse > 0.01"
+    """
     check = None if fail_if is None else parse_check(fail_if)
     from hyotan.analysis.evaluation import evaluate as evaluate_estimator
+    from hyotan.cli.found import open_run
     from hyotan.cli.training import verdict_lines
-    from hyotan.cli.uses import open_run
     from hyotan.runs.fitting import metrics_of
 
-    printer = Printer(as_json, quiet)
     folder = open_run(run, "evaluate")
     estimator = folder.load_model()
     train, test = folder.split_data()
-    effort = {"nll_rows": nll_rows, "nll_samples": nll_samples}
-    evaluation = evaluate_estimator(estimator, test.X, train.X, y=test.y, **effort)
+    evaluation = evaluate_estimator(estimator, test.X, train.X, y=test.y, nll_rows=nll_rows, nll_samples=nll_samples)
     record = metrics_of(estimator, evaluation)
     with folder.locked():
         folder.write_metrics(record)

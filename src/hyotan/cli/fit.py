@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import data_options, from_environment, parameter_options, resolve, settings_files, split_options
-from hyotan.cli.output import Printer, output_options
+from hyotan.cli.command import command
+from hyotan.cli.flags import from_environment, parameter_options, resolve, settings_files, split_options
+from hyotan.cli.options import data_options, option, place, switch
+from hyotan.cli.output import Printer
 from hyotan.errors import SettingsError
 from hyotan.models.families import BY_NAME
 from hyotan.parameters import PARAMETERS, Choice, check_settings, parameters_of
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan fit mnist --latent-dim 20",
-        "hyotan fit table.csv --model vae --label species --ignore id",
-        "hyotan fit --recipe article-tied-20",
-    ],
-)
+@command(hidden=("id",))  # the first screen of help is full
 @click.argument("source", required=False)
-@click.option(
-    "--model",
-    metavar="|".join(BY_NAME),
-    type=Checked(Choice(tuple(BY_NAME))),
-    help="Autoencoder, denoising or variational.  [ae]",
-)
-@click.option("--recipe", metavar="NAME", help="An article's settings; see: hyotan recipes")
-@click.option("--out", metavar="DIR", type=click.Path(), help="The run folder.  [runs/<name>-<n>]")
-@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
-@click.option("--config", metavar="FILE", type=click.Path(), help="Settings, such as a run's config.toml.")
-@click.option("--summary", is_flag=True, help="Print the network and stop.")
-@click.option("--profile", is_flag=True, help="Say where a training step's time goes.")
-@click.option("--tensorboard", metavar="DIR", type=click.Path(), help="Write TensorBoard logs there.", hidden=True)
+@option("--model", "Autoencoder, denoising or variational.  [ae]", Choice(tuple(BY_NAME)), metavar="|".join(BY_NAME))
+@option("--recipe", "An article's settings; see: hyotan recipes", metavar="NAME")
+@place("--out", "The run folder.  [runs/<name>-<n>]", metavar="DIR")
+@switch("--overwrite", "Replace the run in --out.")
+@place("--config", "Settings, such as a run's config.toml.")
+@switch("--summary", "Print the network and stop.")
+@switch("--profile", "Say where a training step's time goes.")
+@place("--tensorboard", "Write TensorBoard logs there.", metavar="DIR", hidden=True)
 @parameter_options
 @data_options
-@output_options
 def fit(
+    printer: Printer,
     source: str | None,
     model: str | None,
     recipe: str | None,
@@ -50,17 +40,19 @@ def fit(
     summary: bool,
     profile: bool,
     tensorboard: str | None,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
     **options: Any,
 ) -> None:
     """Train a model on SOURCE and write a run folder.
 
     SOURCE: digits, mnist, fashion-mnist, kmnist; a file: .npy .npz .csv .tsv .parquet .idx[.gz]; or a folder of images
     (sub-folders are labels).
+
+    Examples
+    --------
+    hyotan fit mnist --latent-dim 20
+    hyotan fit table.csv --model vae --label species --ignore id
+    hyotan fit --recipe article-tied-20
     """
-    printer = Printer(as_json, quiet)
     chosen = choose(source, model, recipe, config, options)
     if summary:
         print_summary(printer, chosen)
@@ -70,11 +62,6 @@ def fit(
     from hyotan.cli.training import train_new
 
     train_new(printer, chosen, out, overwrite, tensorboard, profile)
-
-
-for option in fit.params:
-    if isinstance(option, click.Option) and option.name == "id":
-        option.hidden = True  # the first screen of help is full
 
 
 def choose(
@@ -87,17 +74,12 @@ def choose(
     files = settings_files(config)
     typed = recipe is not None
     recipe = recipe or next((file["recipe"] for file in files if file.get("recipe")), None)
-    written = read(recipe) if recipe is not None else None
-    own: list[dict[str, Any]] = (
-        [{"source": written.source, "model": written.model, "parameters": written.parameters}] if written else []
-    )
+    own: list[dict[str, Any]] = [] if recipe is None else [asdict(read(recipe))]
     # A recipe that was typed goes over the files; one that a file names is what that file's own settings change.
     stronger, weaker = (own, files) if typed else ([], [*files, *own])
-    top = resolve(
-        {key: value for key, value in {"source": source, "model": model}.items() if value is not None},
-        [*stronger, *weaker],
-    )
-    name = top.get("model", "ae")
+    layers = [*stronger, *weaker]
+    source = source or next((layer["source"] for layer in layers if "source" in layer), None)
+    name = model or next((layer["model"] for layer in layers if "model" in layer), "ae")
     if name not in BY_NAME:
         raise SettingsError(f"model '{name}' is not known.", f"Choose from: {', '.join(BY_NAME)}.")
     kind = BY_NAME[name].kind
@@ -109,7 +91,7 @@ def choose(
     parameters = check_settings(kind, resolve(flags, [*(layer["parameters"] for layer in stronger), *fitting]))
     parameters.setdefault("random_state", 0)
     return {
-        "source": top.get("source"),
+        "source": source,
         "model": name,
         "kind": kind,
         "recipe": recipe,
@@ -131,8 +113,6 @@ def _refuse_strange(flags: Mapping[str, Any], model: str) -> None:
 
 def print_summary(printer: Printer, chosen: dict[str, Any]) -> None:
     """Print the network; data are only read where their shape is not known by name."""
-    from dataclasses import asdict
-
     from hyotan.estimators import ESTIMATORS
     from hyotan.runs.settings import DataOptions, RunConfig
 

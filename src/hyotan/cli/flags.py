@@ -6,28 +6,20 @@ import copy
 import os
 import sys
 import tomllib
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyotan.cli.command import Checked
+from hyotan.cli.options import DATA_OPTIONS, Decorator, given_data, switch
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_KIND, FAMILIES
-from hyotan.parameters import PARAMETERS, TABLE, Choice, Flag, Integer, Parameter
+from hyotan.parameters import PARAMETERS, TABLE, Flag, Parameter
 
-COMMON = (
-    "latent_dim",
-    "hidden_dims",
-    "beta",
-    "noise",
-    "likelihood",
-    "max_epochs",
-    "batch_size",
-    "learning_rate",
-    "random_state",
-    "device",
+COMMON = frozenset(
+    "latent_dim hidden_dims beta noise likelihood max_epochs batch_size learning_rate random_state device".split()
 )
 """The parameters that help shows at first; the others with ``--help-all``."""
 
@@ -59,30 +51,19 @@ def _shown(option: click.Parameter) -> click.Parameter:
     return shown
 
 
-def _reader(parameter: Parameter) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def _option(parameter: Parameter) -> Decorator:
     def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         parsed = parameter.parse(value)
         return "none" if parsed is None else parsed  # None itself says that the flag was not given
 
-    return read
-
-
-def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    hidden = parameter.name not in COMMON
+    settings: dict[str, Any] = {"default": None, "hidden": parameter.name not in COMMON, "help": _help(parameter)}
     if isinstance(parameter.domain, Flag):
         name = parameter.flag.removeprefix("--")
-        return click.option(f"--{name}/--no-{name}", parameter.name, default=None, help=parameter.help, hidden=hidden)
-    return click.option(
-        parameter.flag,
-        parameter.name,
-        metavar=parameter.domain.metavar,
-        default=None,
-        callback=_reader(parameter),
-        help=_help(parameter),
-        hidden=hidden,
-    )
+        return click.option(f"--{name}/--no-{name}", parameter.name, **settings | {"help": parameter.help})
+    metavar = parameter.domain.metavar
+    return click.option(parameter.flag, parameter.name, metavar=metavar, callback=read, **settings)
 
 
 def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
@@ -99,53 +80,11 @@ def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
 
 def parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One flag for each parameter that has a spelling in text."""
-    command = click.option(
-        "--help-all", is_flag=True, is_eager=True, expose_value=False, callback=_help_all, help="Show every flag."
-    )(command)
+    command = switch("--help-all", "Show every flag.", is_eager=True, expose_value=False, callback=_help_all)(command)
     for parameter in reversed(TABLE):
         if parameter.on_command_line and parameter.name != "verbose":
             command = _option(parameter)(command)
     return command
-
-
-def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    parts = value.lower().replace("×", "x").split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise SettingsError(
-            f"--size cannot be '{value}': expected HEIGHTxWIDTH in pixels.", "For example: --size 64x64"
-        )
-    return int(parts[0]), int(parts[1])
-
-
-def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
-    return [name.strip() for name in value.split(",") if name.strip()] if value else []
-
-
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How SOURCE is read."""
-    options = (
-        click.option("--label", metavar="COLUMN", help="Column (of an archive: array) that holds labels."),
-        click.option("--ignore", metavar="A,B", callback=_names, help="Columns to leave out."),
-        click.option("--columns", metavar="A,B", callback=_names, help="Columns to keep, in this order."),
-        click.option(
-            "--missing",
-            metavar="WHAT",
-            type=Checked(Choice(("keep", "drop", "mean", "error"))),
-            default=None,
-            help="Missing values in a table: keep them, drop the row, fill in the column's mean, or error.  [keep]",
-        ),
-        click.option("--id", metavar="COLUMN", help="Column that names the rows; no feature."),
-        click.option("--size", metavar="HxW", callback=_size, help="Bring images to this height and width: 64x64."),
-        click.option("--limit", metavar="N", type=Checked(Integer(1)), help="At most so many rows, drawn at random."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-DATA_NAMES = ("label", "ignore", "columns", "missing", "id", "size", "limit")
 
 
 def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -154,19 +93,23 @@ def split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return given, given_data(values)
 
 
-def given_data(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The data options that were given, by name."""
-    return {name: values[name] for name in DATA_NAMES if values.get(name) not in (None, [], ())}
-
-
 def from_environment() -> dict[str, Any]:
     """Parameters from variables such as HYOTAN_LATENT_DIM."""
-    found = {}
-    for parameter in TABLE:
-        text = os.environ.get(f"HYOTAN_{parameter.name.upper()}")
-        if text and parameter.on_command_line:
-            found[parameter.name] = parameter.parse(text)
-    return found
+    typed = [(parameter, os.environ.get(f"HYOTAN_{parameter.name.upper()}")) for parameter in TABLE]
+    return {parameter.name: parameter.parse(text) for parameter, text in typed if text and parameter.on_command_line}
+
+
+def text_of_settings(path: Path) -> str:
+    """What a settings file says.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file.
+    """
+    if not path.is_file():
+        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.")
+    return path.read_text(encoding="utf-8")
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
@@ -178,9 +121,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         There is no such file, it is not TOML, or holds an unknown key (the nearest is named).
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.") from None
+        content = tomllib.loads(text_of_settings(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}.", "Compare it with a run's config.toml.") from error
     if path.name == "pyproject.toml":
@@ -191,7 +132,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     content.pop("fingerprint", None)
     _refuse_unknown(content, SECTIONS, path)
     _refuse_unknown(content.get("parameters", {}), PARAMETERS, path)
-    _refuse_unknown(content.get("data", {}), DATA_NAMES, path)
+    _refuse_unknown(content.get("data", {}), DATA_OPTIONS, path)
     return content
 
 
@@ -205,17 +146,12 @@ def settings_files(given: str | None) -> list[dict[str, Any]]:
     """All settings files that count, the strongest first: --config, ./hyotan.toml or pyproject.toml, the user's own."""
     from platformdirs import user_config_path
 
-    here = next((p for p in (Path("hyotan.toml"), Path("pyproject.toml")) if p.is_file()), None)
+    here = [path for path in (Path("hyotan.toml"), Path("pyproject.toml")) if path.is_file()]
     user = user_config_path("hyotan") / "hyotan.toml"
-    paths = [Path(given)] if given else []
-    paths += [here] if here is not None else []
-    paths += [user] if user.is_file() else []
+    paths = [*([Path(given)] if given else []), *here[:1], *([user] if user.is_file() else [])]
     return [read_settings_file(path) for path in paths]
 
 
 def resolve(flags: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge, the strongest first: what a stronger layer sets, a weaker one does not change."""
-    merged: dict[str, Any] = {}
-    for layer in (flags, *layers):
-        merged = {**layer, **merged}
-    return merged
+    return dict(ChainMap(*(dict(layer) for layer in (flags, *layers))))

@@ -1,102 +1,68 @@
-"""``hyotan info``: what a run, a study, a model file or a source is."""
+"""``hyotan info``: what a run, a study, a detector, a model file or a source is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from hyotan.cli.command import Command
-from hyotan.cli.flags import data_options, given_data
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.command import command
+from hyotan.cli.options import data_options, given_data
+from hyotan.cli.output import Printer, table
 from hyotan.errors import DivergenceError
+from hyotan.words.phrases import counted
 
 if TYPE_CHECKING:
     from hyotan.files.container import Contents
 
+Told: TypeAlias = tuple[dict[str, Any], list[str]]
+"""The record, and the lines for a person."""
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan info runs/mnist-ae-1",
-        "hyotan info runs/mnist-study-1",
-        "hyotan info photos/ --size 64x64",
-    ],
-)
+
+@command()
 @click.argument("what")
 @data_options
-@output_options
-def info(what: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
-    """Say what a run folder, a study, a detector, a model file or a SOURCE is."""
-    printer = Printer(as_json, quiet)
+def info(printer: Printer, what: str, **options: Any) -> None:
+    """Say what a run folder, a study, a detector, a model file or a SOURCE is.
+
+    Examples
+    --------
+    hyotan info runs/mnist-ae-1
+    hyotan info runs/mnist-study-1
+    hyotan info photos/ --size 64x64
+    """
     path = Path(what)
-    if (path / "config.toml").is_file():
-        _run(printer, path)
-    elif (path / "study.toml").is_file():
-        _study(printer, path)
-    elif (path / "detector.hyotan").is_file():
-        _file(printer, path / "detector.hyotan")
-    elif path.suffix == ".hyotan":
-        _file(printer, path)
-    else:
-        _source(printer, what, options)
+    for mark, tell in MARKS.items():
+        if (path / mark).is_file():
+            printer.result(*tell(path))
+            return
+    printer.result(*(_file(path) if path.suffix == ".hyotan" else _source(what, options)))
 
 
-def _run(printer: Printer, path: Path) -> None:
-    from dataclasses import asdict
-
+def _run(path: Path) -> Told:
     from hyotan.runs.run_folder import RunFolder
-    from hyotan.words.phrases import counted
 
     folder = RunFolder(path)
     config, metrics = folder.config, folder.read_metrics()
     snapshot = folder.read_snapshot()
     reached = snapshot.settings["epoch"] if snapshot is not None else 0
     state = _state(metrics, reached)
-    rows = [["run", str(path)], ["model", config.kind], ["data", config.source], ["recipe", config.recipe or "none"]]
-    rows += [["state", f"{state}, {counted(reached, 'epoch')}"]]
-    rows += [
-        [name, f"{value:.5g} {'a feature' if name == 'mse' else 'nats a row'}"]
-        for name, value in metrics.get("test", {}).items()
-    ]
-    rows += [[f"  {name}", str(value)] for name, value in config.parameters.items()]
+    rows = {
+        "run": path,
+        "model": config.kind,
+        "data": config.source,
+        "recipe": config.recipe or "none",
+        "state": f"{state}, {counted(reached, 'epoch')}",
+    }
+    units = {"mse": "a feature"}
+    rows |= {name: f"{value:.5g} {units.get(name, 'nats a row')}" for name, value in metrics.get("test", {}).items()}
     findings = [f"{finding['level']}: {finding['text']}" for finding in metrics.get("diagnosis", [])]
     record = {"run": path, "state": state, "epochs": reached, "config": asdict(config), "metrics": metrics}
-    printer.result(record, [*table(rows), "", *findings])
-
-
-def _study(printer: Printer, path: Path) -> None:
-    from dataclasses import asdict
-
-    from hyotan.cli.study import plan_line, summary
-    from hyotan.study.sentences import of_recommendation
-    from hyotan.study.study_folder import StudyFolder
-    from hyotan.words.phrases import counted
-
-    folder = StudyFolder(path)
-    config, recommendation = folder.config, folder.recommendation()
-    run = folder.recommended_run(recommendation)
-    finished = sum(bool(folder.read_cells(plan)) for plan in folder.plans)
-    failed, total = len(folder.failures()), len(folder.plans)
-    state = "finished" if recommendation is not None else "stopped" if finished else "begun"
-    shares = [f"{finished} of {counted(total, 'training')} finished", *([f"{failed} failed"] if failed else [])]
-    rows = [["study", str(path)], ["data", config.source], ["preset", config.preset], ["grid", plan_line(config)]]
-    rows += [["state", f"{state}: {', '.join(shares)}"], *([["model", str(run.path)]] if run is not None else [])]
-    rows += [[f"  {name}", str(value)] for name, value in config.parameters.items()]
-    cells = folder.cells()
-    lines = [*table(rows), "", *(summary(cells) if cells else [])]
-    lines += ["", *of_recommendation(recommendation)] if recommendation is not None else []
-    record = {
-        "study": path,
-        "state": state,
-        "config": asdict(config),
-        "cells": [cell.to_dict() for cell in cells],
-        "recommendation": None if recommendation is None else recommendation.to_dict(),
-        "model": None if run is None else run.path,
-    }
-    printer.result(record, lines)
+    return record, [*_lines(rows, config.parameters), "", *findings]
 
 
 def _state(metrics: Mapping[str, Any], reached: int) -> str:
@@ -108,50 +74,79 @@ def _state(metrics: Mapping[str, Any], reached: int) -> str:
     return "finished" if metrics.get("epochs") == reached else "stopped"
 
 
-def _file(printer: Printer, path: Path) -> None:
-    from math import prod
+def _study(path: Path) -> Told:
+    from hyotan.cli.study import plan_line, summary
+    from hyotan.study.sentences import of_recommendation
+    from hyotan.study.study_folder import StudyFolder
 
+    folder = StudyFolder(path)
+    config, recommendation, cells = folder.config, folder.recommendation(), folder.cells()
+    run = folder.recommended_run(recommendation)
+    finished = sum(bool(folder.read_cells(plan)) for plan in folder.plans)
+    failed = f", {len(failures)} failed" if (failures := folder.failures()) else ""
+    state = "finished" if recommendation is not None else "stopped" if finished else "begun"
+    rows = {
+        "study": path,
+        "data": config.source,
+        "preset": config.preset,
+        "grid": plan_line(config),
+        "state": f"{state}: {finished} of {counted(len(folder.plans), 'training')} finished{failed}",
+        **({} if run is None else {"model": run.path}),
+    }
+    record = {
+        "study": path,
+        "state": state,
+        "config": asdict(config),
+        "cells": [cell.to_dict() for cell in cells],
+        "recommendation": None if recommendation is None else recommendation.to_dict(),
+        "model": None if run is None else run.path,
+    }
+    verdict = [] if recommendation is None else ["", *of_recommendation(recommendation)]
+    return record, [*_lines(rows, config.parameters), "", *(summary(cells) if cells else []), *verdict]
+
+
+def _file(path: Path) -> Told:
     from hyotan.files.container import read_settings
 
     contents = read_settings(path)
-    if contents.kind == "anomaly-detector":
-        _detector(printer, path, contents)
-        return
-    counts = {name: prod(shape) for name, (_, shape) in contents.shapes.items()}
-    weights = sum(count for name, count in counts.items() if name.startswith("model/"))
-    settings = contents.settings
-    rows = [["file", str(path)], ["kind", contents.kind], ["format", str(contents.format_version)]]
-    rows += [["made with", ", ".join(f"{name} {version}" for name, version in contents.versions.items())]]
-    rows += [["weights", f"{weights:,}"], ["row", f"shape {tuple(settings.get('feature_shape', ()))}"]]
-    rows += [[f"  {name}", str(value)] for name, value in settings.get("parameters", {}).items()]
-    record = {"file": path, "kind": contents.kind, "settings": settings, "weights": weights}
-    printer.result(record, table(rows))
+    own, parts = (_detector if "members" in contents.settings else _model)(contents)
+    rows = {
+        "file": path,
+        "kind": contents.kind,
+        "format": contents.format_version,
+        "made with": ", ".join(f"{name} {version}" for name, version in contents.versions.items()),
+        **own,
+    }
+    record = {"file": path, "kind": contents.kind, "settings": contents.settings, **parts}
+    return record, _lines(rows, contents.settings.get("parameters", {}))
 
 
-def _detector(printer: Printer, path: Path, contents: Contents) -> None:
-    """What the detector of anomalies in a file is: its models, the columns it takes, what it was measured with."""
-    from hyotan.words.phrases import counted
+def _model(contents: Contents) -> tuple[dict[str, str], dict[str, Any]]:
+    """How large a model is, in words and as a record."""
+    weights = sum(prod(shape) for name, (_, shape) in contents.shapes.items() if name.startswith("model/"))
+    row = f"shape {tuple(contents.settings.get('feature_shape', ()))}"
+    return {"weights": f"{weights:,}", "row": row}, {"weights": weights}
 
+
+def _detector(contents: Contents) -> tuple[dict[str, str], dict[str, Any]]:
+    """The models of a detector, the columns that it takes, and what it was measured with, in words and as a record."""
     settings, members = contents.settings, contents.settings["members"]
     first = members[0]["settings"]
     (measured,) = contents.shapes["calibration"][1]
     columns = settings["feature_names"]
-    rows = [["file", str(path)], ["kind", contents.kind], ["format", str(contents.format_version)]]
-    rows += [["made with", ", ".join(f"{name} {version}" for name, version in contents.versions.items())]]
-    rows += [["models", f"{counted(len(members), members[0]['kind'])}, a code of {first['parameters']['latent_dim']}"]]
-    rows += [["row", f"{counted(len(columns), 'column')}" if columns else f"shape {tuple(first['feature_shape'])}"]]
-    rows += [["columns", ", ".join(columns)]] if columns else []
-    rows += [["measured", f"with {counted(measured, 'row')}; flagged below a score of {settings['offset']:.4g}"]]
-    rows += [[f"  {name}", str(value)] for name, value in settings["parameters"].items()]
-    record = {"file": path, "kind": contents.kind, "settings": settings, "measured_with": measured}
-    printer.result(record, table(rows))
+    rows = {
+        "models": f"{counted(len(members), members[0]['kind'])}, a code of {first['parameters']['latent_dim']}",
+        "row": counted(len(columns), "column") if columns else f"shape {tuple(first['feature_shape'])}",
+        **({"columns": ", ".join(columns)} if columns else {}),
+        "measured": f"with {counted(measured, 'row')}; flagged below a score of {settings['offset']:.4g}",
+    }
+    return rows, {"measured_with": measured}
 
 
-def _source(printer: Printer, what: str, options: dict[str, Any]) -> None:
+def _source(what: str, options: Mapping[str, Any]) -> Told:
     from hyotan.data import load as load_data
 
-    given = given_data(options)
-    dataset = load_data(what, **given)
+    dataset = load_data(what, **given_data(options))
     record = {
         "source": what,
         "description": dataset.describe(),
@@ -163,4 +158,15 @@ def _source(printer: Printer, what: str, options: dict[str, Any]) -> None:
         "notes": dataset.notes,
     }
     names = [", ".join(dataset.feature_names)] if dataset.feature_names else []
-    printer.result(record, [dataset.describe(), *names, *dataset.notes])
+    return record, [dataset.describe(), *names, *dataset.notes]
+
+
+def _lines(rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
+    """What is said under its name, then the parameters."""
+    return table(
+        [[name, str(value)] for name, value in {**rows, **{f"  {k}": v for k, v in parameters.items()}}.items()]
+    )
+
+
+MARKS = {"config.toml": _run, "study.toml": _study, "detector.hyotan": lambda path: _file(path / "detector.hyotan")}
+"""What tells a folder's kind, and what is said of it."""

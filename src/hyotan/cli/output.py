@@ -7,9 +7,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from hyotan.words.terminal import padded, text_width
+
+if TYPE_CHECKING:
+    from hyotan.data import Dataset
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,10 +38,14 @@ class Printer:
         """Whether there are notices and progress, beside the result."""
         return not (self.quiet or self.as_json or self.mute)
 
-    def notice(self, text: str) -> None:
-        """A line for the person, on standard error."""
-        if self.talks:
-            click.echo(text, err=True)
+    def notice(self, *lines: str) -> None:
+        """Lines for the person, on standard error."""
+        for line in lines if self.talks else ():
+            click.echo(line, err=True)
+
+    def describe(self, dataset: Dataset, notes: Sequence[str] | None = None) -> None:
+        """What was read, and its notes: what was guessed or ignored while reading."""
+        self.notice(dataset.describe(), *(f"  {note}" for note in (dataset.notes if notes is None else notes)))
 
     def result(self, record: Mapping[str, Any], lines: Sequence[str]) -> None:
         """The result: the record as one JSON object, or the lines."""
@@ -64,11 +73,6 @@ def plain(value: Any) -> Any:
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
     """Rows in columns, two blanks apart; the columns named in ``right`` are set flush right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
+    cells = [[padded(cell, widths[i], i in right) for i, cell in enumerate(row)] for row in rows]
+    return ["  ".join(row).rstrip() for row in cells]

@@ -6,31 +6,29 @@ from dataclasses import asdict
 
 import click
 
-from hyotan.cli.command import Command
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.command import command
+from hyotan.cli.output import Printer, table
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan recipes",
-        "hyotan recipes article-tied-20",
-        "hyotan fit --recipe article-tied-20",
-    ],
-)
+@command()
 @click.argument("name", required=False)
-@output_options
-def recipes(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    """List the recipes, or show one: its settings, and the article's figures beside ours."""
-    from hyotan.recipes import Recipe, names, read
+def recipes(printer: Printer, name: str | None) -> None:
+    """List the recipes, or show one: its settings, and the article's figures beside ours.
 
-    printer = Printer(as_json, quiet)
+    Examples
+    --------
+    hyotan recipes
+    hyotan recipes article-tied-20
+    hyotan fit --recipe article-tied-20
+    """
+    from hyotan.recipes import names, read
+
     if name is None:
         every = [read(recipe) for recipe in names()]
         lines = table([[recipe.name, recipe.title] for recipe in every])
         printer.result({"recipes": [asdict(recipe) for recipe in every]}, lines)
         return
-    recipe: Recipe = read(name)
+    recipe = read(name)
     left_open = [f"{key} *" if key in recipe.left_open else key for key in recipe.parameters]
     lines = [
         recipe.title,

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
-from hyotan.cli.command import Checked, Command
-from hyotan.cli.flags import data_options, from_environment, parameter_options, resolve, settings_files, split_options
-from hyotan.cli.output import Printer, output_options, table
+from hyotan.cli.command import command
+from hyotan.cli.flags import (
+    from_environment,
+    parameter_options,
+    resolve,
+    settings_files,
+    split_options,
+    text_of_settings,
+)
+from hyotan.cli.options import data_options, names, option, place, switch
+from hyotan.cli.output import Printer, table
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.parameters import Integer, Integers
 
@@ -20,84 +28,63 @@ SET_BY_STUDY = ("latent_dim", "ordered")
 RARE = ("noise", "likelihood", "batch_size")
 """Flags that the first screen of help leaves to --help-all."""
 
-KEPT_BY_RESUME = ("models", "sizes", "repeats", "preset", "epochs", "nested", "config")
+Settings: TypeAlias = Mapping[str, Any]
+
+GRID = ("models", "sizes", "repeats", "preset", "nested")
+"""Flags that say what is trained."""
 
 
-def _models(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
-
-
-@click.command(
-    cls=Command,
-    examples=[
-        "hyotan study digits",
-        "hyotan study table.csv --label species --models ae,vae --sizes 2,4",
-        "hyotan study mnist --preset article --epochs 50",
-    ],
-)
+@command(hidden=(*SET_BY_STUDY, *RARE))
 @click.argument("source", required=False)
-@click.option("--models", metavar="A,B", callback=_models, help="Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]")
-@click.option("--sizes", metavar="N,N", type=Checked(Integers()), help="Latent sizes.  [2,4,8,16,32]")
-@click.option("--repeats", metavar="N", type=Checked(Integer(1)), help="Trainings of each, other seeds.  [3]")
-@click.option("--preset", metavar="NAME", help="default, or article: as an article compared them.")
-@click.option("--epochs", metavar="N", type=Checked(Integer(1)), help="The same as --max-epochs.", hidden=True)
-@click.option("--nested", is_flag=True, help="One ordered code a model stands for all sizes.")
-@click.option("--jobs", metavar="N", type=Checked(Integer(1)), help="Trainings at a time.  [one a core]")
-@click.option("--out", metavar="DIR", type=click.Path(), help="The study's folder.  [runs/<name>-study-<n>]")
-@click.option("--overwrite", is_flag=True, help="Replace the study in --out.")
-@click.option("--resume", is_flag=True, help="Go on with the study in the folder SOURCE.")
-@click.option("--config", metavar="FILE", type=click.Path(), help="Settings: a study's study.toml.")
+@option("--models", "Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
+@option("--sizes", "Latent sizes.  [2,4,8,16,32]", Integers())
+@option("--repeats", "Trainings of each, other seeds.  [3]", Integer(1))
+@option("--preset", "default, or article: as an article compared them.", metavar="NAME")
+@option("--epochs", "The same as --max-epochs.", Integer(1), hidden=True)
+@switch("--nested", "One ordered code a model stands for all sizes.")
+@option("--jobs", "Trainings at a time.  [one a core]", Integer(1))
+@place("--out", "The study's folder.  [runs/<name>-study-<n>]", metavar="DIR")
+@switch("--overwrite", "Replace the study in --out.")
+@switch("--resume", "Go on with the study in the folder SOURCE.")
+@place("--config", "Settings: a study's study.toml.")
 @parameter_options
 @data_options
-@output_options
 def study(
+    printer: Printer,
     source: str | None,
-    models: list[str] | None,
-    sizes: tuple[int, ...] | None,
-    repeats: int | None,
-    preset: str | None,
     epochs: int | None,
-    nested: bool,
     jobs: int | None,
     out: str | None,
     overwrite: bool,
     resume: bool,
     config: str | None,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
     **options: Any,
 ) -> None:
     """Compare models and latent sizes on SOURCE, and say which to choose for what.
 
     Every model is trained at every size, several times; each training is a run folder. What is finished stays: a study
     that was stopped goes on where it was.
+
+    Examples
+    --------
+    hyotan study digits
+    hyotan study table.csv --label species --models ae,vae --sizes 2,4
+    hyotan study mnist --preset article --epochs 50
     """
-    grid = {"models": models, "sizes": sizes, "repeats": repeats, "preset": preset, "nested": nested or None}
-    given = {name: value for name, value in grid.items() if value is not None}
-    parameters, data = split_options(options)
-    if epochs is not None:
-        parameters["max_epochs"] = epochs
-    printer = Printer(as_json, quiet)
+    given = {name: options[name] for name in GRID if options[name] not in (None, [], False)}
+    parameters, data = split_options(options | ({} if epochs is None else {"max_epochs": epochs}))
     if resume:
-        place = _place_to_resume(source, out, [*given, *parameters, *data, *(["config"] if config else [])])
-        go_on(printer, place, jobs)
+        typed = [*given, *parameters, *data, *(["config"] if config else [])]
+        go_on(printer, _study_to_resume(source, out, typed), jobs)
         return
-    _refuse_folder(source)
+    if source is not None and (Path(source) / "study.toml").is_file():
+        fix = f"Go on: hyotan study --resume {source}"
+        raise SettingsError(f"{source} is a study already, no source of data.", fix)
     begin(printer, choose(source, given, parameters, data, config), out, overwrite, jobs)
 
 
-for option in study.params:
-    if isinstance(option, click.Option) and option.name in (*SET_BY_STUDY, *RARE):
-        option.hidden = True
-
-
 def choose(
-    source: str | None,
-    grid: Mapping[str, Any],
-    parameters: Mapping[str, Any],
-    data: Mapping[str, Any],
-    config: str | None,
+    source: str | None, grid: Settings, parameters: Settings, data: Settings, config: str | None
 ) -> dict[str, Any]:
     """What was asked for, as :func:`hyotan.study.plan.configure` takes it: flags over --config, over settings files."""
     from hyotan.runs.settings import DataOptions
@@ -106,14 +93,10 @@ def choose(
     weaker = resolve(from_environment(), [file.get("parameters", {}) for file in files])
     options = resolve(data, [file.get("data", {}) for file in files])
     flags = dict(parameters)
-    seed = flags.pop("random_state", weaker.get("random_state", 0))
+    seeds = [flags.pop("random_state", None)]
     written = _written(Path(config), set(flags)) if config is not None else {}
-    chosen = {
-        **written,
-        **grid,
-        "weaker": weaker,
-        "seed": seed if "random_state" in parameters else written.get("seed", seed),
-    }
+    seeds += [written.get("seed"), weaker.get("random_state"), 0]
+    chosen = {**written, **grid, "weaker": weaker, "seed": next(seed for seed in seeds if seed is not None)}
     chosen["parameters"] = {**written.get("parameters", {}), **flags}
     chosen["source"] = source or written.get("source") or next((f["source"] for f in files if "source" in f), None)
     chosen["data"] = DataOptions(**options) if options or "data" not in written else written["data"]
@@ -128,11 +111,7 @@ def _written(path: Path, typed: set[str]) -> dict[str, Any]:
 
     from hyotan.study.plan import StudyConfig
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file {path}.", "Check the path given to --config.") from None
-    config = StudyConfig.from_toml(text, str(path))
+    config = StudyConfig.from_toml(text_of_settings(path), str(path))
     content = {member.name: getattr(config, member.name) for member in fields(config) if member.name != "fingerprint"}
     own = {model: {k: v for k, v in values.items() if k not in typed} for model, values in config.own.items()}
     return {**content, "own": own}
@@ -148,9 +127,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
     from hyotan.study.plan import configure
 
     dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
-    printer.notice(dataset.describe())
-    for note in dataset.notes:
-        printer.notice(f"  {note}")
+    printer.describe(dataset)
     config = configure(dataset, **chosen)
     folder = create_study(config, dataset, run_name(config.source, "study"), out, overwrite)
     work(printer, folder, jobs)
@@ -165,15 +142,18 @@ def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
 
 def work(printer: Printer, folder: Any, jobs: int | None) -> None:
     """Bring a study to its end with progress shown, then print what came of it."""
+    from hyotan.cli.report import PAGE, page_of
+    from hyotan.files.atomic import write_text_atomically
     from hyotan.study.engine import run
     from hyotan.study.progress import StudyProgress
+    from hyotan.words import preferred
 
     printer.notice(plan_line(folder.config))
     printer.notice(f"study folder: {folder.path}")
     finished = run(folder, jobs, StudyProgress() if printer.talks else None)
-    report = _write_report(folder.path)
-    for line in lines_of(finished):
-        printer.notice(line)
+    report = folder.path / PAGE
+    write_text_atomically(report, page_of(folder.path, preferred()))
+    printer.notice(*lines_of(finished))
     if (chosen := folder.recommended_run(finished.recommendation)) is not None:
         printer.notice(f"model to compress with: {chosen.path}")
     record = {
@@ -200,10 +180,9 @@ def lines_of(finished: Any) -> list[str]:
     """The numbers on the test rows, the verdict, and what failed."""
     from hyotan.study.sentences import of_recommendation
 
-    lines = ["", *summary(finished.cells), "", *of_recommendation(finished.recommendation)]
-    for failure in finished.failures:
-        lines.append(f"{click.style('warning', fg='red')}  {failure.cell} failed: {failure.message}")
-    return [*lines, ""]
+    mark = click.style("warning", fg="red")
+    failed = [f"{mark}  {failure.cell} failed: {failure.message}" for failure in finished.failures]
+    return ["", *summary(finished.cells), "", *of_recommendation(finished.recommendation), *failed, ""]
 
 
 COLUMNS = {
@@ -225,11 +204,9 @@ def summary(cells: Sequence[Any]) -> list[str]:
     pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
     found = {(pair, name): interval(cells, *pair, name, "test") for pair in pairs for name, _ in COLUMNS.values()}
     shown = {head: how for head, how in COLUMNS.items() if any(found[pair, how[0]] for pair in pairs)}
-    rows = [["model", "size", *shown]]
-    for pair in pairs:
-        numbers = [_number(found[pair, name], form) for name, form in shown.values()]
-        rows.append([pair[0], str(pair[1]), *numbers])
-    return table(rows, right=range(1, len(rows[0])))
+    numbers = [[_number(found[pair, name], form) for name, form in shown.values()] for pair in pairs]
+    rows = [[model, str(size), *own] for (model, size), own in zip(pairs, numbers, strict=True)]
+    return table([["model", "size", *shown], *rows], right=range(1, 2 + len(shown)))
 
 
 def _number(value: Any, form: str) -> str:
@@ -239,16 +216,7 @@ def _number(value: Any, form: str) -> str:
     return f"{value.mean:{form}}{reach}"
 
 
-def _write_report(folder: Path) -> Path:
-    from hyotan.cli.report import PAGE, page_of
-    from hyotan.files.atomic import write_text_atomically
-    from hyotan.words import preferred
-
-    write_text_atomically(folder / PAGE, page_of(folder, preferred()))
-    return folder / PAGE
-
-
-def _place_to_resume(source: str | None, out: str | None, given: Sequence[str]) -> Path:
+def _study_to_resume(source: str | None, out: str | None, given: Sequence[str]) -> Path:
     """The study that --resume means; settings beside it are refused, since it keeps its own."""
     from hyotan.errors import RunNotFoundError
     from hyotan.study.study_folder import StudyFolder
@@ -264,10 +232,3 @@ def _place_to_resume(source: str | None, out: str | None, given: Sequence[str]) 
     if source is None and out is None:
         raise SettingsError("--resume needs the folder of a study.", fix)
     raise RunNotFoundError(f"{source or out} is not a study.", fix)
-
-
-def _refuse_folder(source: str | None) -> None:
-    if source is not None and (Path(source) / "study.toml").is_file():
-        raise SettingsError(
-            f"{source} is a study already, no source of data.", f"Go on: hyotan study --resume {source}"
-        )

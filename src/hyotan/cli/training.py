@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from hyotan.analysis.denoising import Denoising
+from hyotan.analysis.diagnosis import Finding
 from hyotan.analysis.evaluation import Evaluation
-from hyotan.cli.output import Printer, plain
+from hyotan.cli.output import Printer
 from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
@@ -26,6 +27,9 @@ from hyotan.training.interruption import TrainingInterrupted
 from hyotan.training.profiling import StepProfiler
 from hyotan.words.phrases import counted
 
+Train: TypeAlias = Callable[[list[Callback]], FittedRun]
+"""A training that callbacks watch."""
+
 MARKS = {"good": ("good   ", "green"), "notice": ("notice ", "yellow"), "warning": ("warning", "red")}
 
 
@@ -38,26 +42,20 @@ def train_new(
     profile: bool = False,
 ) -> FittedRun:
     """Make a run folder for the settings chosen, train in it, and report; nothing is made where that is refused."""
-    options = DataOptions(**{**chosen["data"]})
+    options = DataOptions(**chosen["data"])
     config = RunConfig(chosen["source"], chosen["kind"], chosen["parameters"], options, chosen["recipe"])
     dataset = config.load_data()
-    printer.notice(dataset.describe())
     train, test = dataset.split(TEST_FRACTION)
-    for note in train.notes:
-        printer.notice(f"  {note}")
+    printer.describe(dataset, train.notes)
     source, options = absolute_source(config.source), options.with_columns_of(dataset)
     noted = replace(config.with_defaults(), source=source, data=options, fingerprint=dataset.fingerprint())
     rehearse(noted, train)
-    more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
     profiler = StepProfiler() if profile else None
+    more: list[Callback] = [] if tensorboard is None else [TensorBoardLogger(tensorboard)]
+    more += [profiler] if profiler else []
     folder = RunFolder.create(noted, run_name(source, chosen["model"]), out, overwrite)
-    return watched(
-        printer,
-        folder,
-        lambda callbacks: fit_run(folder, [*callbacks, *more, *([profiler] if profiler else [])], data=(train, test)),
-        [f"run folder: {folder.path}"],
-        profiler,
-    )
+    first = [f"run folder: {folder.path}"]
+    return watched(printer, folder, lambda seen: fit_run(folder, [*seen, *more], data=(train, test)), first, profiler)
 
 
 def run_name(source: str, model: str) -> str:
@@ -95,18 +93,16 @@ class Announcement(Callback):
 
     def on_fit_start(self, fitting: Fitting) -> None:
         """Say it."""
-        for line in self.lines:
-            self.printer.notice(line)
+        self.printer.notice(*self.lines)
 
 
 def watched(
-    printer: Printer,
-    folder: RunFolder,
-    train: Callable[[list[Callback]], FittedRun],
-    first: Sequence[str] = (),
-    profiler: StepProfiler | None = None,
+    printer: Printer, folder: RunFolder, train: Train, first: Sequence[str] = (), profiler: StepProfiler | None = None
 ) -> FittedRun:
-    """Train with progress shown, then draw and report; an interruption says how to go on."""
+    """Train with progress shown, then draw and report; an interruption says how to go on.
+
+    The run folder is the last line of standard output.
+    """
     callbacks: list[Callback] = [Announcement(printer, first), *([ProgressReporter()] if printer.talks else [])]
     try:
         run = train(callbacks)
@@ -115,20 +111,13 @@ def watched(
         stop.fix = f"Go on with: hyotan resume {folder.path}"
         raise
     figures = draw_figures(run)
-    report(printer, run, figures, profiler)
-    return run
-
-
-def report(printer: Printer, run: FittedRun, figures: Sequence[Path], profiler: StepProfiler | None = None) -> None:
-    """The verdict for a person, figures' paths, and the run folder as the last line of standard output."""
-    for line in verdict_lines(run.evaluation, run.train is run.test):
-        printer.notice(line)
-    record: dict[str, Any] = {"run": run.folder.path, "figures": list(figures), "metrics": run.folder.read_metrics()}
+    printer.notice(*verdict_lines(run.evaluation, run.train is run.test))
+    record: dict[str, Any] = {"run": folder.path, "figures": figures, "metrics": folder.read_metrics()}
     if profiler is not None:
-        for line in profiler.lines():
-            printer.notice(line)
+        printer.notice(*profiler.lines())
         record["profile"] = profiler.result.to_dict() if profiler.result else None
-    printer.result(plain(record), [*map(str, figures), str(run.folder.path)])
+    printer.result(record, [*map(str, figures), str(folder.path)])
+    return run
 
 
 def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
@@ -164,20 +153,23 @@ def verdict_lines(evaluation: Evaluation, seen: bool) -> list[str]:
             f"({nll.samples} latent samples, {nll.rows:,} rows)"
         )
     lines.append("")
-    for finding in e.diagnosis:
-        mark, colour = MARKS[finding.level]
-        lines.append(f"{click.style(mark, fg=colour)}  {finding.text}")
-    return [*lines, ""]
+    return [*lines, *map(finding_line, e.diagnosis), ""]
+
+
+def finding_line(finding: Finding) -> str:
+    """How grave it is, and what is found."""
+    mark, colour = MARKS[finding.level]
+    return f"{click.style(mark, fg=colour)}  {finding.text}"
 
 
 def denoising_line(found: Denoising) -> str:
     """Before and after, beside the best affine map."""
     level = f"{found.level:g}" if isinstance(found.level, float) else "{:g} to {:g}".format(*found.level)
     name = f"  noise of level {level}"
+    affine, form = (found.mse_affine, ".5f") if found.psnr is None else (found.psnr_affine, ".2f")
+    beside = "" if affine is None else f" (the best affine map {affine:{form}})"
     if found.psnr is None:
-        beside = "" if found.mse_affine is None else f" (the best affine map {found.mse_affine:.5f})"
         return f"{name}: MSE a feature {found.mse_noisy:.5f} before, {found.mse_denoised:.5f} after{beside}"
-    beside = "" if found.psnr_affine is None else f" (the best affine map {found.psnr_affine:.2f})"
     return (
         f"{name}: PSNR {found.psnr_noisy:.2f} dB before, {found.psnr:.2f} after{beside}, "
         f"SSIM {found.ssim_noisy:.3f} before, {found.ssim:.3f} after; higher is better"

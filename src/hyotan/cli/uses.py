@@ -1,153 +1,161 @@
-"""What the commands that use a model share: reading a model and rows, writing arrays in the format asked for."""
+"""The commands that use a model: what they share is said here once, what each does alone in its own file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+import click
 
-from hyotan.anomalies import AnomalyDetector
-from hyotan.cli.flags import given_data
-from hyotan.data import FORMATS, NAMES, Dataset
-from hyotan.data import load as load_data
-from hyotan.data.frames import Frame
-from hyotan.errors import DataError, RunNotFoundError, SettingsError, did_you_mean
-from hyotan.estimators import CVAE, load_model
-from hyotan.estimators.estimator import LatentEstimator
-from hyotan.estimators.store import DETECTOR
-from hyotan.files.atomic import write_bytes_atomically
-from hyotan.files.container import read_settings
-from hyotan.runs.run_folder import CONFIG, RunFolder
-from hyotan.runs.settings import DataOptions
-from hyotan.study.study_folder import CELLS, StudyFolder
+from hyotan.cli.command import command
+from hyotan.cli.options import DATA_OPTIONS, given_data, place
+from hyotan.cli.output import Printer
+from hyotan.errors import DataError, SettingsError, did_you_mean
 
-TABLES = (".csv", ".tsv", ".parquet")
-ROW_FILES = ("reconstructed.npy", "samples.npy", "decoded.npy", "interpolation.npy")
-"""Results that are rows of data: those of a table with several kinds of columns are written as CSV."""
+if TYPE_CHECKING:
+    import numpy as np
 
-RUNS_NAMED = 8
-"""How many runs an error names at most, the newest."""
+    from hyotan.cli.written import RowIds
+    from hyotan.data import Dataset
+    from hyotan.data.frames import Frame
+
+ROWS = (".npy", ".csv", ".tsv", ".parquet")
+"""Endings of the files that rows can be written to."""
+
+TABLES = ROWS[1:]
+
+Record: TypeAlias = dict[str, Any]
+"""What ``--json`` prints."""
 
 
-def open_run(place: str, command: str) -> RunFolder:
-    """The run folder that was typed.
+def use(
+    default: str, endings: Sequence[str] = ROWS, rows: bool = True, detectors: bool = False
+) -> Callable[[Callable[..., Record]], click.Command]:
+    """A command that uses a trained model: it reads RUN and SOURCE, computes, writes files, and says what was done.
 
-    Raises
-    ------
-    RunNotFoundError
-        There is none; says what lies there instead, or which run is meant.
+    Its function takes a :class:`Used`, then its own arguments and flags by name. It gives back what ``--json`` prints
+    beside the name of the file; otherwise the names of all files written are printed. This module loads nothing heavy,
+    so that help answers at once.
+
+    Parameters
+    ----------
+    default : the name of the file that it writes into the run folder where --out names no other.
+    endings : what that file's name may end in; empty for anything.
+    rows : whether it takes SOURCE, by default the run's own test rows.
+    detectors : whether it takes a detector in the place of a run.
     """
-    path = Path(place)
-    if RunFolder.is_at(path):
-        return RunFolder(path)
-    if path.is_file() and RunFolder.is_at(path.parent):
-        fix = f"Name its run folder: hyotan {command} {path.parent}"
-        raise RunNotFoundError(f"{place} is a file of a run; hyotan {command} needs the whole run.", fix)
-    raise _no_run(place, f"hyotan {command} works on a run: train one with hyotan fit {place}")
+    named = f"{' '.join(endings[:-1])} or {endings[-1]}" if endings else "The file to write."
 
+    def made(function: Callable[..., Record]) -> click.Command:
+        @functools.wraps(function)
+        def call(printer: Printer, run: str, out: str | None, source: str | None = None, **values: Any) -> None:
+            options = {name: values.pop(name) for name in DATA_OPTIONS} if rows else {}
+            used = Used(run, printer, source, options, out, default, endings, detectors)
+            record = function(used, **values)
+            printer.result({"file": used.files[0], **record}, [str(file) for file in used.files])
 
-def _no_run(place: str, fix: str) -> RunNotFoundError:
-    path = Path(place)
-    if StudyFolder.is_at(path):
-        return RunNotFoundError(f"{place} is a study, where one of its runs is expected.", _run_of_study(path))
-    if place.lower() in NAMES or is_data(path):
-        return RunNotFoundError(f"{place} is a SOURCE of data, where a run is expected.", fix)
-    if is_detector(path):
-        what = f"{place} is a detector of anomalies, where a run is expected."
-        return RunNotFoundError(what, f"Score rows by it: hyotan score {place} NEW.csv")
-    if path.is_dir():
-        return RunNotFoundError(f"{place} is not a run folder: it holds no {CONFIG}.", _nearest_run(path))
-    what = "is neither a run folder nor a model file" if path.is_file() else "does not exist"
-    return RunNotFoundError(f"The run {place} {what}.", _nearest_run(path))
+        built = command()(call)
+        own, built.params = built.params, []
+        source = [click.argument("source", required=False)] if rows else []
+        for add in (click.argument("run", type=click.Path()), *source):
+            add(built)
+        built.params += own
+        for add in (place("--out -o", f"{named}  [RUN/{default}]"), *(DATA_OPTIONS.values() if rows else ())):
+            add(built)
+        return built
 
-
-def is_data(path: Path) -> bool:
-    """Whether a path is that of a file that can be read as data."""
-    return path.is_file() and any(path.name.lower().endswith(ending) for ending in FORMATS)
-
-
-def is_detector(path: Path) -> bool:
-    """Whether a path is that of a detector's folder, or of a detector's file."""
-    if (path / DETECTOR).is_file():
-        return True
-    if not path.is_file() or path.suffix != ".hyotan":
-        return False
-    return read_settings(path).kind == AnomalyDetector.kind
+    return made
 
 
 class Used:
-    """A model and, where it is known, the run that it came from.
+    """A model and, where it is known, the run that it came from; the rows it is used on; the files that come of it.
 
     Parameters
     ----------
     place : a run folder, or a model file.
+    printer : says what is done.
+    source : where the rows come from; None for the run's own test rows.
+    options : how the source is read.
+    out : the file to write; None for ``default`` in the run folder.
+    default : its name.
+    endings : what its name may end in; empty for anything.
+    detectors : whether the place may be a detector's.
+
+    Attributes
+    ----------
+    estimator : the fitted model, or the detector.
+    run : None of a model file and of a detector.
+    is_detector : whether the model is a detector of anomalies.
+    columns : the names of the columns that the model was fitted on, where they are known.
+    table_columns : of a table of several kinds of columns, those that the model needs; else empty.
+    files : what was written.
     """
 
-    def __init__(self, place: str) -> None:
-        self.path = path = Path(place)
-        self.run = RunFolder(path) if RunFolder.is_at(path) else None
-        if self.run is None and (is_data(path) or not path.is_file()):
-            raise _no_run(place, f"Name the run first, then the data: RUN {place}")
-        self.estimator: Any = self.run.load_model() if self.run else load_model(path)
-        self.folder = path if self.run else path.parent
-        self._take(self.estimator)
-        # Rows come in the order of these columns, as plain arrays: scikit-learn's word on missing names would mislead.
-        vars(self.estimator).pop("feature_names_in_", None)
+    def __init__(
+        self,
+        place: str,
+        printer: Printer,
+        source: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        out: str | None = None,
+        default: str = "",
+        endings: Sequence[str] = ROWS,
+        detectors: bool = False,
+    ) -> None:
+        from hyotan.cli.written import refuse_unwritable
+        from hyotan.runs.run_folder import RunFolder
 
-    def _take(self, fitted: LatentEstimator | AnomalyDetector) -> None:
-        """Note what rows the fitted one takes."""
-        noted = self.run.config.data.columns if self.run else getattr(fitted, "feature_names_in_", ())
+        self.path, self.printer, self.source = Path(place), printer, source
+        self.options, self.is_chosen = dict(options or {}), out is not None
+        self.run = RunFolder(self.path) if RunFolder.is_at(self.path) else None
+        self.estimator, self.is_detector = self._load(detectors)
+        noted = self.run.config.data.columns if self.run else getattr(self.estimator, "feature_names_in_", ())
         self.columns = [str(name) for name in noted]
-        # Of a table the names of the columns that the model needs; empty where rows come as plain arrays.
-        self.table_columns = list(fitted.preprocessor_.names)
-        self.feature_shape = tuple(fitted.feature_shape_)
+        self.table_columns = list(self.estimator.preprocessor_.names)
+        if not (self.table_columns and self.is_detector):
+            # Rows come in the order of these columns, as plain arrays: scikit-learn's word on names would mislead.
+            vars(self.estimator).pop("feature_names_in_", None)
+        self.file = Path(out) if out else (self.path if self.path.is_dir() else self.path.parent) / default
+        self.files: list[Path] = []
+        refuse_unwritable(self.file, endings)
+        self.refuse_over(source)
 
-    def rows(self, source: str | None, options: dict[str, Any]) -> Dataset:
-        """The rows of a source, their columns put in the model's order; the run's own test rows where none is given."""
-        if source is None:
-            if self.run is None:
-                raise SettingsError("A model file alone has no rows.", f"Name the data behind it: {self.path} SOURCE")
-            return self.run.split_data()[1]
-        given = given_data(options)
-        known = {name: value for name, value in self._known(source).items() if name not in given}
-        dataset = self._read(source, known, given)
-        self._refuse_other_shape(source, dataset)
-        return dataset
+    def _load(self, detectors: bool) -> tuple[Any, bool]:
+        """What lies at the place, and whether it is a detector."""
+        from hyotan.anomalies import load_detector
+        from hyotan.cli.found import is_data, is_detector, no_run
+        from hyotan.estimators import load_model
 
-    def _read(self, source: str, known: dict[str, Any], given: dict[str, Any]) -> Dataset:
-        try:
-            return load_data(source, **known, **given)
-        except DataError as error:
-            if "columns" in known and error.message.endswith("(--columns)."):
-                message = error.message.replace(" (--columns)", ", which the model needs")
-                raise DataError(message, f"The model was fitted on: {', '.join(self.columns)}.") from error
-            raise
+        if detectors and is_detector(self.path):
+            return load_detector(self.path), True
+        if self.run is not None:
+            return self.run.load_model(), False
+        if is_data(self.path) or not self.path.is_file():
+            raise no_run(str(self.path), f"Name the run first, then the data: RUN {self.path}")
+        return load_model(self.path), False
 
-    def _known(self, source: str) -> dict[str, Any]:
-        """What the run knows of how such a source is to be read: the columns in order, the size of images."""
-        data = self.run.config.data if self.run is not None else DataOptions()
-        if Path(source).is_dir():
-            return {} if data.size is None else {"size": data.size}
-        if Path(source).suffix.lower() not in TABLES or not self.columns:
-            return {}
-        if self.table_columns:
-            return {"columns": self.table_columns, "as_table": True}
-        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
+    # -- what it can do ------------------------------------------------------------------------------------------------
 
-    def _refuse_other_shape(self, source: str, dataset: Dataset) -> None:
-        if self.table_columns:  # which says itself what it needs
-            return
-        needed = self.feature_shape
-        if dataset.feature_shape != needed:
-            size = "x".join(map(str, needed[-2:]))
-            resize = Path(source).is_dir() and dataset.feature_shape[:-2] == needed[:-2]
-            fix = f"Bring them to its size: --size {size}" if resize else f"See what it needs: hyotan info {self.path}"
-            raise DataError(
-                f"{source} has rows of shape {dataset.feature_shape}; the model was fitted on rows of shape {needed}.",
-                fix,
-            )
+    def able(self, method: str, message: str, fix: str) -> Any:
+        """A method or attribute of the model.
+
+        Raises
+        ------
+        SettingsError
+            It has none such; the message and the fix are those given.
+        """
+        if not hasattr(self.estimator, method):
+            raise SettingsError(message, fix)
+        return getattr(self.estimator, method)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the model with its article: "an autoencoder"."""
+        kind = self.estimator.kind
+        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
     def label(self, text: str | None, flag: str) -> dict[str, Any]:
         """The label that was typed, as ``y`` of a conditional model; nothing where none was.
@@ -159,163 +167,100 @@ class Used:
         """
         if text is None:
             return {}
-        if not isinstance(self.estimator, CVAE):
-            fix = f"Leave it out, or train one that does: hyotan fit {self._source()} --model cvae"
-            raise SettingsError(f"{flag} {text}: a {self.estimator.kind} takes no labels.", fix)
-        known = {str(label): label for label in self.estimator.classes_.tolist()}
+        source = self.run.config.source if self.run is not None else "SOURCE"
+        fix = f"Leave it out, or train one that does: hyotan fit {source} --model cvae"
+        classes = self.able("classes_", f"{flag} {text}: {self.kind} takes no labels.", fix)
+        known = {str(label): label for label in classes.tolist()}
         if text not in known:
             raise SettingsError(f"{flag} {text}: the model knows no such label.", did_you_mean(text, known))
         return {"y": known[text]}
 
-    def _source(self) -> str:
-        return self.run.config.source if self.run is not None else "SOURCE"
+    # -- the rows ------------------------------------------------------------------------------------------------------
 
-    def output(self, out: str | None, default: str, source: str | None = None) -> Path:
-        """Where a result goes: the path given, else a file in the run folder; never over the data themselves."""
-        if self.table_columns and default in ROW_FILES:
-            default = str(Path(default).with_suffix(".csv"))
-        path = Path(out) if out is not None else self.folder / default
-        if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
-            raise SettingsError(f"--out {out} is the file that is read.", "Choose another name for the result.")
-        return path
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The rows of the source; the run's own test rows where none is given."""
+        if self.source is not None:
+            return self.read(self.source, **given_data(self.options))
+        if self.run is None:
+            raise SettingsError("A model file alone has no rows.", f"Name the data behind it: {self.path} SOURCE")
+        return self.run.split_data()[1]
 
+    @property
+    def names(self) -> list[str]:
+        """Column names of the rows, where they are known."""
+        return list(self.dataset.feature_names or self.columns)
 
-def _run_of_study(path: Path) -> str:
-    folder = StudyFolder(path)
-    run = folder.recommended_run(folder.recommendation())
-    if run is None:
-        return f"Name a folder below {path / CELLS}."
-    return f"Name the run: the model to compress with is in {run.path}, the others lie beside it."
+    def read(self, source: str, **given: Any) -> Dataset:
+        """The rows of a source, their columns put in the model's order; the options given go over what the run knows.
 
+        Raises
+        ------
+        DataError
+            They are not such as the model takes.
+        """
+        from hyotan.data import load
 
-def _nearest_run(path: Path) -> str:
-    runs = [found.parent for found in Path("runs").glob(f"*/{CONFIG}")]
-    if not runs:
-        return "Train a model first: hyotan fit digits"
-    newest = sorted(runs, key=lambda run: run.stat().st_mtime)[-RUNS_NAMED:]
-    return did_you_mean(str(path), [str(run) for run in newest])
+        known = {name: value for name, value in self._known(source).items() if name not in given}
+        try:
+            dataset = load(source, **known, **given)
+        except DataError as error:
+            if "columns" in known and error.message.endswith("(--columns)."):
+                message = error.message.replace(" (--columns)", ", which the model needs")
+                raise DataError(message, f"The model was fitted on: {', '.join(self.columns)}.") from error
+            raise
+        ours, needed = dataset.feature_shape, tuple(self.estimator.feature_shape_)
+        if not self.table_columns and ours != needed:  # a table says itself what it needs
+            resize = Path(source).is_dir() and ours[:-2] == needed[:-2]
+            size = "x".join(map(str, needed[-2:]))
+            fix = f"Bring them to its size: --size {size}" if resize else f"See what it needs: hyotan info {self.path}"
+            raise DataError(f"{source} has rows of shape {ours}; the model was fitted on rows of shape {needed}.", fix)
+        return dataset
 
+    def _known(self, source: str) -> dict[str, Any]:
+        """What the run knows of how such a source is to be read: the columns in order, the size of images."""
+        from hyotan.runs.settings import DataOptions
 
-RowIds: TypeAlias = tuple[str, np.ndarray]
-"""What ids are, and the ids, (n,)."""
+        data = self.run.config.data if self.run is not None else DataOptions()
+        if Path(source).is_dir():
+            return {} if data.size is None else {"size": data.size}
+        if Path(source).suffix.lower() not in TABLES or not self.columns:
+            return {}
+        if self.table_columns:
+            return {"columns": self.table_columns, "as_table": True}
+        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
 
+    # -- what comes of it ----------------------------------------------------------------------------------------------
 
-def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids: RowIds | None = None) -> Path:
-    """Write (n, …) as ``.npy``, or flat as ``.csv``, ``.tsv`` or ``.parquet`` with a column a feature.
+    def refuse_over(self, source: str | None) -> None:
+        """Refuse to write over the data themselves.
 
-    A table keeps its own columns, and cannot become ``.npy``.
+        Raises
+        ------
+        SettingsError
+            The file to write is the one that is read.
+        """
+        if source is not None and self.file.exists() and Path(source).exists() and self.file.samefile(source):
+            raise SettingsError(f"--out {self.file} is the file that is read.", "Choose another name for the result.")
 
-    Parameters
-    ----------
-    path : the file, whose ending names the format.
-    array : (n, …)
-    names : of the columns, where there are as many.
-    ids : the first column of a table; a ``.npy`` goes without.
+    def write(
+        self, array: np.ndarray | Frame, names: Sequence[str] = (), ids: RowIds | None = None, more: str = ""
+    ) -> Path:
+        """Write rows as :func:`~hyotan.cli.written.write_rows` does; ``more`` goes to the end of the file's stem."""
+        from hyotan.cli.written import write_rows
+        from hyotan.data.frames import Frame
 
-    Raises
-    ------
-    SettingsError
-        The path's ending is none of these.
-    """
-    if path.suffix not in WRITERS:
-        raise SettingsError(
-            f"{path.name} cannot be written: its ending is not known.", f"Choose from: {', '.join(WRITERS)}."
-        )
-    if isinstance(array, Frame) and path.suffix == ".npy":
-        raise SettingsError(
-            f"{path.name} cannot be written: columns of several kinds are no array.",
-            f"Choose another ending: {path.with_suffix('.csv').name} or {path.with_suffix('.parquet').name}.",
-        )
-    if not path.parent.is_dir():
-        raise DataError(f"The folder {path.parent} does not exist.", f"Type: mkdir -p {path.parent}")
-    write_bytes_atomically(path, WRITERS[path.suffix](array, names, ids))
-    return path
+        if isinstance(array, Frame) and not self.is_chosen and self.file.suffix == ".npy":
+            self.file = self.file.with_suffix(".csv")
+        self.files.append(write_rows(self.file.with_stem(self.file.stem + more), array, names, ids))
+        return self.files[-1]
 
+    def draw(self, display: Any, ending: str = ".png") -> Path:
+        """Draw a picture beside the file."""
+        save = display.save_gif if ending == ".gif" else display.save
+        self.files.append(save(self.files[0].with_suffix(ending)))
+        return self.files[-1]
 
-Writer: TypeAlias = Callable[[Any, Sequence[str], RowIds | None], bytes]
-
-
-def write_labels(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> Path:
-    """Write the label of each row, (n,), and its probability, (n,), as ``.csv`` or ``.tsv``.
-
-    Raises
-    ------
-    SettingsError
-        The path's ending is neither.
-    """
-    delimiters = {".csv": ",", ".tsv": "\t"}
-    if path.suffix not in delimiters:
-        raise SettingsError(f"{path.name} cannot be written: its ending is not known.", "Choose from: .csv, .tsv.")
-    import io
-
-    import pyarrow as pa
-    from pyarrow import csv
-
-    buffer = io.BytesIO()
-    columns = pa.table({"label": pa.array(labels.tolist()), "probability": probabilities})
-    csv.write_csv(columns, buffer, csv.WriteOptions(delimiter=delimiters[path.suffix]))
-    write_bytes_atomically(path, buffer.getvalue())
-    return path
-
-
-def _npy(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def _arrow(array: Any, names: Sequence[str], ids: RowIds | None) -> Any:
-    import pyarrow as pa
-
-    if isinstance(array, Frame):
-        own = array.table
-        return own if ids is None else own.add_column(0, ids[0], pa.array(ids[1].tolist()))
-    flat = array.reshape(len(array), -1)
-    named = names if len(names) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]
-    columns = [pa.array(flat[:, i]) for i in range(flat.shape[1])]
-    if ids is None:
-        return pa.table(columns, names=list(named))
-    return pa.table([pa.array(ids[1].tolist()), *columns], names=[ids[0], *named])
-
-
-def _delimited(delimiter: str) -> Writer:
-    def write(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        sink = pa.BufferOutputStream()
-        csv.write_csv(_arrow(array, names, ids), sink, csv.WriteOptions(delimiter=delimiter))
-        return sink.getvalue().to_pybytes()
-
-    return write
-
-
-def _parquet(array: Any, names: Sequence[str], ids: RowIds | None) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    sink = pa.BufferOutputStream()
-    parquet.write_table(_arrow(array, names, ids), sink)
-    return sink.getvalue().to_pybytes()
-
-
-WRITERS: dict[str, Writer] = {
-    ".npy": _npy,
-    ".csv": _delimited(","),
-    ".tsv": _delimited("\t"),
-    ".parquet": _parquet,
-}
-
-
-def code_names(size: int) -> list[str]:
-    """Column names of codes: z0, z1, …"""
-    return [f"z{i}" for i in range(size)]
-
-
-def feature_names(used: Used, dataset: Dataset | None = None) -> list[str]:
-    """Column names of rows, where they are known."""
-    if dataset is not None and dataset.feature_names is not None:
-        return list(dataset.feature_names)
-    return used.columns
+    def say(self, *lines: str) -> None:
+        """Lines for the person."""
+        self.printer.notice(*lines)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from hyotan.data.dataset import Dataset
 from hyotan.data.idx import GZIP_MAGIC, idx_array, unpacked
 from hyotan.errors import DataError, SourceNotFoundError
+from hyotan.words.terminal import ChangingLine, changing_line
 
 FILES = (
     "train-images-idx3-ubyte.gz",
@@ -177,44 +176,43 @@ def _retrieved(url: str, name: str, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    with _progress(name) as bar:
-        # pooch annotates its downloaders with other argument names than its own downloaders have.
-        downloader: Any = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)
-        return Path(pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=downloader))
+    line = changing_line()
+    # pooch annotates its downloaders with other argument names than its own downloaders have.
+    bar: Any = False if line is None else DownloadBar(name, line)
+    downloader: Any = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)
+    return Path(pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=downloader))
 
 
 class DownloadBar:
-    """What pooch drives while it downloads, drawn by rich."""
+    """What pooch drives while it downloads.
+
+    Parameters
+    ----------
+    name : of the file.
+    line : where it is shown how much has arrived.
+    """
 
     total = 0
 
-    def __init__(self, advance: Callable[[int, int], None]) -> None:
-        self._advance = advance
+    def __init__(self, name: str, line: ChangingLine) -> None:
+        self.name, self.line, self.done = name, line, 0
 
     def update(self, count: int) -> None:
         """`count` more bytes have arrived."""
-        self._advance(count, self.total)
+        self.done += count
+        self.line.update(self._status())
 
     def reset(self) -> None:
-        """pooch starts over before it fills the bar at the end; ours need not."""
+        """Start over, which pooch does before it fills the bar at the end."""
+        self.done = 0
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Leave the last line standing."""
+        self.line.update(self._status(), keep=True)
 
-
-@contextmanager
-def _progress(name: str) -> Iterator[DownloadBar | bool]:
-    """A bar on stderr, or ``False`` where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield False
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name)
-        yield DownloadBar(lambda count, total: progress.update(task, advance=count, total=total or None))
+    def _status(self) -> str:
+        whole = f" of {self.total / 1e6:.1f}" if self.total else ""
+        return f"{self.name}  {self.done / 1e6:.1f}{whole} MB"
 
 
 def _short(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import TextIO
 from hyotan.study.agenda import Agenda
 from hyotan.study.cells import Cell
 from hyotan.study.worker import Outcome
-from hyotan.training.callbacks import Display, NotebookDisplay, TerminalDisplay, in_notebook
+from hyotan.words.terminal import changing_line
 
 REFRESH, SIGN_OF_LIFE = 0.5, 60.0
 """Seconds between two looks at how far it is: in a terminal, and in a pipe where no cell has ended since."""
@@ -31,11 +31,7 @@ class StudyProgress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
-        self._display: Display | None = None
-        if stream is None and in_notebook():
-            self._display = NotebookDisplay()
-        elif self.stream.isatty():
-            self._display = TerminalDisplay(self.stream)
+        self._line = changing_line(stream)
         self._lock, self._told = threading.Lock(), time.monotonic()
 
     @contextmanager
@@ -56,34 +52,37 @@ class StudyProgress:
             over.set()
             watcher.join()
             with self._lock:
-                if self._display is not None:
-                    self._display.update(status(agenda, at_first, time.monotonic() - started), keep=True)
+                if self._line is not None:
+                    self._line.update(status(agenda, at_first, time.monotonic() - started), keep=True)
 
     def finished(self, outcome: Outcome, done: int, total: int) -> None:
         """A cell has come to its end: in a pipe, a line for it; what failed is said everywhere."""
-        if self._display is not None and outcome.failure is None:
+        if self._line is not None and outcome.failure is None:
             return
         line = f"cell {done:>{len(str(total))}} of {total}  {outcome_line(outcome)}"
         with self._lock:
-            if self._display is not None:
-                self._display.update(line, keep=True)
-            else:
-                print(line, file=self.stream, flush=True)
-            self._told = time.monotonic()
+            self._say(line)
 
     def concluding(self) -> None:
         """All cells are done; what they add up to is worked out."""
         with self._lock:
-            if self._display is not None:
-                self._display.update("drawing and writing down", keep=False)
+            if self._line is not None:
+                self._line.update("drawing and writing down")
 
     def _show(self, text: str) -> None:
         with self._lock:
-            if self._display is not None:
-                self._display.update(text, keep=False)
+            if self._line is not None:
+                self._line.update(text)
             elif time.monotonic() - self._told > SIGN_OF_LIFE:
-                print(text, file=self.stream, flush=True)
-                self._told = time.monotonic()
+                self._say(text)
+
+    def _say(self, text: str) -> None:
+        """A line that stays."""
+        if self._line is not None:
+            self._line.update(text, keep=True)
+        else:
+            print(text, file=self.stream, flush=True)
+        self._told = time.monotonic()
 
 
 def status(agenda: Agenda, at_first: float, seconds: float) -> str:

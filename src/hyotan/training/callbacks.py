@@ -5,8 +5,6 @@ Callbacks return arrays or write lines; they draw nothing.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 
 from hyotan.errors import MissingExtraError
+from hyotan.words.terminal import ChangingLine, changing_line
 
 
 class Fitting(Protocol):
@@ -165,57 +164,6 @@ def epoch_line(row: Mapping[str, Any], max_epochs: int) -> str:
     return "  ".join([*parts, f"{row['seconds']:.1f} s"])
 
 
-def in_notebook() -> bool:
-    """Whether this process is a notebook's kernel."""
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
-
-
-class Display(Protocol):
-    """A place for one line that changes."""
-
-    def update(self, text: str, keep: bool) -> None:
-        """Show the text; with ``keep``, as the line that stays."""
-        ...
-
-
-def terminal_width(stream: TextIO) -> int:
-    """Columns of the terminal that a stream leads to."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns
-    except OSError:
-        return shutil.get_terminal_size().columns
-
-
-class TerminalDisplay:
-    """One line, rewritten in place; cut where the terminal is narrower, since a line that wraps cannot be."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.width = stream, 0
-
-    def update(self, text: str, keep: bool) -> None:
-        """Rewrite the line."""
-        room = max(1, terminal_width(self.stream) - 1)
-        text = text[:room]
-        padded = text.ljust(min(self.width, room))
-        self.stream.write(f"\r{padded}" + ("\n" if keep else ""))
-        self.width = 0 if keep else len(text)
-        self.stream.flush()
-
-
-class NotebookDisplay:
-    """One line of text below the cell, replaced in place."""
-
-    def __init__(self) -> None:
-        from IPython.display import display  # pyrefly: ignore[missing-import]
-
-        self.handle = display({"text/plain": ""}, raw=True, display_id=True)
-
-    def update(self, text: str, keep: bool) -> None:
-        """Replace the line."""
-        self.handle.update({"text/plain": text}, raw=True)
-
-
 class ProgressReporter(Callback):
     """Tells how training goes: one changing line in a terminal or a notebook, a line an epoch in a pipe.
 
@@ -226,38 +174,33 @@ class ProgressReporter(Callback):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream
-        self._display: Display | None = None
+        self._line: ChangingLine | None = None
         self._shown = self._started = 0.0
         self._first_step = 0
 
     def on_fit_start(self, fitting: Fitting) -> None:
         """Find out where the lines go."""
-        stream = self.stream or sys.stderr
-        if self.stream is None and in_notebook():
-            self._display = NotebookDisplay()
-        elif stream.isatty():
-            self._display = TerminalDisplay(stream)
+        self._line = changing_line(self.stream)
         self._started, self._first_step = time.monotonic(), fitting.step
 
     def on_step_end(self, fitting: Fitting) -> None:
         """Refresh the changing line, at most ten times a second."""
         now = time.monotonic()
-        if self._display is None or now - self._shown < 0.1:
+        if self._line is None or now - self._shown < 0.1:
             return
         self._shown = now
-        self._display.update(self._status(fitting, now), keep=False)
+        self._line.update(self._status(fitting, now))
 
     def on_epoch_end(self, fitting: Fitting) -> None:
         """In a pipe: a line for the epoch."""
-        if self._display is None:
-            stream = self.stream or sys.stderr
-            print(epoch_line(fitting.history[-1], fitting.max_epochs), file=stream, flush=True)
+        if self._line is None:
+            print(epoch_line(fitting.history[-1], fitting.max_epochs), file=self.stream or sys.stderr, flush=True)
 
     def on_fit_end(self, fitting: Fitting) -> None:
         """Leave the last epoch's numbers standing, or how far the first one came."""
-        if self._display is not None:
+        if self._line is not None:
             done = epoch_line(fitting.history[-1], fitting.max_epochs) if fitting.history else ""
-            self._display.update(done or self._status(fitting, time.monotonic()), keep=True)
+            self._line.update(done or self._status(fitting, time.monotonic()), keep=True)
 
     def _status(self, fitting: Fitting, now: float) -> str:
         total = fitting.max_epochs * fitting.steps_per_epoch

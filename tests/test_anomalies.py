@@ -398,6 +398,13 @@ class TestOddRows:
 
 
 class TestFiles:
+    def test_of_a_detector_by_likelihood_open(self, tmp_path: Path) -> None:
+        rows, path = usual(50, 8), tmp_path / "likelihood.hyotan"
+        vae = VAE(3, **{**SMALL, "max_epochs": 2})
+        detector = AnomalyDetector(vae, method="likelihood", n_estimators=2, random_state=0).fit(usual(100, 1))
+        detector.save(path)
+        assert np.array_equal(load(path).score_samples(rows), detector.score_samples(rows))
+
     def test_bring_back_the_same_bits(self, tmp_path: Path) -> None:
         rows, path = usual(50, 8), tmp_path / "odd.hyotan"
         fitted().save(path)

@@ -95,11 +95,8 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     try:
         saved = msgspec.convert(contents.settings, SavedDetector, strict=True)
         detector = AnomalyDetector(**saved.parameters)
-        detector.check_settings()
     except (msgspec.ValidationError, TypeError) as error:
         raise ModelFileError(f"{source}: the settings are not those of a detector: {error}.", "") from error
-    except SettingsError as error:
-        raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     if not saved.members or any(member.kind not in kinds for member in saved.members):
         raise ModelFileError(f"{source}: the members of the detector are of no kind that is known.", "")
     try:
@@ -111,6 +108,10 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
     _refuse_strangers(contents.tensors, len(saved.members), source)
     first = detector.members_[0].model
     detector.estimator = None if saved.has_default_model else _not_fitted(first)
+    try:
+        detector.check_settings()  # which depend on what the members are
+    except SettingsError as error:
+        raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     detector.feature_shape_, detector.n_features_in_ = first.feature_shape_, first.n_features_in_
     _share_preprocessor(detector, saved.feature_names, source)
     if saved.feature_names:

@@ -16,7 +16,7 @@ import click
 from hyotan.cli.options import DATA_OPTIONS, Decorator, given_data, switch
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_KIND, FAMILIES
-from hyotan.parameters import PARAMETERS, TABLE, Flag, Parameter
+from hyotan.parameters import Flag, PARAMETERS, Parameter, TABLE, current_names
 
 COMMON = frozenset(
     "latent_dim hidden_dims beta noise likelihood max_epochs batch_size learning_rate random_state device".split()
@@ -131,6 +131,8 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         content["model"] = BY_KIND[kind].name if kind in BY_KIND else ""
     content.pop("fingerprint", None)
     _refuse_unknown(content, SECTIONS, path)
+    if "parameters" in content:
+        content["parameters"] = current_names(content["parameters"])
     _refuse_unknown(content.get("parameters", {}), PARAMETERS, path)
     _refuse_unknown(content.get("data", {}), DATA_OPTIONS, path)
     return content

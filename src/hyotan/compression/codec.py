@@ -156,8 +156,9 @@ def describe(source: bytes | str | os.PathLike[str]) -> Description:
 def model_digest(estimator: LatentEstimator) -> str:
     """SHA-256, in hex, of what a model makes of a code: weights, scaling, likelihood. Not of how it was trained."""
     arrays = saved_arrays(estimator)
-    needed = ("model/", "scaling/", "codes/mean")
-    kept = {name: np.atleast_1d(array) for name, array in arrays.items() if name.startswith(needed)}
+    # In this order always: the digest of a model must not change with the order in which its file is written.
+    needed = [name for part in ("model/", "scaling/", "codes/mean") for name in arrays if name.startswith(part)]
+    kept = {name: np.atleast_1d(arrays[name]) for name in needed}
     return digest({"likelihood": np.array([estimator.likelihood_]), **kept})
 
 

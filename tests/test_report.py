@@ -40,8 +40,8 @@ from hyotan.report.svg import Axis, drawn, marker, tick_text, ticks_of
 from hyotan.runs.gallery import RUN_FIGURES
 from hyotan.runs.run_folder import RunFolder
 from hyotan.study.cells import Cell
-from hyotan.study.exhibits import Exchanged, Plane, Told, Walked
-from hyotan.study.recommendation import VERDICTS
+from hyotan.study.choices import VERDICTS
+from hyotan.study.exhibits import Exchanged, Exhibits, Plane, Told, Walked
 from hyotan.study.study_folder import StudyFolder
 from hyotan.words import languages, say
 

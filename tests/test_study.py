@@ -313,7 +313,7 @@ class TestABundle:
     def test_that_cannot_be_is_trained_one_by_one(
         self, digits: Dataset, finished: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(runs.Together, "fit", raises(DivergenceError("One diverged.", "")))
+        monkeypatch.setattr(runs.StackedTrainer, "fit", raises(DivergenceError("One diverged.", "")))
         folder = create_study(small(digits, models=["ae"]), digits, "s", tmp_path / "s")
         run(folder, jobs=1)
         assert not folder.failures()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hyotan.estimators.contract import LatentEstimator
 
 from hyotan import VAE
+from hyotan.estimators.estimator import LatentEstimator
 from hyotan.training import compiling, torch_internals
 from hyotan.training import trainer as trainer_module
 from hyotan.training.torch_internals import HOMES, torch_internal

@@ -140,8 +140,9 @@ def detector(estimator: str | None = None, **more: Any) -> Callable[[Any], Any]:
     """A detector of few models; those of its own choice are made smaller, and trained for few steps."""
 
     def fitted(X: Any) -> Any:
-        import hyotan
         import hyotan.estimators.detector as module
+
+        import hyotan
 
         choose, model = module.default_model, None if estimator is None else getattr(hyotan, estimator)(**SMALL)
 

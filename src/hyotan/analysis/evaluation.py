@@ -10,9 +10,9 @@ import numpy as np
 from hyotan import metrics
 from hyotan.analysis.denoising import Denoising, measure
 from hyotan.analysis.diagnosis import Facts, Finding, diagnose
-from hyotan.data.frames import Frame
-from hyotan.data.stored import HELD_OUT_ROWS, Array, Resident, StoredRows
+from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
 from hyotan.estimators.estimator import LatentEstimator
+from hyotan.preprocessing.encoded import EncodedRows
 
 NLL_ROWS, NLL_SAMPLES = 500, 200
 """What an evaluation spends on the likelihood by default: seconds, not minutes."""
@@ -89,7 +89,7 @@ class Evaluation:
 
 def evaluate(
     estimator: LatentEstimator,
-    X: Array,
+    X: Array | EncodedRows,
     train: Array | None = None,
     *,
     y: np.ndarray | None = None,
@@ -111,9 +111,9 @@ def evaluate(
     random_state : seed of everything that is drawn: the objective's noise, binarised test rows, latent samples.
     """
     given, y = _in_memory(X, y)
-    rows = as_trained(estimator, given, random_state)
-    scaled, reconstruction = estimator.reconstruct_in_range(rows)
-    errors = metrics.row_errors(reconstruction, scaled)
+    rows = estimator.encode_rows(as_trained(estimator, given, random_state)).held()
+    scaled = rows.numbers
+    errors = metrics.row_errors(estimator.inference_.reconstruct(rows), scaled)
     terms = {name: values.astype(np.float64) for name, values in estimator.loss_samples(rows, random_state).items()}
     known = None if train is None else _training_rows(estimator, train, random_state + 1)
     mean_image, pca = _baselines(estimator, known, scaled)
@@ -143,30 +143,32 @@ def evaluate(
     return replace(record, diagnosis=tuple(diagnose(facts)))
 
 
-def _denoising(estimator: LatentEstimator, X: Resident, known: Resident | None, random_state: int) -> Denoising | None:
+def _denoising(
+    estimator: LatentEstimator, rows: EncodedRows, known: EncodedRows | None, random_state: int
+) -> Denoising | None:
     """What becomes of noise; None for tables with several kinds of columns, whose rows have no common scale."""
-    if isinstance(X, Frame) or isinstance(known, Frame):
+    if not rows.preprocessor.has_one_scale:
         return None
-    return measure(estimator, X, known, random_state=random_state)
+    return measure(estimator, rows.original, None if known is None else known.original, random_state=random_state)
 
 
-def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> Resident:
-    """The training rows that baselines are fitted on, in the data's own units."""
+def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> EncodedRows:
+    """The training rows that baselines are fitted on."""
     some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
-    return as_trained(estimator, some, random_state)
+    return estimator.encode_rows(as_trained(estimator, some, random_state))
 
 
 def _baselines(
-    estimator: LatentEstimator, train: Resident | None, scaled: np.ndarray
+    estimator: LatentEstimator, train: EncodedRows | None, scaled: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Errors of the mean image and of PCA of the same size, fitted on the training rows; None without these."""
     if train is None:
         return None, None
-    rows = estimator.in_range(train)
+    rows = train.numbers
     return metrics.mean_image_errors(rows, scaled), metrics.pca_errors(rows, scaled, estimator.latent_dim)
 
 
-def _in_memory(X: Array, y: np.ndarray | None) -> tuple[Resident, np.ndarray | None]:
+def _in_memory(X: Any, y: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
     if not isinstance(X, StoredRows):
         return X, y
@@ -174,11 +176,11 @@ def _in_memory(X: Array, y: np.ndarray | None) -> tuple[Resident, np.ndarray | N
     return X[rows], None if y is None else y[rows]
 
 
-def _some(X: Resident, rows: int, random_state: int) -> Resident:
+def _some(X: EncodedRows, rows: int, random_state: int) -> EncodedRows:
     """At most so many rows, drawn at random: the first ones of a set are often easier or harder than the rest."""
     if rows >= len(X):
         return X
-    return X[np.sort(np.random.default_rng(random_state).choice(len(X), rows, replace=False))]
+    return X.take(np.sort(np.random.default_rng(random_state).choice(len(X), rows, replace=False)))
 
 
 def _loss_name(estimator: LatentEstimator, scaled: np.ndarray) -> str:
@@ -210,7 +212,7 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
     )
 
 
-def _likelihood(estimator: Any, X: Resident, samples: int, random_state: int) -> Likelihood | None:
+def _likelihood(estimator: Any, X: EncodedRows, samples: int, random_state: int) -> Likelihood | None:
     if not estimator.family.probabilistic or len(X) == 0:
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
@@ -220,21 +222,19 @@ def _likelihood(estimator: Any, X: Resident, samples: int, random_state: int) ->
     return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
 
 
-def _label_error(estimator: Any, X: Resident, y: np.ndarray | None) -> float | None:
+def _label_error(estimator: Any, X: EncodedRows, y: np.ndarray | None) -> float | None:
     """Of the rows whose label the model knows at all."""
     if not estimator.family.conditional or y is None:
         return None
     known = np.isin(y, estimator.classes_)
-    return float(np.mean(estimator.predict(X[known]) != y[known])) if known.any() else None
+    return float(np.mean(estimator.predict(X.take(known)) != y[known])) if known.any() else None
 
 
-def as_trained(estimator: LatentEstimator, X: Array, random_state: int) -> Resident:
+def as_trained(estimator: LatentEstimator, X: Any, random_state: int) -> Any:
     """The rows as the estimator was trained on them: black and white where it binarises, drawn once from the seed."""
-    if isinstance(X, Frame):
-        return X
-    X = np.asarray(X)
     if estimator.binarise is None:
         return X
+    X = np.asarray(estimator.encode_rows(X).original)
     grey = estimator.in_range(X)
     bits = np.random.default_rng(random_state).random(grey.shape, dtype=np.float32) < grey
     rows = estimator.preprocessor_.to_data(bits.astype(np.float32))

@@ -132,7 +132,7 @@ class CVAE(LatentEstimator):
 
     # -- codes and back, given labels ----------------------------------------------------------------------------------
 
-    def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+    def transform(self, X: ArrayLike | EncodedRows, y: Any = None) -> np.ndarray:
         """Codes, (n, latent_dim), float32: the posterior mean given the label.
 
         Parameters

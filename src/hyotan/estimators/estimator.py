@@ -241,7 +241,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     # -- codes and back ------------------------------------------------------------------------------------------------
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: ArrayLike | EncodedRows) -> np.ndarray:
         """Codes, (n, latent_dim), float32: the code, or the posterior mean. Deterministic."""
         rows = self.encode_rows(X)
         return self.inference_.encode(rows)
@@ -318,7 +318,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """Mean of :meth:`score_samples`."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
-    def loss_samples(self, X: ArrayLike, random_state: int = 0) -> dict[str, np.ndarray]:
+    def loss_samples(self, X: ArrayLike | EncodedRows, random_state: int = 0) -> dict[str, np.ndarray]:
         """What training minimises, at its final weights, a row: ``loss``, ``reconstruction``, ``kl``, ``label``.
 
         (n,) each, and (n, latent) for ``kl``; see :class:`hyotan.training.objective.Terms`.

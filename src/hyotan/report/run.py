@@ -20,6 +20,7 @@ from hyotan.figures import Display
 from hyotan.figures.charts import Chart
 from hyotan.models.families import BY_KIND, Family
 from hyotan.parameters import PARAMETERS, Parameter, default_of
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.gallery import RUN_FIGURES, Shown
 from hyotan.runs.run_folder import HISTORY, RunFolder
 from hyotan.runs.settings import RunConfig
@@ -105,6 +106,11 @@ class RunRecord:
     def kl_per_dimension(self) -> Sequence[float] | None:
         """Nats of each latent dimension; None for a code that has no prior."""
         return self.metrics.get("kl_per_dimension")
+
+    @cached_property
+    def encoded(self) -> EncodedRows:
+        """The test rows, checked and encoded once."""
+        return self.estimator.encode_rows(self.test.X)
 
     @property
     def frames(self) -> None:

@@ -13,6 +13,7 @@ from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import DivergenceError, SettingsError
 from hyotan.estimators.estimator import LatentEstimator
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.checkpoints import FolderStore, save_together
 from hyotan.runs.run_folder import METRICS, MODEL, RunFolder
@@ -33,6 +34,7 @@ class FittedRun:
     estimator: LatentEstimator
     train: Dataset
     test: Dataset
+    encoded: EncodedRows
     evaluation: Evaluation
     frames: tuple[np.ndarray, list[int], np.ndarray] | None
     """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
@@ -214,9 +216,18 @@ class RunTraining:
         estimator = self.estimator
         estimator.callbacks = None
         estimator.save(self.folder.path / MODEL)
-        evaluation = evaluate(estimator, self.test.X, self.train.X, y=self.test.y)
+        rows = estimator.encode_rows(self.test.X)
+        evaluation = evaluate(estimator, rows, self.train.X, y=self.test.y)
         self.folder.write_metrics(metrics_of(estimator, evaluation))
-        return FittedRun(self.folder, estimator, self.train, self.test, evaluation, _frames(estimator, self.tracker))
+        return FittedRun(self.folder, estimator, self.train, self.test, rows, evaluation, self._frames(rows))
+
+    def _frames(self, rows: EncodedRows) -> tuple[np.ndarray, list[int], np.ndarray] | None:
+        if not self.tracker.frames:
+            return None
+        tracked = rows.take(tracked_rows(self.test))
+        if np.isnan(tracked.numbers).any():
+            tracked = self.estimator.encode_rows(self.estimator.impute(tracked))  # pyrefly: ignore[missing-attribute]
+        return tracked.numbers, self.tracker.epochs, np.stack(self.tracker.frames)
 
 
 def tracked_rows(test: Dataset) -> np.ndarray:
@@ -230,14 +241,6 @@ def tracked_rows(test: Dataset) -> np.ndarray:
     turn[by_label] = np.arange(len(label)) - starts[by_label]
     chosen = np.lexsort((label, turn))[:TRACKED_ROWS]
     return chosen[np.argsort(label[chosen], kind="stable")]
-
-
-def _frames(
-    estimator: LatentEstimator, tracker: ReconstructionTracker
-) -> tuple[np.ndarray, list[int], np.ndarray] | None:
-    if not tracker.frames:
-        return None
-    return estimator.in_range(without_missing(estimator, tracker.X)), tracker.epochs, np.stack(tracker.frames)
 
 
 def without_missing(estimator: Any, X: Any) -> Any:

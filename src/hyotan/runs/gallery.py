@@ -35,6 +35,7 @@ from hyotan.figures import (
     central_limits,
 )
 from hyotan.metrics import are_active
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
 from hyotan.runs.run_folder import FIGURES
 from hyotan.sampling.codes import DENSITY, PRIOR
@@ -59,6 +60,10 @@ class FinishedRun(Protocol):
     @property
     def test(self) -> Dataset:
         """Rows that it has not seen."""
+
+    @property
+    def encoded(self) -> EncodedRows:
+        """Those rows, checked and encoded once for all figures."""
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
@@ -93,12 +98,18 @@ class Shown:
         # A table has no one range; images need one, the same for all, so that grey means the same in each.
         self.value_range = (float(ends.min()), float(ends.max())) if self.in_data_units else (low, high)
 
-    def rows(self, X: Array) -> np.ndarray:
+    def rows(self, X: Any) -> np.ndarray:
         """Rows of data, (n, *features), in the range that is drawn; their missing values are drawn as the model fills
         them.
+
+        Parameters
+        ----------
+        X : as the data are, or encoded.
         """
-        X = without_missing(self.estimator, X)
-        return np.asarray(X, dtype=np.float32) if self.in_data_units else self.estimator.in_range(X)
+        rows = self.estimator.encode_rows(X)
+        if np.isnan(rows.numbers).any():
+            rows = self.estimator.encode_rows(self.estimator.impute(rows))
+        return np.asarray(rows.original, dtype=np.float32) if self.in_data_units else rows.numbers
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
@@ -139,7 +150,9 @@ def _loss(run: FinishedRun) -> LossCurvesDisplay:
 
 def _reconstructions(run: FinishedRun) -> ReconstructionsDisplay:
     """Rows of every label beside their reconstructions."""
-    return reconstructions_display(run.estimator, run.test.take(tracked_rows(run.test)), columns=_names_of(run))
+    tracked = tracked_rows(run.test)
+    labels = None if run.test.y is None else list(run.test.y[tracked])
+    return _reconstructed(run.estimator, run.encoded.take(tracked), labels, _names_of(run))
 
 
 def _denoising(run: FinishedRun) -> DenoisingDisplay | None:
@@ -159,8 +172,9 @@ def _latent(run: FinishedRun) -> LatentScatterDisplay | None:
     """The codes of the test rows."""
     if run.estimator.latent_dim < 2:
         return None
-    some = run.test.take(_some_rows(len(run.test.X)))
-    return LatentScatterDisplay.from_codes(run.estimator.transform(some.X), None if some.y is None else list(some.y))
+    some = _some_rows(len(run.test.X))
+    labels = None if run.test.y is None else list(run.test.y[some])
+    return LatentScatterDisplay.from_codes(run.estimator.transform(run.encoded.take(some)), labels)
 
 
 def _manifold(run: FinishedRun) -> ManifoldDisplay | None:
@@ -199,7 +213,7 @@ def _kl(run: FinishedRun) -> KLPerDimensionDisplay | None:
     """KL of each latent dimension."""
     if not run.kl_per_dimension:
         return None
-    active = are_active(run.estimator.transform(run.test.X).var(axis=0))
+    active = are_active(run.estimator.transform(run.encoded).var(axis=0))
     return KLPerDimensionDisplay.from_kl(run.kl_per_dimension, active)
 
 
@@ -335,12 +349,24 @@ def reconstructions_display(
     **label: Any,
 ) -> ReconstructionsDisplay:
     """The first rows of a dataset beside their reconstructions; ``y`` is one label to tell the model, where given."""
+    labels = None if dataset.y is None else list(dataset.y[:n])
+    columns = columns or columns_of(estimator) or dataset.feature_names
+    return _reconstructed(estimator, estimator.encode_rows(dataset.X[:n]), labels, columns, **label)
+
+
+def _reconstructed(
+    estimator: LatentEstimator,
+    rows: EncodedRows,
+    labels: list[Any] | None,
+    columns: Sequence[str] | None,
+    **label: Any,
+) -> ReconstructionsDisplay:
     shown = Shown(estimator)
-    X = dataset.X[:n]
+    made = estimator.reconstruct(rows, **label)  # pyrefly: ignore[bad-argument-type]
     return ReconstructionsDisplay.from_arrays(
-        shown.rows(X),
-        shown.scaled(estimator.reconstruct(X, **label)),
-        None if dataset.y is None else list(dataset.y[:n]),
+        shown.rows(rows),
+        shown.scaled(made),
+        labels,
         value_range=shown.value_range if shown.is_image else None,
-        columns=columns or columns_of(estimator) or dataset.feature_names,
+        columns=columns,
     )

@@ -72,7 +72,7 @@ def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
     defaults = [] if default is None else [parameter.spell(default)]
     own = [(family.name, family.defaults) for family in FAMILIES if parameter.name in family.defaults]
     defaults += [f"{model}: {parameter.spell(values[parameter.name])}" for model, values in own]
-    names = getattr(parameter.domain, "options", ())
+    names = parameter.domain.names
     some = names if len(names) <= most_names else (*names[:2], "…")
     listing = f" Of: {', '.join(some)}." if names else ""
     return parameter.help + listing + (f"  [{'; '.join(defaults)}]" if defaults else "")

@@ -17,17 +17,9 @@ from hyotan.cli.flags import parameter_options
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.models.families import FAMILIES
-from hyotan.parameters import (
-    PARAMETERS,
-    TABLE,
-    Anything,
-    Choice,
-    Flag,
-    Parameter,
-    check_settings,
-    default_of,
-    parameters_of,
-)
+from hyotan.parameters.domains import Anything, Choice, Flag
+from hyotan.parameters.parameter import Parameter
+from hyotan.parameters.table import PARAMETERS, TABLE, check_settings, default_of, parameters_of
 
 BY_NAME = pytest.mark.parametrize("parameter", TABLE, ids=lambda parameter: parameter.name)
 BY_KIND = pytest.mark.parametrize("kind", ESTIMATORS)

@@ -11,7 +11,7 @@ import click
 from hyotan.cli.command import command
 from hyotan.cli.options import SEED, data_options, given_data, option, place, switch
 from hyotan.cli.output import Printer
-from hyotan.parameters import Choice, Integer, Real
+from hyotan.parameters.domains import Choice, Integer, Real
 
 SETTINGS = ("method", "contamination", "false_alarm_rate", "n_estimators", "held_out", "random_state")
 

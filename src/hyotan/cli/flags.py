@@ -16,7 +16,9 @@ import click
 from hyotan.cli.options import DATA_OPTIONS, Decorator, given_data, switch
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_KIND, FAMILIES
-from hyotan.parameters import PARAMETERS, TABLE, Flag, Parameter, current_names
+from hyotan.parameters.domains import Flag
+from hyotan.parameters.parameter import Parameter
+from hyotan.parameters.table import PARAMETERS, TABLE, current_names
 
 COMMON = frozenset(
     "latent_dim hidden_dims beta noise likelihood max_epochs batch_size learning_rate random_state device".split()

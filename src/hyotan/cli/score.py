@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyotan.cli.options import option, switch
 from hyotan.cli.uses import Record, Used, use
-from hyotan.parameters import Real
+from hyotan.parameters.domains import Real
 
 
 @use("scores.csv", detectors=True)

@@ -21,7 +21,7 @@ from hyotan.models.families import BY_KIND, Family
 from hyotan.models.inference import BATCH_ROWS
 from hyotan.models.noise import Level, NamedNoise
 from hyotan.models.ordered import Cuts
-from hyotan.parameters import PARAMETERS
+from hyotan.parameters.table import PARAMETERS
 from hyotan.preprocessing.checks import NOISE_SLACK
 from hyotan.training.resident import as_tensor
 

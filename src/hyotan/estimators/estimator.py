@@ -35,7 +35,7 @@ from hyotan.models.families import Family
 from hyotan.models.inference import Inference
 from hyotan.models.latent_model import LatentModel
 from hyotan.models.summary import Summary, summarise
-from hyotan.parameters import check_settings, parameters_of
+from hyotan.parameters.table import check_settings, parameters_of
 from hyotan.preprocessing.checks import RANGE_SLACK
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, validate_data  # pyrefly: igno
 from hyotan.data.frames import Frame, as_frame, mixed_frame
 from hyotan.data.stored import Numbers, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 from hyotan.preprocessing.checks import (
     as_array,
     place_of,

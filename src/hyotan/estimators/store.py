@@ -26,7 +26,7 @@ from hyotan.files.container import Contents, read, write
 from hyotan.imputation.filler import MissingValueFiller
 from hyotan.imputation.filling import Filling
 from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS, current_names
+from hyotan.parameters.table import PARAMETERS, current_names
 from hyotan.preprocessing.numeric import NumericPreprocessor
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import Scaling

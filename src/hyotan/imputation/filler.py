@@ -12,7 +12,7 @@ from hyotan.data.stored import Runs
 from hyotan.errors import SettingsError
 from hyotan.imputation.filling import Filling, Linear, best_shrinkage, guessed, linear_of
 from hyotan.models.inference import Inference, padded_batches, rows_at_once
-from hyotan.parameters import Real
+from hyotan.parameters.domains import Real
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing

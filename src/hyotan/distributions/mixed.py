@@ -28,7 +28,7 @@ MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""
 
 
-class Family(nn.Module):
+class ColumnFamily(nn.Module):
     """The distribution of all columns of a family, side by side.
 
     Parameters
@@ -61,7 +61,7 @@ class Family(nn.Module):
         raise NotImplementedError
 
 
-class GaussianFamily(Family):
+class GaussianFamily(ColumnFamily):
     """N(raw, scale²), one learned scale a column."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -120,7 +120,7 @@ class StudentFamily(GaussianFamily):
         return raw + torch.randn_like(raw) * (degrees / chi).sqrt() * self.scale_logarithm().exp()
 
 
-class BernoulliFamily(Family):
+class BernoulliFamily(ColumnFamily):
     """Yes or no, raw being the logit of yes."""
 
     def mean(self, raw: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class BernoulliFamily(Family):
         return torch.bernoulli(raw.sigmoid())
 
 
-class CategoricalFamily(Family):
+class CategoricalFamily(ColumnFamily):
     """One of several categories, raw being their logits.
 
     The log-probability of a column stands at the category that is there; at the others stands 0.
@@ -193,7 +193,7 @@ class CategoricalFamily(Family):
         return self._flat(F.one_hot(drawn, probabilities.shape[-1]).to(raw.dtype))
 
 
-class CountFamily(Family):
+class CountFamily(ColumnFamily):
     """Negative binomial counts: raw is the scaled log(1 + mean), and one dispersion a column is learned."""
 
     def __init__(self, columns: Sequence[Count]) -> None:
@@ -243,7 +243,7 @@ class CountFamily(Family):
         return self._scaled(torch.poisson(rate))
 
 
-FAMILIES: Mapping[str, type[Family]] = {
+COLUMN_FAMILIES: Mapping[str, type[ColumnFamily]] = {
     "bernoulli": BernoulliFamily,
     "categorical": CategoricalFamily,
     "gaussian": GaussianFamily,
@@ -265,7 +265,7 @@ class MixedDistribution(Distribution):
     arg_constraints: ClassVar = {}  # pyrefly: ignore[bad-override]
     support = constraints.real_vector
 
-    def __init__(self, raw: Tensor, families: Sequence[Family]) -> None:
+    def __init__(self, raw: Tensor, families: Sequence[ColumnFamily]) -> None:
         self.raw, self.families = raw, families
         self.widths = [family.width for family in families]
         super().__init__(raw.shape[:-1], raw.shape[-1:], validate_args=False)
@@ -323,7 +323,7 @@ class MixedLikelihood(Likelihood):
         super().__init__(preprocessor.feature_shape)
         columns = preprocessor.encoded_columns
         grouped = itertools.groupby(columns, key=lambda column: column.family)
-        self.families = nn.ModuleList([FAMILIES[name](list(members)) for name, members in grouped])
+        self.families = nn.ModuleList([COLUMN_FAMILIES[name](list(members)) for name, members in grouped])
 
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution of rows from the decoder's numbers, (..., width)."""

@@ -35,7 +35,7 @@ from hyotan.models.cvae import CVAEModel
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.sampling.codes import DENSITY, CodeSampler
+from hyotan.sampling.code_sampler import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.training.resident import ResidentRows
 

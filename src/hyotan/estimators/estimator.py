@@ -24,7 +24,7 @@ from torch import nn
 
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators import fitting
+from hyotan.estimators import learning
 from hyotan.estimators.build import likelihood_by_name
 from hyotan.estimators.inputs import check_codes, check_count, check_rows, paired
 from hyotan.estimators.splits import Split
@@ -39,7 +39,7 @@ from hyotan.parameters.table import check_settings, parameters_of
 from hyotan.preprocessing.checks import RANGE_SLACK
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
-from hyotan.sampling.codes import DENSITY, CodeSampler
+from hyotan.sampling.code_sampler import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.sampling.refinement import Refiner
 from hyotan.training.callbacks import Callback
@@ -183,7 +183,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         Trainer
             Ready to train this estimator's model; what it has learned when the block ends, the estimator has learned.
         """
-        return fitting.training(self, X, y, store=store, snapshot=snapshot, max_epochs=max_epochs, refine=refine)
+        return learning.training(self, X, y, store=store, snapshot=snapshot, max_epochs=max_epochs, refine=refine)
 
     def settings(self) -> dict[str, Any]:
         """The parameters, checked and in plain Python types.
@@ -455,7 +455,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         settings = self.settings()
         name = "bernoulli" if settings["likelihood"] == "auto" else settings["likelihood"]
         likelihood = likelihood_by_name(name, settings, feature_shape)
-        return fitting.assemble(self, likelihood, settings, feature_shape), feature_shape
+        return learning.assemble(self, likelihood, settings, feature_shape), feature_shape
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, atomically; read it with :func:`hyotan.load`."""

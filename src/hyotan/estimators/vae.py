@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state  # pyrefly: ignore[missing-module-a
 from torch import Tensor, nn
 
 from hyotan.distributions.likelihoods import Likelihood
-from hyotan.estimators.fitting import of_places
 from hyotan.estimators.inputs import check_count
+from hyotan.estimators.learning import of_places
 from hyotan.estimators.probabilistic import (
     SCORE_SAMPLES,
     log_likelihood,
@@ -28,7 +28,7 @@ from hyotan.models.families import BY_KIND, Family
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VAEModel
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.sampling.codes import CodeSampler
+from hyotan.sampling.code_sampler import CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 
 

@@ -16,6 +16,9 @@ from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, has_missing, is_pixels, suits_bernoulli
 
+SCALING = ("scaling/offset", "scaling/factor")
+"""The arrays that hold the scaling in a model file."""
+
 
 class Support(Protocol):
     """What is asked of a likelihood's class: the interval of its values."""
@@ -132,7 +135,7 @@ class NumericPreprocessor(Preprocessor):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The scaling."""
-        return {"scaling/offset": self.scaling.offset, "scaling/factor": self.scaling.factor}
+        return dict(zip(SCALING, (self.scaling.offset, self.scaling.factor), strict=True))
 
 
 def _refuse_not_binary(X: Numbers, binarise: str | None, low: float, high: float) -> None:

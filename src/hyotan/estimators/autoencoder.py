@@ -161,7 +161,7 @@ class Autoencoder(UnlabelledEstimator):
     @property
     def trained_noise(self) -> NamedNoise | None:
         """The noise that the fitted model was trained on."""
-        return getattr(self.model_, "noise", None)
+        return self.model_.noise
 
 
 @dataclass(repr=False, eq=False)

@@ -124,7 +124,8 @@ def training_rows(
 
 def resident(rows: EncodedRows, device: torch.device) -> ResidentRows:
     """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
-    values, offset, factor = rows.preprocessor.compact(rows)
+    scale = rows.preprocessor.pixel_scale(rows.original)
+    values, (offset, factor) = (rows.numbers, (0.0, 1.0)) if scale is None else (rows.original, scale)
     return ResidentRows(as_tensor(values).to(device), offset, factor)
 
 

@@ -22,7 +22,7 @@ from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.build import build_likelihood
-from hyotan.estimators.learning import assemble, build
+from hyotan.estimators.learning import assemble, build, input_mask
 from hyotan.files.container import Contents, read, write
 from hyotan.files.tensors import below, check_tensors
 from hyotan.imputation.filler import MissingValueFiller
@@ -225,7 +225,7 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             likelihood = build_likelihood(estimator.preprocessor_, settings)
-            return assemble(estimator, likelihood, settings, estimator.feature_shape_)
+            return assemble(estimator, likelihood, settings, estimator.feature_shape_, input_mask(estimator))
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:

@@ -19,7 +19,6 @@ from hyotan.estimators.probabilistic import (
     own_draws,
     posterior_draws,
     same_draws,
-    standard_prior,
 )
 from hyotan.estimators.unlabelled import UnlabelledEstimator
 from hyotan.metrics import some_rows
@@ -29,7 +28,7 @@ from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VAEModel
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.sampling.code_sampler import CodeSampler
-from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.sampling.densities import FITTED_ROWS
 
 
 class PosteriorMean(nn.Module):
@@ -128,11 +127,8 @@ class VAE(UnlabelledEstimator):
         """
         rows, count = self.rows_to_fill(X), check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31))
-        return self.preprocessor_.together(self.filler_.samples(rows, count, seed))
-
-    def prior(self) -> Mixture:
-        """N(0, I)."""
-        return standard_prior(self.model_code_size)
+        filled = self.filler_.samples(rows, count, seed)
+        return np.stack(filled) if self.preprocessor_.has_one_scale else filled
 
     def make_sampler(self, rows: EncodedRows, places: np.ndarray, codes: np.ndarray) -> CodeSampler:
         """The density is that of draws from the posteriors, from which the decoder has learned, not of their means."""

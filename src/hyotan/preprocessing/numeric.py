@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,17 +18,6 @@ from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, has_missi
 
 SCALING = ("scaling/offset", "scaling/factor")
 """The arrays that hold the scaling in a model file."""
-
-
-class Support(Protocol):
-    """What is asked of a likelihood's class: the interval of its values."""
-
-    low: float
-    high: float
-
-    def check_support(self, low: float, high: float) -> None:
-        """Refuse a range that leaves the interval."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -404,7 +404,9 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """
         check_is_fitted(self)
         if isinstance(X, EncodedRows):
-            return X if X.preprocessor is self.preprocessor_ else self.preprocessor_.encode(X.original, slack)
+            if X.preprocessor is self.preprocessor_:
+                return X
+            X = X.original  # another model's numbers: what it read may be more than this one can
         rows = self.preprocessor_.encode(check_rows(self, X, reset=False), slack)
         refuse_new_missing(self, rows)
         return rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -202,8 +202,8 @@ class CountFamily(ColumnFamily):
         self.register_buffer("factor", torch.tensor([column.factor for column in columns]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
-    def _log1p(self, encoded_names: Tensor) -> Tensor:
-        return encoded_names / self.get_buffer("factor") + self.get_buffer("offset")
+    def _log1p(self, scaled: Tensor) -> Tensor:
+        return scaled / self.get_buffer("factor") + self.get_buffer("offset")
 
     def _mean_count(self, raw: Tensor) -> Tensor:
         return torch.expm1(self._log1p(raw).clamp(1e-6, MAX_LOG_MEAN))
@@ -270,31 +270,31 @@ class MixedDistribution(Distribution):
         self.widths = [family.width for family in families]
         super().__init__(raw.shape[:-1], raw.shape[-1:], validate_args=False)
 
+    def _each(self, compute: Callable[..., Tensor], *values: Tensor) -> Tensor:
+        """A function of each family, its part of the decoder's numbers and of values, put together, (..., width)."""
+        parts = zip(self.families, *(value.split(self.widths, -1) for value in values), strict=True)
+        return torch.cat([compute(*part) for part in parts], -1)
+
     @property
     def mean(self) -> Tensor:
         """The mean of each number, (..., width): of a category its probability."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mean(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.mean(raw), self.raw)
 
     @property
     def mode(self) -> Tensor:
         """The likeliest value of each number, (..., width): of a category a 1 at the likeliest."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mode(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.mode(raw), self.raw)
 
     @property
     def variance(self) -> Tensor:
         """The variance of each number, (..., width)."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.variance(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.variance(raw), self.raw)
 
     def log_prob_per_feature(self, value: Tensor) -> Tensor:
         """log p of each number, (..., width), in nats; a category's stands at the category that is there."""
         observed = ~value.isnan()
         filled = value.where(observed, 0.0)
-        parts = zip(self.families, self.raw.split(self.widths, -1), filled.split(self.widths, -1), strict=True)
-        each = torch.cat([family.log_prob(raw, x) for family, raw, x in parts], -1)
-        return each * observed
+        return self._each(lambda family, raw, x: family.log_prob(raw, x), self.raw, filled) * observed
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p of the row, (...,), in nats."""
@@ -305,8 +305,7 @@ class MixedDistribution(Distribution):
         shape = torch.Size(sample_shape)
         raw = self.raw.expand(*shape, *self.raw.shape)
         with torch.no_grad():
-            parts = zip(self.families, raw.split(self.widths, -1), strict=True)
-            return torch.cat([family.draw(part.contiguous()) for family, part in parts], -1)
+            return self._each(lambda family, part: family.draw(part.contiguous()), raw)
 
 
 class MixedLikelihood(Likelihood):

@@ -2,7 +2,7 @@
 
 A fitted estimator holds a preprocessor (what kind of rows), an inference (the trained model), a sampler of codes and,
 where it can, a filler of missing values and a refiner of new rows. Its methods check what the user passes, and
-delegate.
+delegate (docs/decisions/0030).
 """
 
 from __future__ import annotations

@@ -150,8 +150,7 @@ def _encoded(estimator: LatentEstimator, X: Any, split: Split, settings: dict[st
     handle = settings.get("handle_missing", "never")
     rows = X
     if not isinstance(X, EncodedRows):
-        own = split.trained(X)
-        preprocessor = fit_preprocessor(X, own, settings, estimator.family.likelihood, LIKELIHOODS)
+        preprocessor = fit_preprocessor(X, X[split.train], settings, estimator.family.likelihood, LIKELIHOODS)
         rows = EncodedRows.of(preprocessor, X)
     estimator.preprocessor_ = rows.preprocessor
     estimator.had_missing_ = handle == "always" or has_missing(rows.original)

@@ -2,7 +2,8 @@
 
 A preprocessor is fitted once, to the training rows, and is kept in the model file. It turns rows into
 :class:`~hyotan.preprocessing.encoded.EncodedRows`, which every model takes, and a model's numbers back into rows of the
-kind that came. What differs between vectors, images, sequences and tables is a method here, never a question elsewhere.
+kind that came. What differs between vectors, images, sequences and tables is a method here, never a question elsewhere
+(docs/decisions/0030).
 """
 
 from __future__ import annotations

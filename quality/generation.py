@@ -21,7 +21,7 @@ from hyotan import CVAE, VAE, Autoencoder
 from hyotan.data import load
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import frechet_distance
-from hyotan.sampling.codes import SAMPLERS
+from hyotan.sampling.code_sampler import SAMPLERS
 
 FEATURES, HELD_OUT, BATCH = 64, 10_000, 256
 MODELS: dict[str, type[LatentEstimator]] = {"autoencoder": Autoencoder, "vae": VAE, "cvae": CVAE}

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 CONCEPTS: dict[str, frozenset[str]] = {
-    "TablePreprocessor": frozenset({"TablePreprocessor", "TablePreprocessing", "TableTransform"}),
+    "TablePreprocessor": frozenset({"TableScaling", "TablePreprocessor", "TablePreprocessing", "TableTransform"}),
     "Frame": frozenset({"Frame", "TableRows", "MixedTable", "DataFrame", "TableFrame", "ColumnTable"}),
     "StoredRows": frozenset({"StoredRows", "StoredArray", "FileRows", "MappedRows"}),
 }
@@ -42,7 +42,7 @@ FAMILY_QUESTION = re.compile(r"_?is_(a_)?(vae|cvae|dae|ae|autoencoder|variationa
 """Attributes, functions and variables that say of which family a model is."""
 
 KIND_QUESTION = re.compile(
-    r"_?is_(of_|a_|in_)?(tables?|tabular|frames?|mixed|stored|file|memory|mapped|streamed|resident|arrays?|numbers)"
+    r"_?is_(of_|a_|in_)?(tables?|tabular|frames?|mixed|stored|file|memory|mapped|streamed|lazy|resident|arrays?|numbers)"
 )
 """Attributes that say of which class rows or a scaling are."""
 

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from hyotan.cli import main
-from hyotan.parameters import TABLE
+from hyotan.parameters.table import TABLE
 
 SMALL = ("--max-epochs", "2", "--hidden-dims", "8", "--latent-dim", "2")
 """A fit that takes a second, drawing included."""

@@ -21,7 +21,7 @@ from command_line import done, hyotan
 from hyotan import CVAE, VAE, AnomalyDetector, Autoencoder, load
 from hyotan.anomalies import conformal
 from hyotan.anomalies.detector import default_model
-from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.places import Coordinates, Neighbourhood, Outskirts, TrimmedGaussian
 from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.subsets import Subsets
 from hyotan.anomalies.surprise import Gauge
@@ -132,18 +132,18 @@ class TestPlaces:
 
     def test_are_measured_in_deviations(self) -> None:
         codes, errors = RANDOM.normal(3, [1.0, 20.0], size=(500, 2)), RANDOM.random(500) ** 2
-        places = Frame.of(codes, errors).place(codes, errors)
+        places = Coordinates.of(codes, errors).place(codes, errors)
         np.testing.assert_allclose(places[:, :2], (codes - codes.mean(0)) / codes.std(0))
         np.testing.assert_allclose(np.square(places[:, 2]).mean(), 2)  # as much as the two of the code
 
     def test_say_nothing_in_a_code_that_does_not_vary(self) -> None:
         codes = np.column_stack([np.full(50, 2.0), RANDOM.normal(size=50)])
-        assert (Frame.of(codes, np.ones(50)).place(codes + [5, 0], np.ones(50))[:, 0] == 0).all()
+        assert (Coordinates.of(codes, np.ones(50)).place(codes + [5, 0], np.ones(50))[:, 0] == 0).all()
 
     def test_are_inside_a_gaussian_that_anomalies_do_not_move(self) -> None:
         random = np.random.default_rng(3)
         inner = random.normal(size=(1600, 2)) @ [[2.0, 0.5], [0.0, 1.5]]
-        gaussian = Gaussian.of(np.concatenate([inner, random.normal([30, -30], 0.1, size=(200, 2))]))
+        gaussian = TrimmedGaussian.of(np.concatenate([inner, random.normal([30, -30], 0.1, size=(200, 2))]))
         assert np.abs(gaussian.mean).max() < 0.2
         points = np.array([[4.0, 0.0], [0.0, 2.0], [4.0, 2.0]])
         truth = cdist(points, [[0.0, 0.0]], "mahalanobis", VI=np.linalg.inv(np.cov(inner.T)))[:, 0] ** 2

@@ -18,7 +18,8 @@ from command_line import SMALL, done, fitted, hyotan, sketch
 from hyotan.cli import COMMANDS, cli
 from hyotan.cli.failures import plainly_warned
 from hyotan.data.request import MISSING
-from hyotan.parameters import PARAMETERS, Choice
+from hyotan.parameters.domains import Choice
+from hyotan.parameters.table import PARAMETERS
 
 LINES_OF_A_SCREEN = 45
 START = "from hyotan.cli import main; main()"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from command_line import done, fitted, hyotan
 from hyotan.cli.options import Checked
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 

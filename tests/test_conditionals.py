@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyotan.errors import DataError
 from hyotan.sampling import conditionals
-from hyotan.sampling.conditionals import LEAF_ROWS, Categories, Conditionals, Numbers, fitted_rows
+from hyotan.sampling.conditionals import LEAF_ROWS, CategoryTrees, Conditionals, NumberTree, fitted_rows
 
 N = 3000
 
@@ -95,7 +95,7 @@ class TestDraws:
 class TestTrees:
     def test_lead_where_those_of_scikit_learn_lead(self) -> None:
         rows, fresh = drawn_rows(), drawn_rows(500, seed=3)
-        ours = Numbers.fit(rows[:, 1], rows[:, [0, 2]], 1)
+        ours = NumberTree.fit(rows[:, 1], rows[:, [0, 2]], 1)
         leaf_rows = next(size for size in (10, 20, 40, 80) if np.diff(ours.ends[ours.splits < 0]).min() < 2 * size)
         theirs = DecisionTreeRegressor(min_samples_leaf=leaf_rows, random_state=0).fit(rows[:, [0, 2]], rows[:, 1])
         assert np.array_equal(ours.leaves(fresh, 0), theirs.apply(fresh[:, [0, 2]]))
@@ -105,14 +105,14 @@ class TestTrees:
 
     def test_hold_ten_values_in_a_leaf_at_least(self, trees: Conditionals) -> None:
         number = trees.columns[0]
-        assert isinstance(number, Numbers)
+        assert isinstance(number, NumberTree)
         held = np.diff(number.ends[number.splits < 0], axis=1)
         assert held.min() >= LEAF_ROWS == 10
         assert held.sum() == N
 
     def test_give_the_probabilities_that_are_known(self, trees: Conditionals) -> None:
         fresh, category = drawn_rows(seed=4), trees.columns[2]
-        assert isinstance(category, Categories)
+        assert isinstance(category, CategoryTrees)
         found = category.probabilities(fresh)
         np.testing.assert_allclose(found.sum(axis=1), 1)
         assert np.abs(found[:, 1] - expit(3 * fresh[:, 1])).mean() < 0.08

@@ -406,3 +406,14 @@ class TestSettingsThatDoNotFit:
     def test_a_device_that_is_not_there_is_named(self, family: type[LatentEstimator]) -> None:
         with pytest.raises(SettingsError, match=re.escape("device 'cuda' is not available here. Choose device='cpu'")):
             family(device="cuda").fit(IMAGES, labels(60))
+
+
+class TestRowsThatAnotherModelEncoded:
+    def test_are_checked_again(self) -> None:
+        X = np.random.default_rng(0).normal(size=(60, 4))
+        whole, other = VAE(**SMALL).fit(X), VAE(**SMALL, handle_missing="always").fit(X)
+        X[3, 1] = np.nan
+        with pytest.raises(DataError, match="this VAE was fitted on rows without missing values"):
+            whole.transform(other.encode_rows(X))
+        with pytest.raises(DataError, match="X has 4 features, but VAE is expecting 3 features"):
+            VAE(**SMALL).fit(X[:3, :3]).transform(whole.encode_rows(np.zeros((2, 4))))

@@ -23,7 +23,7 @@ from hyotan.errors import DataError, DivergenceError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.models.inference import BATCH_ROWS as CHUNK
-from hyotan.sampling.codes import SAMPLERS
+from hyotan.sampling.code_sampler import SAMPLERS
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:200] / 16).astype(np.float32)

@@ -17,17 +17,9 @@ from hyotan.cli.flags import parameter_options
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.models.families import FAMILIES
-from hyotan.parameters import (
-    PARAMETERS,
-    TABLE,
-    Anything,
-    Choice,
-    Flag,
-    Parameter,
-    check_settings,
-    default_of,
-    parameters_of,
-)
+from hyotan.parameters.domains import Anything, Choice, Flag
+from hyotan.parameters.parameter import Parameter
+from hyotan.parameters.table import PARAMETERS, TABLE, check_settings, default_of, parameters_of
 
 BY_NAME = pytest.mark.parametrize("parameter", TABLE, ids=lambda parameter: parameter.name)
 BY_KIND = pytest.mark.parametrize("kind", ESTIMATORS)
@@ -40,7 +32,7 @@ WRONG: dict[str, list[Any]] = {
     "Choice": ["no-such-name", 3, ["relu"], b"relu"],
     "Flag": [1, "True", 0.0],
     "Integers": ["64", 64, [0], [2.5], [True], ["64"], [[8]]],
-    "Pairs": ["a", 3, {"a": "nonsense"}, {"": "number"}, {3: "number"}],
+    "ChoiceByName": ["a", 3, {"a": "nonsense"}, {"": "number"}, {3: "number"}],
     "Marker": [2.5, None, True, [3]],
 }
 RIGHT: dict[str, list[tuple[Any, Any]]] = {
@@ -50,7 +42,7 @@ RIGHT: dict[str, list[tuple[Any, Any]]] = {
     "RealOrRange": [(0.5, 0.5), (np.float32(0.5), 0.5), ([0.25, 1], (0.25, 1.0)), (np.array([0.5, 2]), (0.5, 2.0))],
     "Flag": [(True, True), (np.bool_(False), False)],
     "Integers": [((8, 4), (8, 4)), ([8], (8,)), ([], ()), (np.array([8, 4]), (8, 4))],
-    "Pairs": [({"年齢": "count"}, {"年齢": "count"}), ({}, {})],
+    "ChoiceByName": [({"年齢": "count"}, {"年齢": "count"}), ({}, {})],
     "Marker": [(-1, -1), (np.int64(-1), -1), ("none", "none"), ("欠", "欠")],
 }
 

@@ -15,7 +15,7 @@ from hyotan.data import load as load_data
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.parameters import PARAMETERS, parameters_of
+from hyotan.parameters.table import PARAMETERS, parameters_of
 from hyotan.recipes import Recipe, names, read
 
 EVERY = pytest.mark.parametrize("name", names())

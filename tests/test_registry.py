@@ -12,7 +12,8 @@ import pytest
 
 from hyotan.distributions import LIKELIHOODS
 from hyotan.models import ACTIVATIONS, INITIALISATIONS, NOISES, PENALTIES, VARIANCES
-from hyotan.parameters import PARAMETERS, Choice
+from hyotan.parameters.domains import Choice
+from hyotan.parameters.table import PARAMETERS
 from hyotan.registry import Registry
 from hyotan.training import OPTIMIZERS, SCHEDULES
 
@@ -54,7 +55,7 @@ def test_a_name_that_is_not_there_is_a_key_error() -> None:
 
 
 def test_the_table_of_parameters_loads_nothing_heavy(source_folder: Path) -> None:
-    found = "import sys; sys.path.insert(0, sys.argv[1]); import hyotan.parameters; print(*sys.modules)"
+    found = "import sys; sys.path.insert(0, sys.argv[1]); import hyotan.parameters.table; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", found, str(source_folder)], capture_output=True, text=True, check=True
     )

@@ -15,7 +15,7 @@ import pytest
 from hyotan import load
 from hyotan.cli import main
 from hyotan.errors import SettingsError
-from hyotan.parameters import parameters_of
+from hyotan.parameters.table import parameters_of
 from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.settings import DataOptions, RunConfig
 from run_children import digests, nursery, weights

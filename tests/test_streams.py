@@ -278,3 +278,11 @@ class TestRefusals:
             DataError, match=r"A CVAE keeps its rows in memory: 3,000 rows take 72,000 bytes.*X\[:100_000\]"
         ):
             CVAE(**SMALL).fit(mapped(tmp_path, TABLE), y)
+
+
+def test_encoded_rows_of_a_file_are_converted_once_where_they_are_held(tmp_path: Path) -> None:
+    rows = Autoencoder(**SMALL).fit(TABLE).encode_rows(mapped(tmp_path, TABLE)).held()
+    assert rows.is_lazy
+    assert rows.numbers is rows.numbers
+    places = np.array([5, 3])
+    assert np.array_equal(rows.take(places).numbers, rows.numbers[places])

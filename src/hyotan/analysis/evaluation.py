@@ -24,7 +24,7 @@ STORED_BASELINE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class LikelihoodEstimate:
     """An importance-sampled estimate of -log p(x).
 
     Attributes
@@ -77,7 +77,7 @@ class Evaluation:
     mse_mean_image: float | None
     mse_pca: float | None
     pca_difference_error: float | None
-    likelihood: Likelihood | None
+    likelihood: LikelihoodEstimate | None
     label_error: float | None = None
     denoising: Denoising | None = None
     diagnosis: tuple[Finding, ...] = ()
@@ -212,14 +212,14 @@ def _facts(estimator: LatentEstimator, record: Evaluation, n_train: int) -> Fact
     )
 
 
-def _likelihood(estimator: Any, X: EncodedRows, samples: int, random_state: int) -> Likelihood | None:
+def _likelihood(estimator: Any, X: EncodedRows, samples: int, random_state: int) -> LikelihoodEstimate | None:
     if not estimator.family.probabilistic or len(X) == 0:
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
     terms = estimator.loss_samples(X, random_state)
     bound = float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
     mean = float(nll.mean())
-    return Likelihood(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
+    return LikelihoodEstimate(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
 
 
 def _label_error(estimator: Any, X: EncodedRows, y: np.ndarray | None) -> float | None:

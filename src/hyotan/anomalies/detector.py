@@ -21,18 +21,17 @@ from hyotan.anomalies import conformal
 from hyotan.anomalies.members import RECOLLECTION, Member, combined, scores_of, train
 from hyotan.anomalies.subsets import LEAST_ROWS, Subsets
 from hyotan.anomalies.tails import Tails
-from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.estimators.autoencoder import Autoencoder
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.estimators.inputs import check_count, check_rows, refuse_rare_features
+from hyotan.estimators.inputs import check_count, check_rows, refuse_new_missing, refuse_rare_features
 from hyotan.estimators.splits import in_memory
 from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files.container import write
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.preprocessing.layouts import fit_preprocessor
+from hyotan.preprocessing.layouts import fit_preprocessor, layout_of
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing
 
@@ -156,11 +155,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
         if self.method == RECOLLECTION and checked.ndim == 2:
             raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
-        is_table = isinstance(checked, Frame)
-        model = self._model(checked, len(subsets.members[0]), is_table)
-        self.tails_ = None if is_table or self.estimator is not None else self._tails(checked, subsets)
+        layout = layout_of(checked)
+        model = self._model(checked, len(subsets.members[0]), layout)
+        is_drawn_in = layout == "vector" and self.estimator is None
+        self.tails_ = Tails.of(np.delete(checked, subsets.held_out, axis=0)) if is_drawn_in else None
+        if layout == "vector" and has_missing(checked):
+            refuse_rare_features(self, checked, subsets.members)
         rows = self._encoded(checked, subsets, model).held()
-        models = self._models(model, random)
+        seeds = random.randint(2**31, size=self.n_estimators)
+        models = [clone(model).set_params(random_state=int(seed)) for seed in seeds]
         train(models, rows, subsets.members, y)
         self.members_ = [
             Member.of(model, rows.take(own), np.random.RandomState(i))
@@ -212,32 +215,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             raise SettingsError("n_estimators=1 with held_out=0 leaves no row to measure with.", "Raise either.")
         return Subsets.draw(n, self.n_estimators, held_out, MOST_ROWS, random)
 
-    def _model(self, X: Resident, rows: int, is_table: bool) -> LatentEstimator:
+    def _model(self, X: Resident, rows: int, layout: str) -> LatentEstimator:
         """What a member is a copy of; it handles missing values where any row of X has some."""
         own = default_model(self.feature_shape_, rows) if self.estimator is None else clone(self.estimator)
         if has_missing(X):
             own.set_params(handle_missing="always")
-        if self.estimator is None and is_table:
+        if self.estimator is None and layout == "table":
             own.set_params(likelihood="auto", scaling="auto")  # which go by column
         return own
 
-    def _tails(self, X: np.ndarray, subsets: Subsets) -> Tails | None:
-        """Middle and spread of the columns of numbers, of the rows that are not held out; None for images."""
-        return Tails.of(np.delete(X, subsets.held_out, axis=0)) if X.ndim == 2 else None
-
     def _encoded(self, X: Resident, subsets: Subsets, model: LatentEstimator) -> EncodedRows:
         """The rows encoded once for all members: what each saw alone would differ in its scale and its categories."""
-        if has_missing(X):
-            refuse_rare_features(self, X, subsets.members)
         rows, seen = self._drawn_in(X), np.unique(np.concatenate(subsets.members))
         family, settings = model.family, model.settings()
         self.preprocessor_ = fit_preprocessor(rows, rows[seen], settings, family.likelihood, LIKELIHOODS)
         return self.preprocessor_.encode(rows)
-
-    def _models(self, model: LatentEstimator, random: np.random.RandomState) -> list[LatentEstimator]:
-        """The members, not fitted, each with a seed of its own."""
-        seeds = random.randint(2**31, size=self.n_estimators)
-        return [clone(model).set_params(random_state=int(seed)) for seed in seeds]
 
     def _unseen_scores(self, X: EncodedRows, subsets: Subsets) -> np.ndarray:
         """Scores of rows by members that did not see them, (m,)."""
@@ -262,11 +254,32 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     # -- using -------------------------------------------------------------------------------------------------------
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
+    def encode_rows(self, X: ArrayLike | EncodedRows) -> EncodedRows:
+        """X, checked, for the members: for those who ask for several things of the same rows.
+
+        Parameters
+        ----------
+        X : (n, *features); what this method gave is taken as it is.
+
+        Raises
+        ------
+        DataError
+            Rows that the members cannot read: says why, and what to do.
+        """
+        check_is_fitted(self)
+        if isinstance(X, EncodedRows):
+            return X
+        rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
+        encoded = self.preprocessor_.encode(self._drawn_in(rows))
+        refuse_new_missing(self, encoded)
+        # Each member reads them: numbers are computed once where they all fit at once, else a block at a time.
+        return encoded.held() if len(encoded) <= ROWS_AT_ONCE else encoded
+
+    def score_samples(self, X: ArrayLike | EncodedRows) -> np.ndarray:
         """How usual each row is, (n,), float64, at most 0: in nats, the mean over members and scores of the logarithm
         of the probability that a usual row's score is as high. Lower is odder.
         """
-        return self._scores(self._checked(X)).mean(axis=0)
+        return self._scores(self.encode_rows(X)).mean(axis=0)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """:meth:`score_samples` less ``offset_``, (n,): negative where a row is flagged."""
@@ -276,14 +289,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """-1 where a row is flagged, else 1: (n,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
-    def p_values(self, X: ArrayLike) -> np.ndarray:
+    def p_values(self, X: ArrayLike | EncodedRows) -> np.ndarray:
         """How often a usual row is at least as odd, (n,), float64.
 
         Where the training rows are usual ones, p is at most a for a share of at most a of new usual rows. Exactly so
         where rows were held out from all members; nearly so where each was left out by some. Anomalies among the
         training rows make it larger, never smaller.
         """
-        return conformal.p_values(-self._calibration(), -self.score_samples(X))
+        scores = self.score_samples(X)
+        return conformal.p_values(-self.calibration_scores_, -scores)
 
     def discoveries(self, X: ArrayLike, rate: float = 0.1) -> np.ndarray:
         """The rows of a batch that are odd together, (n,), bool: at most a share ``rate`` of them is expected to be
@@ -296,7 +310,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         return conformal.discoveries(self.p_values(X), _check_share("rate", rate, 1.0))
 
-    def explain(self, X: ArrayLike) -> np.ndarray:
+    def explain(self, X: ArrayLike | EncodedRows) -> np.ndarray:
         """What each value adds to its row's reconstruction loss beyond a usual row's, (n, *features), in nats.
 
         A row's values add up to what its -log p(x|code) lies above the training rows' mean; the mean over members. A
@@ -305,7 +319,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Of a table with several kinds of columns, (n, columns): what each column adds, a category as one, in the order
         of ``feature_names_in_``; 0 for columns that the models leave out.
         """
-        rows = self._checked(X)
+        rows = self.encode_rows(X)
         found = np.mean([member.excess(rows) for member in self.members_], axis=0)
         return self.preprocessor_.in_order_of(found, getattr(self, "feature_names_in_", ()))
 
@@ -357,10 +371,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _calibration(self) -> np.ndarray:
-        check_is_fitted(self)
-        return self.calibration_scores_
-
     @property
     def _weights(self) -> Mapping[str, float]:
         return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
@@ -387,13 +397,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def handles_missing_(self) -> bool:
         """Whether its models have learned to handle missing values."""
         return all(member.model.handles_missing_ for member in self.members_)
-
-    def _checked(self, X: ArrayLike) -> EncodedRows:
-        check_is_fitted(self)
-        rows = in_memory(check_rows(self, X, reset=False), type(self).__name__)
-        encoded = self.preprocessor_.encode(self._drawn_in(rows))
-        self.preprocessor_.refuse_missing(encoded, self)
-        return encoded
 
     def _drawn_in(self, X: Any) -> Any:
         """Rows of numbers as the members get them."""

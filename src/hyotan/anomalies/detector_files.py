@@ -12,12 +12,13 @@ import numpy as np
 from torch import nn
 
 from hyotan.anomalies.detector import AnomalyDetector
-from hyotan.anomalies.members import Member, check_array
+from hyotan.anomalies.members import Member
 from hyotan.anomalies.tails import Tails
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.store import file_of, from_contents
 from hyotan.files.container import Contents, read
+from hyotan.files.tensors import below, check_tensors
 from hyotan.models.families import BY_KIND
 
 ReadModel = Callable[[Contents, str], LatentEstimator]
@@ -139,14 +140,10 @@ def _share_preprocessor(detector: AnomalyDetector, names: Sequence[str], source:
 
 
 def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:
-    own = _below(contents.tensors, f"{i}/")
+    own = below(contents.tensors, f"{i}/")
     place = f"{source}, member {i}"
-    part = replace(contents, kind=saved.kind, settings=saved.settings, tensors=_below(own, "model/"))
+    part = replace(contents, kind=saved.kind, settings=saved.settings, tensors=below(own, "model/"))
     return Member.from_arrays(read_model(part, place), saved.best, own)
-
-
-def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -158,11 +155,10 @@ def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _tails(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Tails | None:
     """What draws the columns' tails in; None where nothing does: other models than the default one, and old files."""
-    own = _below(arrays, "tails/")
+    own = below(arrays, "tails/")
     if not own:
         return None
-    for name in ("middle", "spread"):
-        check_array(f"tails/{name}", own.get(name), shape)
+    check_tensors(arrays, dict.fromkeys(("tails/middle", "tails/spread"), (shape,)), "a detector's")
     if not (own["spread"] > 0).all():
         raise DataError("tensor 'tails/spread' holds a number that is not above 0.", "Is it a detector's file?")
     return Tails(own["middle"], own["spread"])

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from hyotan.anomalies.observed import observed_parts, total, value_errors
-from hyotan.anomalies.places import Frame, Gaussian, Neighbourhood, Outskirts
+from hyotan.anomalies.observed import observed_parts, total_error, value_errors
+from hyotan.anomalies.places import Coordinates, Neighbourhood, Outskirts, TrimmedGaussian
 from hyotan.anomalies.recollection import Memory, unexplained
 from hyotan.anomalies.surprise import Gauge
-from hyotan.errors import DataError, DivergenceError
+from hyotan.errors import DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
+from hyotan.files.tensors import check_tensors
 from hyotan.metrics import observed_mean
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.training.stacked_trainer import StackedTrainer, grouped_by_stack
@@ -69,7 +70,7 @@ class Member:
     Attributes
     ----------
     model : the fitted estimator.
-    frame, neighbourhood, outskirts, gaussian : where codes and errors of training rows lie.
+    coordinates, neighbourhood, outskirts, gaussian : where codes and errors of training rows lie.
     gauges : what is usual of each score.
     best : of the likelihoods' negative logarithms, the lowest of a training row, in nats; 0 where there are none.
     loss : (*features), a training row's mean reconstruction loss in each feature, in nats; of a table (columns,).
@@ -79,10 +80,10 @@ class Member:
     """
 
     model: LatentEstimator
-    frame: Frame
+    coordinates: Coordinates
     neighbourhood: Neighbourhood
     outskirts: Outskirts
-    gaussian: Gaussian
+    gaussian: TrimmedGaussian
     gauges: Mapping[str, Gauge]
     best: float
     loss: np.ndarray
@@ -95,13 +96,15 @@ class Member:
         rows = X.take(random.permutation(len(X))[:GAUGED_ROWS]).held()
         usual = observed_mean(value_errors(model, rows)) if is_partial(model) else None
         codes, errors = codes_and_errors(model, rows, usual)
-        frame = Frame.of(codes, errors)
-        places = frame.place(codes, errors)
+        coordinates = Coordinates.of(codes, errors)
+        places = coordinates.place(codes, errors)
         neighbourhood = Neighbourhood(places[:NEIGHBOURHOOD_ROWS], NEIGHBOUR)
         loss = usual_loss(model, rows)
         best = float(negative_likelihood(model, rows, loss).min()) if model.family.probabilistic else 0.0
         outskirts = Outskirts.of(places, random)
-        found = cls(model, frame, neighbourhood, outskirts, Gaussian.of(places[:, :-1]), {}, best, loss, usual)
+        found = cls(
+            model, coordinates, neighbourhood, outskirts, TrimmedGaussian.of(places[:, :-1]), {}, best, loss, usual
+        )
         if is_of_images(model):
             found = replace(found, memory=Memory(places[:, :-1], codes.astype(np.float64)))
         raw = found.raw(rows, scores_of(model))
@@ -110,8 +113,8 @@ class Member:
     def arrays(self) -> dict[str, np.ndarray]:
         """What is usual, as arrays by name: :meth:`from_arrays` reads them."""
         return {
-            "frame/centre": self.frame.centre,
-            "frame/scale": self.frame.scale,
+            "frame/centre": self.coordinates.centre,
+            "frame/scale": self.coordinates.scale,
             "neighbourhood": self.neighbourhood.rows,
             "outskirts": self.outskirts.rows,
             "gaussian/mean": self.gaussian.mean,
@@ -132,30 +135,29 @@ class Member:
             An array is missing or of another shape than the model's.
         """
         places, names = model.model_code_size + 1, scores_of(model)
+        parts = model.preprocessor_.parts_shape
         shapes = {
-            "frame/centre": (places,),
-            "frame/scale": (places,),
-            "neighbourhood": (-1, places),
-            "outskirts": (-1, -1, places),
-            "gaussian/mean": (places - 1,),
-            "gaussian/precision": (places - 1, places - 1),
-            "gauges": (len(names), 2),
-            "loss": model.preprocessor_.parts_shape,
-            **({"usual": model.preprocessor_.parts_shape} if is_partial(model) else {}),
-            **({"memory": (-1, places - 1)} if is_of_images(model) else {}),
+            **dict.fromkeys(("frame/centre", "frame/scale"), ((places,),)),
+            "neighbourhood": [(-1, places)],
+            "outskirts": [(-1, -1, places)],
+            "gaussian/mean": [(places - 1,)],
+            "gaussian/precision": [(places - 1, places - 1)],
+            "gauges": [(len(names), 2)],
+            "loss": [parts],
+            **({"usual": [parts]} if is_partial(model) else {}),
+            **({"memory": [(-1, places - 1)]} if is_of_images(model) else {}),
         }
-        for name, shape in shapes.items():
-            check_array(name, arrays.get(name), shape)
+        check_tensors(arrays, shapes, "a detector's")
         gauges = {name: Gauge(*map(float, row)) for name, row in zip(names, arrays["gauges"], strict=True)}
-        frame, memory = Frame(arrays["frame/centre"], arrays["frame/scale"]), None
+        coordinates, memory = Coordinates(arrays["frame/centre"], arrays["frame/scale"]), None
         if is_of_images(model):
-            memory = Memory(frame.place_codes(arrays["memory"]), arrays["memory"])
+            memory = Memory(coordinates.place_codes(arrays["memory"]), arrays["memory"])
         return cls(
             model,
-            frame,
+            coordinates,
             Neighbourhood(arrays["neighbourhood"], NEIGHBOUR),
             Outskirts(arrays["outskirts"]),
-            Gaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
+            TrimmedGaussian(arrays["gaussian/mean"], arrays["gaussian/precision"]),
             gauges,
             best,
             arrays["loss"],
@@ -166,7 +168,7 @@ class Member:
     def raw(self, rows: EncodedRows, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Scores of each row by name, (n,) each, in units of their own: higher is odder, and none is negative."""
         codes, errors = codes_and_errors(self.model, rows, self.usual)
-        places = self.frame.place(codes, errors)
+        places = self.coordinates.place(codes, errors)
         give = {
             RECONSTRUCTION: lambda: errors,
             NEIGHBOURS: lambda: self.neighbourhood.distance(places),
@@ -240,7 +242,7 @@ def codes_and_errors(
     """
     codes = model.inference_.encode(rows)
     if usual is not None:
-        return codes, total(value_errors(model, rows), usual)
+        return codes, total_error(value_errors(model, rows), usual)
     mean = model.inference_.reconstruct(rows)
     return codes, np.square(rows.numbers.astype(np.float64) - mean).reshape(len(mean), -1).sum(axis=1)
 
@@ -271,18 +273,3 @@ def negative_likelihood(model: LatentEstimator, rows: EncodedRows, loss: np.ndar
         return found
     missing = ~model.preprocessor_.observed(rows.numbers)
     return found + (missing * loss).reshape(len(missing), -1).sum(axis=1)
-
-
-def check_array(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """Compare an array with the shape that it must have; -1 stands for any length of at least 2."""
-    if array is None:
-        raise DataError(f"tensor '{name}' is missing.", "Is it a detector's file?")
-    fits = array.ndim == len(shape) and all(
-        have == want or (want == -1 and have > 1) for have, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits or array.dtype != np.float64:
-        expected = str(shape).replace("-1", "m")
-        raise DataError(
-            f"tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
-            "The file belongs to another model.",
-        )

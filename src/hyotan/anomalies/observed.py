@@ -40,7 +40,7 @@ def observed_parts(model: LatentEstimator, rows: EncodedRows, loss: np.ndarray) 
     return np.where(preprocessor.observed(rows.numbers), preprocessor.by_part(loss), np.nan)
 
 
-def total(parts: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def total_error(parts: np.ndarray, usual: np.ndarray) -> np.ndarray:
     """The sum of each row's errors, (n, *parts) to (n,), as large as that of a whole row would be.
 
     Where values are missing, it is taken in units of what a usual row has in the parts that are observed, ``usual``,

@@ -26,11 +26,11 @@ SHRINKAGE = 0.05
 rows do not vary is not infinitely odd."""
 
 TRIMMED, TRIMS = 0.25, 5
-"""Share of the rows, the outermost, that a Gaussian leaves out, and how often they are chosen anew."""
+"""Share of the rows, the outermost, that a TrimmedGaussian leaves out, and how often they are chosen anew."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Coordinates:
     """Axes in which codes and errors are measured alike: over the training rows each axis of the code has deviation 1,
     and the root of the error a mean square as large as the whole code's.
 
@@ -43,7 +43,7 @@ class Frame:
     scale: np.ndarray
 
     @classmethod
-    def of(cls, codes: np.ndarray, errors: np.ndarray) -> Frame:
+    def of(cls, codes: np.ndarray, errors: np.ndarray) -> Coordinates:
         """The frame of training rows: codes (n, latent), squared errors (n,)."""
         deviation = codes.std(axis=0, dtype=np.float64)
         # A code that does not vary says nothing; rounding must not become its unit.
@@ -108,8 +108,8 @@ class Outskirts:
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
-    """Where most rows lie: a Gaussian of the inner rows.
+class TrimmedGaussian:
+    """Where most rows lie: a TrimmedGaussian of the inner rows.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Gaussian:
     precision: np.ndarray
 
     @classmethod
-    def of(cls, places: np.ndarray) -> Gaussian:
+    def of(cls, places: np.ndarray) -> TrimmedGaussian:
         """Fit places, (n, d); the outermost are left out and chosen anew, as in Rousseeuw & Van Driessen 1999."""
         fitted = cls._plain(places)
         for _ in range(TRIMS):
@@ -129,7 +129,7 @@ class Gaussian:
         return fitted
 
     @classmethod
-    def _plain(cls, places: np.ndarray) -> Gaussian:
+    def _plain(cls, places: np.ndarray) -> TrimmedGaussian:
         mean = places.mean(axis=0)
         centred = places - mean
         covariance = centred.T @ centred / len(places)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hyotan.cli.options import SEED, option
 from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import SettingsError
-from hyotan.parameters import Choice, Integer
+from hyotan.parameters.domains import Choice, Integer
 
 METHODS = ("graph", "umap+mixture", "mixture", "kmeans")
 """The keys of hyotan.analysis.clustering.METHODS, which loading this module must not load."""

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 from hyotan.cli.command import command
 from hyotan.cli.options import Checked
 from hyotan.cli.output import Printer
-from hyotan.parameters import Choice
+from hyotan.parameters.domains import Choice
 
 SHELLS = ("bash", "zsh", "fish")
 

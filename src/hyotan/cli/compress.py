@@ -9,7 +9,7 @@ from typing import Any
 from hyotan.cli.options import option
 from hyotan.cli.output import table
 from hyotan.cli.uses import Record, Used, use
-from hyotan.parameters import Real
+from hyotan.parameters.domains import Real
 
 COMPARED_ROWS, PCA_ROWS = 2000, 20_000
 """Rows, evenly spread, that PCA and lossless files are tried on, and training rows that PCA is fitted on."""

@@ -8,7 +8,7 @@ from typing import Any
 from hyotan.cli.options import SHOW, option
 from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import SettingsError
-from hyotan.parameters import RealOrRange
+from hyotan.parameters.domains import RealOrRange
 
 
 @use("denoised.npy")

@@ -11,7 +11,7 @@ import click
 from hyotan.cli.command import command
 from hyotan.cli.options import SEED, data_options, given_data, option, place, switch
 from hyotan.cli.output import Printer
-from hyotan.parameters import Choice, Integer, Real
+from hyotan.parameters.domains import Choice, Integer, Real
 
 SETTINGS = ("method", "contamination", "false_alarm_rate", "n_estimators", "held_out", "random_state")
 
@@ -64,7 +64,8 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
     printer.describe(dataset)
     detector = AnomalyDetector(**{name: options[name] for name in SETTINGS if options[name] is not None})
     printer.notice(f"training {counted(detector.n_estimators, 'autoencoder')} …")
-    columns = judged(detector.fit(dataset.X, dataset.y), dataset.X)
+    rows = detector.fit(dataset.X, dataset.y).encode_rows(dataset.X)
+    columns = judged(detector, rows)
     named = copy.copy(detector)
     if dataset.feature_names is not None:  # rows came as a plain array, without them
         named.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
@@ -72,6 +73,6 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
         named.save(folder / DETECTOR)
         table = np.column_stack([*columns.values()])
         file = write_rows(folder / "detected.csv", table, [*columns], dataset.named_rows())
-    values = values_by_detector(detector, [str(name) for name in dataset.feature_names or ()])
+    values = values_by_detector(detector, rows, dataset.X, [str(name) for name in dataset.feature_names or ()])
     record = told(printer, flagged(detector, columns), columns, dataset, values)
     printer.result({"detector": folder, **record, "file": file}, [str(file), str(folder)])

@@ -14,7 +14,7 @@ from hyotan.cli.command import command
 from hyotan.cli.options import option
 from hyotan.cli.output import Printer
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 
 if TYPE_CHECKING:
     from hyotan.data import Dataset

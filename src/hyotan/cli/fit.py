@@ -14,7 +14,8 @@ from hyotan.cli.options import data_options, option, place, switch
 from hyotan.cli.output import Printer
 from hyotan.errors import SettingsError
 from hyotan.models.families import BY_NAME
-from hyotan.parameters import PARAMETERS, Choice, check_settings, parameters_of
+from hyotan.parameters.domains import Choice
+from hyotan.parameters.table import PARAMETERS, check_settings, parameters_of
 
 
 @command(hidden=("id",))  # the first screen of help is full

@@ -16,7 +16,9 @@ import click
 from hyotan.cli.options import DATA_OPTIONS, Decorator, given_data, switch
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_KIND, FAMILIES
-from hyotan.parameters import PARAMETERS, TABLE, Flag, Parameter, current_names
+from hyotan.parameters.domains import Flag
+from hyotan.parameters.parameter import Parameter
+from hyotan.parameters.table import PARAMETERS, TABLE, current_names
 
 COMMON = frozenset(
     "latent_dim hidden_dims beta noise likelihood max_epochs batch_size learning_rate random_state device".split()
@@ -72,7 +74,7 @@ def _help(parameter: Parameter, most_names: int = MOST_NAMES) -> str:
     defaults = [] if default is None else [parameter.spell(default)]
     own = [(family.name, family.defaults) for family in FAMILIES if parameter.name in family.defaults]
     defaults += [f"{model}: {parameter.spell(values[parameter.name])}" for model, values in own]
-    names = getattr(parameter.domain, "options", ())
+    names = parameter.domain.names
     some = names if len(names) <= most_names else (*names[:2], "…")
     listing = f" Of: {', '.join(some)}." if names else ""
     return parameter.help + listing + (f"  [{'; '.join(defaults)}]" if defaults else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyotan.cli.options import option, switch
 from hyotan.cli.uses import Record, Used, use
-from hyotan.parameters import Integer, Real
+from hyotan.parameters.domains import Integer, Real
 
 
 @use("imputed.csv")

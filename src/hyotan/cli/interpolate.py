@@ -5,7 +5,7 @@ from __future__ import annotations
 from hyotan.cli.options import option
 from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import DataError
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 
 
 @use("interpolation.npy")

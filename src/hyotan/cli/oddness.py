@@ -15,6 +15,7 @@ from hyotan.data import Dataset
 from hyotan.data.frames import Frame
 from hyotan.data.stored import Array
 from hyotan.errors import SettingsError
+from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.words.phrases import counted
 
 VALUES_SHOWN = 3
@@ -32,23 +33,24 @@ FORMATS = {"score": ".2f", "p_value": ".3g", "odd": ".0f"}
 Columns: TypeAlias = dict[str, np.ndarray]
 """What is said of each row, by the name of its column, (n,) each."""
 
-Values: TypeAlias = Callable[[Array], list[list[str]]]
-"""Of each row the values that add most to its loss, as they are in the data, with their part in nats."""
+Values: TypeAlias = Callable[[np.ndarray], list[list[str]]]
+"""Of the rows at some places the values that add most to their loss, as in the data, with their part in nats."""
 
 
 # -- by a run's model --------------------------------------------------------------------------------------------------
 
 
-def scored(used: Used, p_values: bool, fdr: float | None) -> Columns:
+def scored(used: Used, rows: EncodedRows, p_values: bool, fdr: float | None) -> Columns:
     """What a run's model says of each row of the source.
 
     Parameters
     ----------
     used : the model, and its run where there is one.
+    rows : of the source.
     p_values : whether to say how often one of the run's test rows is as odd.
     fdr : share of the rows marked as odd that may be usual; None marks none.
     """
-    columns = {"score": used.estimator.score_samples(used.dataset.X)}
+    columns = {"score": used.estimator.score_samples(rows)}
     if fdr is None and not p_values:
         return columns
     if used.source is None or used.run is None:
@@ -63,11 +65,12 @@ def scored(used: Used, p_values: bool, fdr: float | None) -> Columns:
     return columns
 
 
-def values_by(used: Used) -> Values:
+def values_by(used: Used, rows: EncodedRows) -> Values:
     """The values that add most to a model's reconstruction loss."""
 
-    def values(rows: Array) -> list[list[str]]:
-        return most(np.nan_to_num(loss_by_part(used.estimator, rows)), used.table_columns or used.columns, rows)
+    def values(places: np.ndarray) -> list[list[str]]:
+        parts = np.nan_to_num(loss_by_part(used.estimator, rows.take(places)))
+        return most(parts, used.table_columns or used.columns, used.dataset.X[places])
 
     return values
 
@@ -75,24 +78,24 @@ def values_by(used: Used) -> Values:
 # -- by a detector -----------------------------------------------------------------------------------------------------
 
 
-def judged(detector: AnomalyDetector, X: Array, fdr: float | None = None) -> Columns:
+def judged(detector: AnomalyDetector, rows: EncodedRows, fdr: float | None = None) -> Columns:
     """What a detector says of each row, (n,) each: its score, its p-value, and whether it is flagged.
 
     Parameters
     ----------
     detector : fitted.
-    X : (n, *features)
+    rows : (n, *features), as the detector encodes them.
     fdr : the share of false discoveries among the rows that are called odd; None flags by the detector's threshold.
     """
-    score = detector.score_samples(X)
+    score = detector.score_samples(rows)
     p = conformal.p_values(-detector.calibration_scores_, -score)
     odd = score < detector.offset_ if fdr is None else conformal.discoveries(p, fdr)
     return {"score": score, "p_value": p, "odd": odd}
 
 
-def values_by_detector(detector: AnomalyDetector, names: Sequence[str]) -> Values:
+def values_by_detector(detector: AnomalyDetector, rows: EncodedRows, X: Array, names: Sequence[str]) -> Values:
     """The values that make a row odd beyond a usual row; of no row those that add nothing."""
-    return lambda rows: most(detector.explain(rows), names, rows, over=LEAST_NATS)
+    return lambda places: most(detector.explain(rows.take(places)), names, X[places], over=LEAST_NATS)
 
 
 def flagged(detector: AnomalyDetector, columns: Columns, fdr: float | None = None) -> str:
@@ -156,7 +159,7 @@ def told(printer: Printer, head: str, columns: Columns, dataset: Dataset, values
     values_of : gives the values that make rows odd.
     """
     oddest = np.argsort(columns["score"], kind="stable")[:SHOWN]
-    values = values_of(dataset.X[oddest])
+    values = values_of(oddest)
     called, ids = dataset.named_rows()
     numbers = [[f"{column[row]:{FORMATS[name]}}" for name, column in columns.items()] for row in oddest]
     shown = [[str(ids[row]), *own, ", ".join(of) or "–"] for row, own, of in zip(oddest, numbers, values, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import Choice, Domain, Integer
+from hyotan.parameters.domains import Choice, Domain, Integer
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

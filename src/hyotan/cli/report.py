@@ -9,7 +9,7 @@ import click
 from hyotan.cli.command import command
 from hyotan.cli.options import option, place
 from hyotan.cli.output import Printer
-from hyotan.parameters import Choice
+from hyotan.parameters.domains import Choice
 from hyotan.words import languages, preferred
 
 LANGUAGES = languages()

@@ -10,7 +10,7 @@ from hyotan.cli.command import command
 from hyotan.cli.options import option
 from hyotan.cli.output import Printer
 from hyotan.errors import SettingsError
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 
 
 @command()

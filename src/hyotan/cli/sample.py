@@ -7,7 +7,7 @@ from typing import Any
 from hyotan.cli.options import SEED, option, switch
 from hyotan.cli.uses import Record, Used, use
 from hyotan.errors import SettingsError
-from hyotan.parameters import Choice, Integer
+from hyotan.parameters.domains import Choice, Integer
 
 SAMPLERS = ("density", "prior")
 """Those of hyotan.estimators.sampling, which loading this module must not load."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyotan.cli.options import option, switch
 from hyotan.cli.uses import Record, Used, use
-from hyotan.parameters import Real
+from hyotan.parameters.domains import Real
 
 
 @use("scores.csv", detectors=True)
@@ -27,11 +27,13 @@ def score(used: Used, p_values: bool, fdr: float | None) -> Record:
     from hyotan.cli.oddness import flagged, judged, scored, told, values_by, values_by_detector
 
     dataset = used.dataset
+    rows = used.estimator.encode_rows(dataset.X)
     if used.is_detector:
-        columns, values = judged(used.estimator, dataset.X, fdr), values_by_detector(used.estimator, used.columns)
+        columns = judged(used.estimator, rows, fdr)
+        values = values_by_detector(used.estimator, rows, dataset.X, used.columns)
         head = flagged(used.estimator, columns, fdr)
     else:
-        columns, values = scored(used, p_values, fdr), values_by(used)
+        columns, values = scored(used, rows, p_values, fdr), values_by(used, rows)
         head = f"{len(dataset.X):,} rows, mean {columns['score'].mean():.2f} nats; the oddest:"
     used.write(np.column_stack([*columns.values()]), [*columns], dataset.named_rows())
     record = told(used.printer, head, columns, dataset, values)

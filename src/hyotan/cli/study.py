@@ -20,7 +20,7 @@ from hyotan.cli.flags import (
 from hyotan.cli.options import data_options, names, option, place, switch
 from hyotan.cli.output import Printer, table
 from hyotan.errors import SettingsError, did_you_mean
-from hyotan.parameters import Integer, Integers
+from hyotan.parameters.domains import Integer, Integers
 
 SET_BY_STUDY = ("latent_dim", "ordered")
 """Flags of ``hyotan fit`` that the study sets for itself: they are read, so that the answer can say what to type."""

@@ -378,11 +378,13 @@ class SharedGaussianLikelihood(GaussianLikelihood):
     """Gaussian with one learned standard deviation for all features (σ-VAE: Rybkin et al. 2021, eq. 5)."""
 
     name = "gaussian-shared"
+    is_by_feature = False
 
     def __init__(self, feature_shape: tuple[int, ...], scale: float = 1.0) -> None:
         Likelihood.__init__(self, feature_shape)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
-        self.scale_dims = 0
+        shape = self.feature_shape if self.is_by_feature else ()
+        self.log_scale = nn.Parameter(torch.full(shape, math.log(scale)))
+        self.scale_dims = len(shape)
 
     def forward(self, raw: Tensor) -> Distribution:
         """N(raw, scale²) over (*features); in a stack, each model's rows with its own scale."""
@@ -403,11 +405,7 @@ class PerFeatureGaussianLikelihood(SharedGaussianLikelihood):
     """Gaussian with one learned standard deviation a feature (a pixel, a column), the same for every sample."""
 
     name = "gaussian-per-feature"
-
-    def __init__(self, feature_shape: tuple[int, ...], scale: float = 1.0) -> None:
-        Likelihood.__init__(self, feature_shape)
-        self.log_scale = nn.Parameter(torch.full(self.feature_shape, math.log(scale)))
-        self.scale_dims = self.event_dims
+    is_by_feature = True
 
 
 @stackable

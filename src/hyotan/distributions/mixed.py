@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -28,7 +28,7 @@ MAX_LOG_MEAN = 15.0
 """Ceiling of the logarithm of a mean count, far above any that was seen: exp must stay finite."""
 
 
-class Family(nn.Module):
+class ColumnFamily(nn.Module):
     """The distribution of all columns of a family, side by side.
 
     Parameters
@@ -61,7 +61,7 @@ class Family(nn.Module):
         raise NotImplementedError
 
 
-class GaussianFamily(Family):
+class GaussianFamily(ColumnFamily):
     """N(raw, scale²), one learned scale a column."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -120,7 +120,7 @@ class StudentFamily(GaussianFamily):
         return raw + torch.randn_like(raw) * (degrees / chi).sqrt() * self.scale_logarithm().exp()
 
 
-class BernoulliFamily(Family):
+class BernoulliFamily(ColumnFamily):
     """Yes or no, raw being the logit of yes."""
 
     def mean(self, raw: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class BernoulliFamily(Family):
         return torch.bernoulli(raw.sigmoid())
 
 
-class CategoricalFamily(Family):
+class CategoricalFamily(ColumnFamily):
     """One of several categories, raw being their logits.
 
     The log-probability of a column stands at the category that is there; at the others stands 0.
@@ -193,7 +193,7 @@ class CategoricalFamily(Family):
         return self._flat(F.one_hot(drawn, probabilities.shape[-1]).to(raw.dtype))
 
 
-class CountFamily(Family):
+class CountFamily(ColumnFamily):
     """Negative binomial counts: raw is the scaled log(1 + mean), and one dispersion a column is learned."""
 
     def __init__(self, columns: Sequence[Count]) -> None:
@@ -202,8 +202,8 @@ class CountFamily(Family):
         self.register_buffer("factor", torch.tensor([column.factor for column in columns]), persistent=False)
         self.log_dispersion = nn.Parameter(torch.zeros(self.width))
 
-    def _log1p(self, encoded_names: Tensor) -> Tensor:
-        return encoded_names / self.get_buffer("factor") + self.get_buffer("offset")
+    def _log1p(self, scaled: Tensor) -> Tensor:
+        return scaled / self.get_buffer("factor") + self.get_buffer("offset")
 
     def _mean_count(self, raw: Tensor) -> Tensor:
         return torch.expm1(self._log1p(raw).clamp(1e-6, MAX_LOG_MEAN))
@@ -243,7 +243,7 @@ class CountFamily(Family):
         return self._scaled(torch.poisson(rate))
 
 
-FAMILIES: Mapping[str, type[Family]] = {
+COLUMN_FAMILIES: Mapping[str, type[ColumnFamily]] = {
     "bernoulli": BernoulliFamily,
     "categorical": CategoricalFamily,
     "gaussian": GaussianFamily,
@@ -265,36 +265,36 @@ class MixedDistribution(Distribution):
     arg_constraints: ClassVar = {}  # pyrefly: ignore[bad-override]
     support = constraints.real_vector
 
-    def __init__(self, raw: Tensor, families: Sequence[Family]) -> None:
+    def __init__(self, raw: Tensor, families: Sequence[ColumnFamily]) -> None:
         self.raw, self.families = raw, families
         self.widths = [family.width for family in families]
         super().__init__(raw.shape[:-1], raw.shape[-1:], validate_args=False)
 
+    def _each(self, compute: Callable[..., Tensor], *values: Tensor) -> Tensor:
+        """A function of each family, its part of the decoder's numbers and of values, put together, (..., width)."""
+        parts = zip(self.families, *(value.split(self.widths, -1) for value in values), strict=True)
+        return torch.cat([compute(*part) for part in parts], -1)
+
     @property
     def mean(self) -> Tensor:
         """The mean of each number, (..., width): of a category its probability."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mean(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.mean(raw), self.raw)
 
     @property
     def mode(self) -> Tensor:
         """The likeliest value of each number, (..., width): of a category a 1 at the likeliest."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mode(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.mode(raw), self.raw)
 
     @property
     def variance(self) -> Tensor:
         """The variance of each number, (..., width)."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.variance(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._each(lambda family, raw: family.variance(raw), self.raw)
 
     def log_prob_per_feature(self, value: Tensor) -> Tensor:
         """log p of each number, (..., width), in nats; a category's stands at the category that is there."""
         observed = ~value.isnan()
         filled = value.where(observed, 0.0)
-        parts = zip(self.families, self.raw.split(self.widths, -1), filled.split(self.widths, -1), strict=True)
-        each = torch.cat([family.log_prob(raw, x) for family, raw, x in parts], -1)
-        return each * observed
+        return self._each(lambda family, raw, x: family.log_prob(raw, x), self.raw, filled) * observed
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p of the row, (...,), in nats."""
@@ -305,8 +305,7 @@ class MixedDistribution(Distribution):
         shape = torch.Size(sample_shape)
         raw = self.raw.expand(*shape, *self.raw.shape)
         with torch.no_grad():
-            parts = zip(self.families, raw.split(self.widths, -1), strict=True)
-            return torch.cat([family.draw(part.contiguous()) for family, part in parts], -1)
+            return self._each(lambda family, part: family.draw(part.contiguous()), raw)
 
 
 class MixedLikelihood(Likelihood):
@@ -323,7 +322,7 @@ class MixedLikelihood(Likelihood):
         super().__init__(preprocessor.feature_shape)
         columns = preprocessor.encoded_columns
         grouped = itertools.groupby(columns, key=lambda column: column.family)
-        self.families = nn.ModuleList([FAMILIES[name](list(members)) for name, members in grouped])
+        self.families = nn.ModuleList([COLUMN_FAMILIES[name](list(members)) for name, members in grouped])
 
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution of rows from the decoder's numbers, (..., width)."""

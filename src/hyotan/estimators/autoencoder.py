@@ -19,9 +19,9 @@ from hyotan.models import NOISES, PENALTIES
 from hyotan.models.autoencoder import AutoencoderModel
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.inference import BATCH_ROWS
-from hyotan.models.noise import Level, NamedNoise
+from hyotan.models.noise import Level, Noise
 from hyotan.models.ordered import Cuts
-from hyotan.parameters import PARAMETERS
+from hyotan.parameters.table import PARAMETERS
 from hyotan.preprocessing.checks import NOISE_SLACK
 from hyotan.training.resident import as_tensor
 
@@ -108,7 +108,7 @@ class Autoencoder(UnlabelledEstimator):
     ) -> AutoencoderModel:
         """The autoencoder of these parts."""
         penalty = None if settings["penalty"] is None else PENALTIES[settings["penalty"]]
-        noise: NamedNoise | None = None
+        noise: Noise | None = None
         if settings["noise"] is not None and hasattr(self, "preprocessor_"):
             noise = NOISES[settings["noise"]](settings["noise_level"], *self.range_)
         cuts = Cuts(settings["latent_dim"]) if settings["ordered"] else None
@@ -159,9 +159,9 @@ class Autoencoder(UnlabelledEstimator):
         return self.preprocessor_.to_data(noisy)
 
     @property
-    def trained_noise(self) -> NamedNoise | None:
+    def trained_noise(self) -> Noise | None:
         """The noise that the fitted model was trained on."""
-        return getattr(self.model_, "noise", None)
+        return self.model_.noise
 
 
 @dataclass(repr=False, eq=False)

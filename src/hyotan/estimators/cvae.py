@@ -26,7 +26,6 @@ from hyotan.estimators.probabilistic import (
     own_draws,
     posterior_draws,
     same_draws,
-    standard_prior,
 )
 from hyotan.estimators.splits import Split, dynamically_binarised, resident
 from hyotan.metrics import some_rows
@@ -35,8 +34,8 @@ from hyotan.models.cvae import CVAEModel
 from hyotan.models.families import BY_KIND, Family
 from hyotan.models.propagation import neighbour_graph, principal_components, spread_labels
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.sampling.codes import DENSITY, CodeSampler
-from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.sampling.code_sampler import DENSITY, CodeSampler
+from hyotan.sampling.densities import FITTED_ROWS
 from hyotan.training.resident import ResidentRows
 
 COMPANION_SHARE = 0.25
@@ -311,10 +310,6 @@ class CVAE(LatentEstimator):
     def _class_shares(self) -> np.ndarray:
         prior = self.model_.log_prior.double().exp().cpu().numpy()
         return prior / prior.sum()
-
-    def prior(self) -> Mixture:
-        """N(0, I) for every class."""
-        return standard_prior(self.model_code_size)
 
     def make_sampler(self, rows: EncodedRows, places: np.ndarray, codes: np.ndarray) -> CodeSampler:
         """A density for each class: the code is what the label does not say, but nothing makes it the same for all."""

@@ -2,14 +2,13 @@
 
 A fitted estimator holds a preprocessor (what kind of rows), an inference (the trained model), a sampler of codes and,
 where it can, a filler of missing values and a refiner of new rows. Its methods check what the user passes, and
-delegate.
+delegate (docs/decisions/0030).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,9 +23,9 @@ from torch import nn
 
 from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError, SettingsError
-from hyotan.estimators import fitting
+from hyotan.estimators import learning
 from hyotan.estimators.build import likelihood_by_name
-from hyotan.estimators.inputs import check_codes, check_count, check_rows, paired
+from hyotan.estimators.inputs import MISSING_FIX, check_codes, check_count, check_rows, paired, refuse_new_missing
 from hyotan.estimators.splits import Split
 from hyotan.estimators.store import save_model
 from hyotan.imputation.filler import MissingValueFiller
@@ -34,18 +33,17 @@ from hyotan.metrics import some_rows
 from hyotan.models.families import Family
 from hyotan.models.inference import Inference
 from hyotan.models.latent_model import LatentModel
+from hyotan.models.noise import RandomMask
 from hyotan.models.summary import Summary, summarise
-from hyotan.parameters import check_settings, parameters_of
+from hyotan.parameters.table import check_settings, parameters_of
 from hyotan.preprocessing.checks import RANGE_SLACK
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
-from hyotan.sampling.codes import DENSITY, CodeSampler
+from hyotan.sampling.code_sampler import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
 from hyotan.sampling.refinement import Refiner
 from hyotan.training.callbacks import Callback
-from hyotan.training.checkpoint import CheckpointStore, Snapshot
 from hyotan.training.resident import ResidentRows
-from hyotan.training.trainer import Trainer
 
 
 class Learned:
@@ -131,6 +129,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     family: ClassVar[Family]
     kind: ClassVar[str]
+    missing_fix: ClassVar[str] = MISSING_FIX
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Name the kind of a family's own class."""
@@ -158,32 +157,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             trainer.fit()
         return self
 
-    def training(
-        self,
-        X: ArrayLike | EncodedRows,
-        y: Any = None,
-        *,
-        store: CheckpointStore | None = None,
-        snapshot: Snapshot | None = None,
-        max_epochs: int | None = None,
-        refine: bool = True,
-    ) -> AbstractContextManager[Trainer]:
-        """Everything about :meth:`fit` but the training itself, which belongs into the ``with`` block.
-
-        Parameters
-        ----------
-        X, y : as in ``fit``; to go on with the same bits, the same data. Rows that are encoded keep their preprocessor.
-        store : where checkpoints go.
-        snapshot : where to go on from.
-        max_epochs : a later last epoch than the snapshot's.
-        refine : whether to note what the columns of new rows are drawn again from.
-
-        Yields
-        ------
-        Trainer
-            Ready to train this estimator's model; what it has learned when the block ends, the estimator has learned.
-        """
-        return fitting.training(self, X, y, store=store, snapshot=snapshot, max_epochs=max_epochs, refine=refine)
+    training = learning.training
 
     def settings(self) -> dict[str, Any]:
         """The parameters, checked and in plain Python types.
@@ -228,7 +202,9 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         raise NotImplementedError
 
     def prior(self) -> Mixture:
-        """What codes follow; by default the Gaussian that describes those of the training rows."""
+        """What codes follow: N(0, I) by the family's objective, else the Gaussian that describes the training rows'."""
+        if self.family.prior:
+            return Mixture.standard(self.model_code_size)
         return Mixture.single(self.code_mean_, self.code_covariance_)
 
     def make_sampler(self, rows: EncodedRows, places: np.ndarray, codes: np.ndarray) -> CodeSampler:
@@ -266,7 +242,18 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         X : (n, *features)
         """
         rows = self.encode_rows(X)
-        return self.preprocessor_.to_data(self.inference_.reconstruct(rows), like=rows.original)
+        return self.preprocessor_.to_data(self.reconstruct_scaled(rows), like=rows.original)
+
+    def reconstruct_scaled(self, rows: Any, size: int | None = None) -> np.ndarray:
+        """Rows that are in the model's range already through the code and back, (n, *features), float32.
+
+        Parameters
+        ----------
+        rows : (n, *features), or :class:`~hyotan.preprocessing.encoded.EncodedRows`.
+        size : for families with an ordered code.
+        """
+        check_is_fitted(self)
+        return self.inference_.reconstruct(rows)
 
     def in_range(self, X: ArrayLike) -> np.ndarray:
         """X scaled to the model's range, (n, *features), float32."""
@@ -275,20 +262,13 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def decode_in_range(self, Z: ArrayLike) -> np.ndarray:
         """:meth:`inverse_transform`, but in the model's range: of a table's categories their probabilities."""
         check_is_fitted(self)
-        return self.inference_.decode(check_codes(Z, self.model_code_size))
+        smallest = 1 if self.model_.is_ordered else None
+        return self.inference_.decode(check_codes(Z, self.model_code_size, smallest))
 
     def reconstruct_in_range(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """X and its reconstruction, both in the model's range, (n, *features) each."""
         rows = self.encode_rows(X).held()
         return rows.numbers, self.inference_.reconstruct(rows)
-
-    def reconstruct_scaled(self, rows: Any, size: int | None = None) -> np.ndarray:
-        """Rows that are in the model's range already through the code and back, (n, *features), float32.
-
-        ``size`` is for families with an ordered code.
-        """
-        check_is_fitted(self)
-        return self.inference_.reconstruct(rows)
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 11) -> Any:
         """Decode the straight line between the codes of two samples.
@@ -424,9 +404,11 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """
         check_is_fitted(self)
         if isinstance(X, EncodedRows):
-            return X if X.preprocessor is self.preprocessor_ else self.preprocessor_.encode(X.original, slack)
+            if X.preprocessor is self.preprocessor_:
+                return X
+            X = X.original  # another model's numbers: what it read may be more than this one can
         rows = self.preprocessor_.encode(check_rows(self, X, reset=False), slack)
-        self.preprocessor_.refuse_missing(rows, self)
+        refuse_new_missing(self, rows)
         return rows
 
     def summary(self, feature_shape: tuple[int, ...] | None = None) -> Summary:
@@ -455,7 +437,8 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         settings = self.settings()
         name = "bernoulli" if settings["likelihood"] == "auto" else settings["likelihood"]
         likelihood = likelihood_by_name(name, settings, feature_shape)
-        return fitting.assemble(self, likelihood, settings, feature_shape), feature_shape
+        input_mask = RandomMask(learning.MAX_MASKED) if settings.get("handle_missing") == "always" else None
+        return learning.assemble(self, likelihood, settings, feature_shape, input_mask), feature_shape
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, atomically; read it with :func:`hyotan.load`."""

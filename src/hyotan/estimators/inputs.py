@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, validate_data  # pyrefly: ignore[missing-module-attribute]
 
 from hyotan.data.frames import Frame, as_frame, mixed_frame
-from hyotan.data.stored import Numbers, StoredRows, stored
+from hyotan.data.stored import Array, Numbers, StoredRows, stored
 from hyotan.errors import DataError, HyotanError, SettingsError
-from hyotan.parameters import Integer
+from hyotan.parameters.domains import Integer
 from hyotan.preprocessing.checks import (
     as_array,
     place_of,
@@ -22,6 +22,8 @@ from hyotan.preprocessing.checks import (
     refuse_not_real,
 )
 from hyotan.preprocessing.encoded import EncodedRows
+
+MISSING_FIX = "Fit it with handle_missing='always' (--handle-missing always), or fill them first."
 
 
 def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
@@ -44,12 +46,14 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
     """
     if isinstance(X, EncodedRows):
         if reset:
-            _note_encoded(estimator, X)
+            _note_features(estimator, X.original, None if X.preprocessor.has_one_scale else X.original.names)
         return X
     if (rows := stored(X)) is not None:
         return _checked_in_file(estimator, rows, reset)
-    if (table := _new_table(estimator, X) if reset else estimator.preprocessor_.read(X)) is not None:
+    if reset and (table := _new_table(estimator, X)) is not None:
         return table
+    if not reset and not estimator.preprocessor_.has_one_scale:
+        return X  # whatever it is, its columns are looked for when it is encoded
     X = X if hasattr(X, "shape") else np.asarray(X) if not np.iterable(X) else as_array(X)
     refuse_not_dense(X, "X")
     refuse_not_real(X, "X")
@@ -71,7 +75,7 @@ def _new_table(estimator: Any, X: Any) -> Frame | None:
     frame = mixed_frame(X)
     if frame is None:
         return None
-    estimator.n_features_in_, estimator.feature_names_in_ = len(frame.names), np.array(frame.names, dtype=object)
+    _note_features(estimator, frame, frame.names)
     if len(frame) == 0:
         raise DataError("The table has no rows.", "Pass at least one.")
     if frame.has_missing and not estimator.supports_missing:
@@ -87,12 +91,20 @@ def _new_table(estimator: Any, X: Any) -> Frame | None:
     return frame
 
 
-def _note_encoded(estimator: Any, X: EncodedRows) -> None:
-    names = getattr(X.original, "names", None)
-    if names is None:
-        _note_features(estimator, X.original)
-    else:
-        estimator.n_features_in_, estimator.feature_names_in_ = len(names), np.array(names, dtype=object)
+def refuse_new_missing(estimator: Any, rows: EncodedRows) -> None:
+    """Refuse what became a missing value when it was encoded, such as a new category, for one fitted without any.
+
+    Raises
+    ------
+    DataError
+        The rows are a table's, have missing values, and ``estimator`` has not learned to handle them.
+    """
+    if rows.preprocessor.meets_new_values and not estimator.handles_missing_ and np.isnan(rows.numbers).any():
+        raise DataError(
+            f"The table has missing values, or categories never seen; this {type(estimator).__name__} was fitted "
+            "without.",
+            MISSING_FIX,
+        )
 
 
 def _check_missing(estimator: Any, X: np.ndarray, reset: bool) -> None:
@@ -112,11 +124,7 @@ def _check_missing(estimator: Any, X: np.ndarray, reset: bool) -> None:
     if not reset and not estimator.handles_missing_:
         raise DataError(
             f"{found}; this {name} was fitted on rows without missing values.",
-            getattr(
-                estimator,
-                "missing_fix",
-                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
-            ),
+            estimator.missing_fix,
         )
     if reset:
         _refuse_never_observed(estimator, X)
@@ -134,16 +142,14 @@ def _refuse_never_observed(estimator: Any, X: np.ndarray) -> None:
         )
 
 
-def refuse_rare_features(estimator: Any, X: Any, subsets: Sequence[np.ndarray]) -> None:
-    """Refuse columns of a table, (n, features), of which some subset of the rows has no value.
+def refuse_rare_features(estimator: Any, X: np.ndarray, subsets: Sequence[np.ndarray]) -> None:
+    """Refuse columns of numbers, (n, features), of which some subset of the rows has no value.
 
     Raises
     ------
     DataError
         Names the columns.
     """
-    if X.ndim != 2 or X.dtype == object:
-        return
     observed = ~np.isnan(X)
     rare = np.flatnonzero(~np.all([observed[rows].any(axis=0) for rows in subsets], axis=0))
     if len(rare):
@@ -184,10 +190,12 @@ def _checked_by_sklearn(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     return X
 
 
-def _note_features(estimator: Any, X: Numbers) -> None:
+def _note_features(estimator: Any, X: Array, names: Sequence[str] | None = None) -> None:
     estimator.n_features_in_ = int(np.prod(X.shape[1:]))
-    # A frame's column names from an earlier fit do not belong to images.
+    # A table's column names from an earlier fit do not belong to images.
     vars(estimator).pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def _check_shape(estimator: Any, X: Numbers) -> None:

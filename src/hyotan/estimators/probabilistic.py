@@ -14,7 +14,6 @@ from hyotan.estimators.inputs import check_count
 from hyotan.models.inference import Inference, padded_batches, rows_at_once
 from hyotan.models.losses import iwae_bound
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.sampling.densities import Mixture
 
 SCORE_SAMPLES = 64
 """Latent samples of ``score_samples``."""
@@ -24,11 +23,6 @@ VALUES_AT_ONCE = 1_000_000
 
 Draw = Callable[[int, int], Tensor]
 """From a number of samples and of rows to standard normal noise, (samples, rows or 1, noise)."""
-
-
-def standard_prior(latent: int) -> Mixture:
-    """N(0, I), as a mixture of one."""
-    return Mixture(np.ones(1), np.zeros((1, latent)), np.eye(latent)[None])
 
 
 def posterior_draws(mean: np.ndarray, deviation: np.ndarray, n_samples: Any, random_state: Any) -> np.ndarray:

@@ -23,11 +23,6 @@ class Split:
     train: np.ndarray | Runs
     validation: np.ndarray | Runs
 
-    def trained(self, X: Array) -> Array:
-        """The rows of X that are trained on, in memory or in their file as X is."""
-        rows: Any = X
-        return rows[self.train] if stored(X) is not None else rows[self.train[:]]
-
 
 def split_of(X: Array, fraction: float, rows: str, random: np.random.RandomState) -> Split:
     """Hold out a share of the rows, as :func:`split_rows` or, of those in their file, :func:`split_stored` does."""
@@ -124,7 +119,8 @@ def training_rows(
 
 def resident(rows: EncodedRows, device: torch.device) -> ResidentRows:
     """Rows on the device: pixels as they are, to be scaled there; everything else scaled once, here."""
-    values, offset, factor = rows.preprocessor.compact(rows)
+    scale = rows.preprocessor.pixel_scale(rows.original)
+    values, (offset, factor) = (rows.numbers, (0.0, 1.0)) if scale is None else (rows.original, scale)
     return ResidentRows(as_tensor(values).to(device), offset, factor)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,21 +22,29 @@ from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.build import build_likelihood
-from hyotan.estimators.fitting import assemble, build
+from hyotan.estimators.learning import assemble, build, input_mask
 from hyotan.files.container import Contents, read, write
+from hyotan.files.tensors import below, check_tensors
 from hyotan.imputation.filler import MissingValueFiller
 from hyotan.imputation.filling import Filling
 from hyotan.models.families import BY_KIND
-from hyotan.parameters import PARAMETERS, current_names
-from hyotan.preprocessing.numeric import NumericPreprocessor
+from hyotan.parameters.table import PARAMETERS, current_names
+from hyotan.preprocessing.numeric import SCALING, NumericPreprocessor
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import Scaling
 from hyotan.preprocessing.tabular import SCHEMA, TablePreprocessor
-from hyotan.sampling.codes import CodeSampler
+from hyotan.sampling.code_sampler import CodeSampler
 from hyotan.sampling.conditionals import Conditionals
 from hyotan.sampling.densities import Mixture
 from hyotan.sampling.refinement import Refiner
-from hyotan.training.checkpoint import below, check_weights, from_json_array, json_array, load_weights, to_arrays
+from hyotan.training.checkpoint import (
+    check_weights,
+    from_json_array,
+    json_array,
+    load_weights,
+    to_arrays,
+    torch_below,
+)
 
 if TYPE_CHECKING:
     from hyotan.estimators.estimator import LatentEstimator
@@ -150,10 +159,10 @@ def from_contents(
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     is_table = saved.table is not None
     estimator.n_features_in_ = len(saved.feature_names) if is_table else math.prod(saved.feature_shape)
-    check_weights(_blueprint(estimator, settings, len(arrays), source), below(arrays, "model"), source)
+    check_weights(_blueprint(estimator, settings, len(arrays), source), torch_below(arrays, "model"), source)
     _check_arrays(arrays, settings["latent_dim"], preprocessor, saved.handles_missing, source)
     build(estimator, settings)
-    load_weights(estimator.model_, below(arrays, "model"), source)
+    load_weights(estimator.model_, torch_below(arrays, "model"), source)
     estimator.model_.eval()
     estimator.code_mean_, estimator.code_covariance_ = arrays["codes/mean"].copy(), arrays["codes/covariance"].copy()
     estimator.sampler_ = CodeSampler(estimator.prior(), density=_density(estimator, arrays, source))
@@ -169,9 +178,9 @@ def from_contents(
 def _preprocessor(saved: Saved, arrays: Mapping[str, np.ndarray], source: str) -> Preprocessor:
     """What kind of rows, as the file has it."""
     if saved.table is None:
-        for name in ("scaling/offset", "scaling/factor"):
+        for name in SCALING:
             _refuse_missing(arrays, name, source)
-        scaling = Scaling(arrays["scaling/offset"].copy(), arrays["scaling/factor"].copy())
+        scaling = Scaling(*(arrays[name].copy() for name in SCALING))
         is_bounded = math.isfinite(LIKELIHOODS[saved.likelihood].low)
         return NumericPreprocessor(tuple(saved.feature_shape), scaling, saved.likelihood, saved.range, is_bounded)
     _refuse_missing(arrays, SCHEMA, source)
@@ -216,7 +225,7 @@ def _blueprint(estimator: LatentEstimator, settings: dict[str, Any], n_arrays: i
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             likelihood = build_likelihood(estimator.preprocessor_, settings)
-            return assemble(estimator, likelihood, settings, estimator.feature_shape_)
+            return assemble(estimator, likelihood, settings, estimator.feature_shape_, input_mask(estimator))
     except SettingsError as error:
         raise ModelFileError(f"{source}: {error.message}", error.fix) from error
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
@@ -230,61 +239,53 @@ def _check_arrays(
     arrays: Mapping[str, np.ndarray], latent: int, preprocessor: Preprocessor, has_missing: bool, source: str
 ) -> None:
     features = preprocessor.feature_shape
-    shapes: dict[str, tuple[tuple[int, ...], ...]] = {
-        "codes/mean": ((latent,),),
-        "codes/covariance": ((latent, latent),),
+    shapes: dict[str, Sequence[tuple[int, ...]]] = {
+        "codes/mean": [(latent,)],
+        "codes/covariance": [(latent, latent)],
+        # Tables of earlier versions have such arrays too, of zeros and ones.
+        **{name: [(), features] for name in SCALING if name in arrays},
+        **(Filling.shapes(features, arrays) if has_missing else {}),
     }
-    # Tables of earlier versions have such arrays too, of zeros and ones.
-    shapes |= {name: ((), features) for name in ("scaling/offset", "scaling/factor") if name in arrays}
-    if has_missing:
-        shapes |= Filling.shapes(features, arrays)
-    for name in (*shapes, "history"):
-        _refuse_missing(arrays, name, source)
-    for name in arrays:
-        if name not in shapes and name not in ("history", SCHEMA) and not name.startswith(("model/", DENSITY, TREES)):
-            raise ModelFileError(f"{source}: tensor '{name}' is not expected.", "Is it a model file?")
-    for name, allowed in shapes.items():
-        array = arrays[name]
-        if array.shape not in allowed or array.dtype != np.float64:
-            expected = " or ".join(str(shape) for shape in allowed)
-            raise ModelFileError(
-                f"{source}: tensor '{name}' is {array.dtype} {array.shape}, expected float64 {expected}.",
-                "The file belongs to another network.",
-            )
+    known = {*shapes, "history", SCHEMA}
+    if strange := [name for name in arrays if name not in known and not name.startswith(("model/", DENSITY, TREES))]:
+        raise ModelFileError(f"{source}: tensor '{strange[0]}' is not expected.", "Is it a model file?")
+    _refuse_missing(arrays, "history", source)
+    with _named(source):
+        check_tensors(arrays, shapes, "a model's")
+
+
+@contextmanager
+def _named(source: str, part: str = "") -> Iterator[None]:
+    """Say which file, and what of it, cannot be used where reading it finds out."""
+    try:
+        yield
+    except DataError as error:
+        fix = error.fix or "The file belongs to another model."
+        raise ModelFileError(f"{source}: {part}{error.message}", fix) from error
 
 
 def _density(estimator: LatentEstimator, arrays: Mapping[str, np.ndarray], source: str) -> Mixture:
     """The density of the codes; of a file from before there were such, what its model sampled from then."""
-    own = {name.removeprefix(DENSITY): array for name, array in arrays.items() if name.startswith(DENSITY)}
+    own = below(arrays, DENSITY)
     if not own:
         return estimator.prior()
-    try:
+    with _named(source, "the density of the codes cannot be used: "):
         density = Mixture.from_arrays(own)
         if (size := density.means.shape[1]) != estimator.model_code_size:
             raise DataError(f"it is of codes of size {size}, the code has {estimator.model_code_size}.")
         kinds = len(vars(estimator).get("classes_", ()))
         if density.groups is not None and not np.array_equal(np.unique(density.groups), np.arange(kinds)):
             raise DataError(f"its groups are not those of {kinds} classes.")
-    except DataError as error:
-        raise ModelFileError(
-            f"{source}: the density of the codes cannot be used: {error.message}",
-            "The file belongs to another network.",
-        ) from error
     return density
 
 
 def _refiner(preprocessor: Preprocessor, arrays: Mapping[str, np.ndarray], source: str) -> Refiner | None:
     """The trees that give a table's columns by the others; None of a file from before there were such."""
-    own = {name.removeprefix(TREES): array for name, array in arrays.items() if name.startswith(TREES)}
+    own = below(arrays, TREES)
     if not own:
         return None
-    try:
+    with _named(source, "the trees of the columns cannot be used: "):
         return Refiner(preprocessor, trees=Conditionals.from_arrays(own, preprocessor.is_category or []))
-    except DataError as error:
-        raise ModelFileError(
-            f"{source}: the trees of the columns cannot be used: {error.message}",
-            "The file belongs to another network.",
-        ) from error
 
 
 def _history(array: np.ndarray, source: str) -> list[dict[str, Any]]:

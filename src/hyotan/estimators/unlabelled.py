@@ -16,7 +16,6 @@ from hyotan.distributions.likelihoods import Likelihood
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.build import build_networks, check_networks
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.estimators.inputs import check_codes
 from hyotan.models.inference import padded_batches, rows_at_once
 from hyotan.models.latent_model import LatentModel
 from hyotan.preprocessing.encoded import EncodedRows
@@ -76,12 +75,6 @@ class UnlabelledEstimator(LatentEstimator):
         if size is None:
             return self.inference_.reconstruct(rows)
         return self.inference_.decode(self.inference_.encode(rows)[:, : self._checked_size(size)])
-
-    def decode_in_range(self, Z: ArrayLike) -> np.ndarray:
-        """:meth:`inverse_transform`, but in the model's range: of a table's categories their probabilities."""
-        check_is_fitted(self)
-        smallest = 1 if self.model_.is_ordered else None
-        return self.inference_.decode(check_codes(Z, self.model_code_size, smallest))
 
     def reconstruction_errors_by_size(self, X: ArrayLike) -> np.ndarray:
         """Mean squared error a feature, in the model's range, of each size of an ordered code: (latent_dim,), float64.

@@ -11,15 +11,14 @@ from sklearn.utils import check_random_state  # pyrefly: ignore[missing-module-a
 from torch import Tensor, nn
 
 from hyotan.distributions.likelihoods import Likelihood
-from hyotan.estimators.fitting import of_places
 from hyotan.estimators.inputs import check_count
+from hyotan.estimators.learning import of_places
 from hyotan.estimators.probabilistic import (
     SCORE_SAMPLES,
     log_likelihood,
     own_draws,
     posterior_draws,
     same_draws,
-    standard_prior,
 )
 from hyotan.estimators.unlabelled import UnlabelledEstimator
 from hyotan.metrics import some_rows
@@ -28,8 +27,8 @@ from hyotan.models.families import BY_KIND, Family
 from hyotan.models.ordered import Cuts
 from hyotan.models.vae import VAEModel
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.sampling.codes import CodeSampler
-from hyotan.sampling.densities import FITTED_ROWS, Mixture
+from hyotan.sampling.code_sampler import CodeSampler
+from hyotan.sampling.densities import FITTED_ROWS
 
 
 class PosteriorMean(nn.Module):
@@ -128,11 +127,8 @@ class VAE(UnlabelledEstimator):
         """
         rows, count = self.rows_to_fill(X), check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31))
-        return self.preprocessor_.together(self.filler_.samples(rows, count, seed))
-
-    def prior(self) -> Mixture:
-        """N(0, I)."""
-        return standard_prior(self.model_code_size)
+        filled = self.filler_.samples(rows, count, seed)
+        return np.stack(filled) if self.preprocessor_.has_one_scale else filled
 
     def make_sampler(self, rows: EncodedRows, places: np.ndarray, codes: np.ndarray) -> CodeSampler:
         """The density is that of draws from the posteriors, from which the decoder has learned, not of their means."""

@@ -10,9 +10,9 @@ import torch
 
 from hyotan.data.stored import Runs
 from hyotan.errors import SettingsError
-from hyotan.imputation.filling import Filling, Linear, best_shrinkage, guessed, linear_of
+from hyotan.imputation.filling import Filling, LinearGuess, best_shrinkage, guessed, linear_of
 from hyotan.models.inference import Inference, padded_batches, rows_at_once
-from hyotan.parameters import Real
+from hyotan.parameters.domains import Real
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing
@@ -153,8 +153,8 @@ class MissingValueFiller:
 
 
 def _guessed_at(
-    linear: Linear, known: np.ndarray, masked: list[np.ndarray], fold: np.ndarray
-) -> tuple[Linear, np.ndarray]:
+    linear: LinearGuess, known: np.ndarray, masked: list[np.ndarray], fold: np.ndarray
+) -> tuple[LinearGuess, np.ndarray]:
     """The linear guess, shrunk as suits the masked values best, and what it says of each of them."""
     truth = [np.where(fold == number, known, np.nan) for number in range(len(masked))]
     linear = best_shrinkage(linear, masked, truth)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from hyotan.files.tensors import below
 from hyotan.imputation.factors import FactorGaussian, factors_of
 from hyotan.imputation.gaussian import Gaussian
 
-Linear = Gaussian | FactorGaussian
+LinearGuess = Gaussian | FactorGaussian
 """What gives the linear guess."""
 
 LEVELS = 1001
@@ -46,14 +47,18 @@ class Filling:
     quantiles : (LEVELS,), of the residuals over the scaled deviations, at levels even in [0, 1].
     """
 
-    linear: Linear | None
+    linear: LinearGuess | None
     weight: np.ndarray
     scale: np.ndarray
     quantiles: np.ndarray
 
     @staticmethod
     def of(
-        truth: np.ndarray, network: np.ndarray, deviation: np.ndarray, guess: np.ndarray | None, linear: Linear | None
+        truth: np.ndarray,
+        network: np.ndarray,
+        deviation: np.ndarray,
+        guess: np.ndarray | None,
+        linear: LinearGuess | None,
     ) -> Filling:
         """Learn from values that were hidden, (n, *features) each, in the model's range.
 
@@ -110,14 +115,14 @@ class Filling:
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Filling:
         """What :meth:`arrays` gave."""
-        named = {name.removeprefix("filling/"): array.copy() for name, array in arrays.items() if "filling/" in name}
+        named = {name: array.copy() for name, array in below(arrays, "filling/").items()}
         own = [named.pop(name) for name in ("weight", "scale", "quantiles")]
         if "loadings" in named:  # computed in single precision, which the file's doubles hold to the bit
             return Filling(FactorGaussian(**{name: array.astype(np.float32) for name, array in named.items()}), *own)
         return Filling(Gaussian(**named) if named else None, *own)
 
 
-def linear_of(rows: np.ndarray) -> Linear | None:
+def linear_of(rows: np.ndarray) -> LinearGuess | None:
     """What guesses at the missing values (NaN) of rows, (n, *features); None for rows too wide."""
     flat = rows.reshape(len(rows), -1)
     if flat.shape[1] > MOST_FEATURES:
@@ -125,7 +130,7 @@ def linear_of(rows: np.ndarray) -> Linear | None:
     return Gaussian.of(flat) if flat.shape[1] <= MOST_WHOLE else FactorGaussian.of(flat)
 
 
-def guessed(linear: Linear, rows: np.ndarray) -> np.ndarray:
+def guessed(linear: LinearGuess, rows: np.ndarray) -> np.ndarray:
     """Rows with their missing values filled by the linear guess, (n, *features)."""
     return linear.expected(rows.reshape(len(rows), -1)).reshape(rows.shape)
 
@@ -152,7 +157,7 @@ def network_weights(truth: np.ndarray, network: np.ndarray, guess: np.ndarray) -
     return ((along + drawn * along.sum() / square.sum()) / (square + drawn)).clip(0.0, 1.0)
 
 
-def best_shrinkage(linear: Linear, hidden: list[np.ndarray], truth: list[np.ndarray]) -> Linear:
+def best_shrinkage(linear: LinearGuess, hidden: list[np.ndarray], truth: list[np.ndarray]) -> LinearGuess:
     """The linear guess shrunk as suits values that were hidden best; of wide rows a part of them has to do.
 
     Parameters

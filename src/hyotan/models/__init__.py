@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hyotan.models.layers import Activation, Initialisation
     from hyotan.models.losses import Penalty
-    from hyotan.models.noise import NamedNoise
+    from hyotan.models.noise import Noise
 
 ACTIVATIONS: Mapping[str, Activation] = Registry(
     "torch.nn",
@@ -37,7 +37,7 @@ INITIALISATIONS: Mapping[str, Initialisation | None] = Registry(
     "hyotan.models.layers",
     {"default": "TORCHS_OWN", "xavier": "xavier", "kaiming": "kaiming", "orthogonal": "orthogonal"},
 )
-NOISES: Mapping[str, type[NamedNoise]] = Registry(
+NOISES: Mapping[str, type[Noise]] = Registry(
     "hyotan.models.noise",
     {
         "gaussian": "GaussianNoise",

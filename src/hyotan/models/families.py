@@ -46,7 +46,7 @@ class Family:
     likelihood : of numbers that are no shares of black and white.
     outputs_per_dimension : numbers that the encoder puts out for each dimension of the code.
     cost : of a training step, beside an autoencoder's.
-    traits : what its parameters are about, see :attr:`hyotan.parameters.Parameter.trait`.
+    traits : what its parameters are about, see :attr:`hyotan.parameters.parameter.Parameter.trait`.
     defaults : parameters whose default differs from the table's.
     """
 

@@ -38,14 +38,14 @@ def linear_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(F.pad(x, (0, missing)), F.pad(weight, (0, missing)), bias)
 
 
-def by_model(rows: Tensor, models: int) -> Tensor:
+def to_models(rows: Tensor, models: int) -> Tensor:
     """Rows of a stack, (..., models * batch, width), as (models, ... * batch, width)."""
     split = rows.unflatten(-2, (models, -1))
     return split if split.ndim == 3 else split.movedim(-3, 0).flatten(1, -2)
 
 
-def by_row(values: Tensor, leading: Sequence[int]) -> Tensor:
-    """What :func:`by_model` split, (models, ... * batch, width), as rows again, (*leading, models * batch, width)."""
+def to_rows(values: Tensor, leading: Sequence[int]) -> Tensor:
+    """What :func:`to_models` split, (models, ... * batch, width), as rows again, (*leading, models * batch, width)."""
     if not leading:
         return values.flatten(0, 1)
     return values.unflatten(1, (*leading, -1)).movedim(0, -3).flatten(-3, -2)
@@ -83,8 +83,8 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features); in a stack, each model's rows by its own weights."""
         if self.weight.ndim == 3:
-            rows = by_model(input, len(self.weight))
-            return by_row(StackedProduct.apply(rows, self.weight, self.bias), input.shape[:-2])
+            rows = to_models(input, len(self.weight))
+            return to_rows(StackedProduct.apply(rows, self.weight, self.bias), input.shape[:-2])
         return super().forward(input) if self.training else linear_by_row(input, self.weight, self.bias)
 
 
@@ -124,7 +124,7 @@ class TiedLinear(nn.Module):
         """Map (..., in_features) to (..., out_features); in a stack, each model's rows by its own weights."""
         weight = self.source.weight
         if weight.ndim == 3:
-            return by_row(torch.baddbmm(self.bias[:, None], by_model(z, len(weight)), weight), z.shape[:-2])
+            return to_rows(torch.baddbmm(self.bias[:, None], to_models(z, len(weight)), weight), z.shape[:-2])
         weight = weight.t()
         return F.linear(z, weight, self.bias) if self.training else linear_by_row(z, weight, self.bias)
 

@@ -10,7 +10,6 @@ suits tables, replaces a value by that of another row in the same column.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -35,27 +34,29 @@ def levels_like(level: Level, x: Batch) -> float | Tensor:
     return (low + (high - low) * share).reshape(-1, *[1] * (x.ndim - 1))
 
 
-class Noise(Protocol):
-    """A corruption of a batch, drawn by way of :mod:`hyotan.training.draws`."""
-
-    @property
-    def level(self) -> Level:
-        """How strong it is."""
-        ...
-
-    def __call__(self, x: Batch) -> Batch:
-        """Corrupt the batch; the input stays as it was."""
-        ...
-
-
-@stackable
 @dataclass(frozen=True)
-class GaussianNoise:
-    """Add N(0, level²) and clip to the data's own range [low, high], as a camera would."""
+class Noise:
+    """A corruption of a batch, drawn by way of :mod:`hyotan.training.draws`.
+
+    Attributes
+    ----------
+    level : how strong it is.
+    low, high : the data's own range.
+    """
 
     level: Level
     low: float
     high: float
+
+    def __call__(self, x: Batch) -> Batch:
+        """Corrupt the batch; the input stays as it was."""
+        raise NotImplementedError
+
+
+@stackable
+@dataclass(frozen=True)
+class GaussianNoise(Noise):
+    """Add N(0, level²) and clip to the data's own range [low, high], as a camera would."""
 
     def __call__(self, x: Batch) -> Batch:
         """Corrupt the batch."""
@@ -64,18 +65,14 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True)
-class HittingNoise:
-    """What the noises share that hit a share ``level`` of the values; [low, high] is the data's own range.
+class HittingNoise(Noise):
+    """What the noises share that hit a share ``level`` of the values.
 
     Raises
     ------
     SettingsError
         The share is above 1.
     """
-
-    level: Level
-    low: float
-    high: float
 
     def __post_init__(self) -> None:
         ends = self.level if isinstance(self.level, tuple) else (self.level,)
@@ -146,7 +143,3 @@ class RandomMask:
             return flat.masked_fill(draws.uniform_like(flat) < share, torch.nan).reshape(x.shape)
         is_hidden = draws.uniform_like(flat[:, : max(self.columns) + 1]) < share
         return flat.masked_fill(is_hidden[:, list(self.columns)], torch.nan)
-
-
-NamedNoise = GaussianNoise | MaskingNoise | SaltAndPepperNoise | SwapNoise
-"""What :data:`hyotan.models.NOISES` names."""

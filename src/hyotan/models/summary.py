@@ -46,12 +46,8 @@ class Summary:
         lines += [thick, f"Total params: {self.parameters:,}", f"Trainable params: {self.trainable:,}"]
         lines += [f"Non-trainable params: {self.parameters - self.trainable:,}", rule]
         lines += [f"Input size (MB): {self.input_mb:.2f}", f"Forward/backward pass size (MB): {self.pass_mb:.2f}"]
-        lines += [
-            f"Params size (MB): {self.parameters_mb:.2f}",
-            f"Estimated Total Size (MB): {self.total_mb:.2f}",
-            rule,
-        ]
-        return "\n".join(lines)
+        lines += [f"Params size (MB): {self.parameters_mb:.2f}", f"Estimated Total Size (MB): {self.total_mb:.2f}"]
+        return "\n".join([*lines, rule])
 
 
 def _shape_of(tensor: Tensor) -> tuple[int, ...]:
@@ -76,10 +72,8 @@ def summarise(network: nn.Module, feature_shape: FeatureShape) -> Summary:
     elements: list[int] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        count = sum(p.numel() for p in layer.parameters())
-        rows.append(
-            SummaryRow(f"{type(layer).__name__}-{len(rows) + 1}", _shape_of(inputs[0]), _shape_of(output), count)
-        )
+        name, count = f"{type(layer).__name__}-{len(rows) + 1}", sum(p.numel() for p in layer.parameters())
+        rows.append(SummaryRow(name, _shape_of(inputs[0]), _shape_of(output), count))
         elements.append(output[0].numel())
 
     hooks = [layer.register_forward_hook(note) for layer in network.modules() if _is_layer(layer)]
@@ -95,11 +89,5 @@ def summarise(network: nn.Module, feature_shape: FeatureShape) -> Summary:
     parameters = sum(p.numel() for p in network.parameters())
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     megabytes = 4 / 2**20
-    return Summary(
-        rows=tuple(rows),
-        parameters=parameters,
-        trainable=trainable,
-        input_mb=math.prod(feature_shape) * megabytes,
-        pass_mb=2 * sum(elements) * megabytes,
-        parameters_mb=parameters * megabytes,
-    )
+    sizes = (math.prod(feature_shape), 2 * sum(elements), parameters)  # of the input, of both passes, of the weights
+    return Summary(tuple(rows), parameters, trainable, *(size * megabytes for size in sizes))

@@ -112,14 +112,11 @@ class VAEModel(LatentModel):
             return self._ordered_objective(x, self.cuts, progress)
         posterior = self.posterior(self.seen(x))
         kl = kl_per_dimension(posterior)
-        if self.n_samples > 1 or self.iwae:
-            z = sampled(posterior, self.n_samples)
-            log_likelihood = self.decode(z).log_prob(x)
-            reconstruction = -log_likelihood.mean(0)
-        else:  # the same without a dimension of one sample, which costs a tenth of a small network's step
-            z = sampled(posterior)
-            log_likelihood = self.decode(z).log_prob(x)
-            reconstruction = -log_likelihood
+        # One sample without a dimension of its own: that would cost a tenth of a small network's step.
+        n_samples = self.n_samples if self.n_samples > 1 or self.iwae else None
+        z = sampled(posterior, n_samples)
+        log_likelihood = self.decode(z).log_prob(x)
+        reconstruction = -log_likelihood if n_samples is None else -log_likelihood.mean(0)
         if self.iwae:
             prior = standard_normal(z.shape[-1], like=z)
             loss = -iwae_bound(log_weights(log_likelihood, z, posterior, prior))

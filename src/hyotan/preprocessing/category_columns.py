@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from hyotan.data.frames import is_number, is_text, value_type
-from hyotan.preprocessing.columns import Column, distinct, plain
+from hyotan.preprocessing.columns import Column, distinct, simple_values
 from hyotan.words import say
 
 FEW_VALUES = 10
@@ -71,7 +71,7 @@ class Category(Column):
 
     def places(self, values: pa.ChunkedArray) -> np.ndarray:
         """Which category each value is, (n,), int64; -1 for missing values and for values that were not seen."""
-        coded = plain(values).combine_chunks().dictionary_encode()
+        coded = simple_values(values).combine_chunks().dictionary_encode()
         known = {value: place for place, value in enumerate(self.categories)}
         of_value = np.array([known.get(value, -1) for value in coded.dictionary.to_pylist()] + [-1])
         return of_value[np.asarray(coded.indices.fill_null(len(of_value) - 1))]

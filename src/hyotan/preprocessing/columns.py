@@ -85,7 +85,7 @@ class Column:
         DataError
             Names the column, what it held, and what it holds now.
         """
-        kind = plain(values).type
+        kind = simple_values(values).type
         arrived = "dates" if types.is_temporal(kind) else "numbers" if is_number(kind) else "text"
         if types.is_null(kind) or self.accepts(arrived):
             return
@@ -128,7 +128,7 @@ class Column:
         return cls(**settings)
 
 
-def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def simple_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of categories as the values that they stand for, exact decimals as floats."""
     values = plain_values(values)
     return values.cast(pa.float64()) if types.is_decimal(values.type) else values
@@ -136,5 +136,5 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def distinct(values: pa.ChunkedArray) -> pa.Array:
     """The different values of a column, without missing ones."""
-    found = plain(values).unique()
+    found = simple_values(values).unique()
     return found.filter(pa.array(~found.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)))

@@ -51,7 +51,10 @@ class EncodedRows:
     @property
     def numbers(self) -> np.ndarray:
         """All numbers, (n, *feature_shape), float32, in memory."""
-        return self.preprocessor.to_model(self.original) if self._numbers is None else self._numbers
+        return self._encoded() if self._numbers is None else self._numbers
+
+    def _encoded(self) -> np.ndarray:
+        return self.preprocessor.to_model(self.original)
 
     def held(self) -> Self:
         """The same rows with their numbers kept, for those who ask for them more than once."""
@@ -69,9 +72,8 @@ class EncodedFile(EncodedRows):
 
     is_lazy = True
 
-    @property
-    def numbers(self) -> np.ndarray:
-        """All numbers, (n, *feature_shape), float32, in memory, converted a block at a time."""
+    def _encoded(self) -> np.ndarray:
+        """A block at a time."""
         found, done = np.empty(self.shape, dtype=np.float32), 0
         for block in self.original.blocks():
             found[done : done + len(block)] = self.preprocessor.to_model(block)
@@ -80,4 +82,6 @@ class EncodedFile(EncodedRows):
 
     def take(self, places: slice | np.ndarray | Runs) -> EncodedRows:
         """Some of the rows: those of a pattern stay in the file, all others come into memory."""
+        if self._numbers is not None:
+            return super().take(places)
         return EncodedRows.of(self.preprocessor, self.original[places])

@@ -15,8 +15,15 @@ from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.tabular import TablePreprocessor
 
 
+def layout_of(X: Array) -> str:
+    """How the values of a row lie: ``vector``, ``image``, or ``table`` for columns of several kinds."""
+    if isinstance(X, Frame):
+        return TablePreprocessor.layout
+    return "vector" if X.ndim == 2 else "image"
+
+
 def fit_preprocessor(
-    X: Array, train: Any, settings: Mapping[str, Any], default: str, likelihoods: Mapping[str, Any]
+    X: Any, train: Any, settings: Mapping[str, Any], default: str, likelihoods: Mapping[str, Any]
 ) -> Preprocessor:
     """The preprocessor that suits some rows, fitted.
 
@@ -32,6 +39,6 @@ def fit_preprocessor(
     SettingsError, DataError
         Parameters that do not suit the rows, or values that the likelihood cannot explain.
     """
-    if isinstance(X, Frame):
+    if layout_of(X) == TablePreprocessor.layout:
         return TablePreprocessor.fit(X, train, settings)
     return NumericPreprocessor.fit(X, train, settings, default, likelihoods)

@@ -12,7 +12,7 @@ from pyarrow import types
 
 from hyotan.data.frames import is_number, value_type
 from hyotan.errors import SettingsError
-from hyotan.preprocessing.columns import Column, plain
+from hyotan.preprocessing.columns import Column, simple_values
 from hyotan.words import say, shown
 
 SKEWED, HEAVY = 1.0, 3.0
@@ -29,7 +29,7 @@ class NumericColumn(Column):
     @staticmethod
     def numbers(values: pa.ChunkedArray) -> np.ndarray:
         """The values as float64, (n,), a missing value as NaN."""
-        return plain(values).cast(pa.float64(), safe=False).to_numpy()
+        return simple_values(values).cast(pa.float64(), safe=False).to_numpy()
 
     @classmethod
     def known(cls, values: pa.ChunkedArray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,16 +16,8 @@ from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import SCALINGS, Scaling, automatic, has_missing, is_pixels, suits_bernoulli
 
-
-class Support(Protocol):
-    """What is asked of a likelihood's class: the interval of its values."""
-
-    low: float
-    high: float
-
-    def check_support(self, low: float, high: float) -> None:
-        """Refuse a range that leaves the interval."""
-        ...
+SCALING = ("scaling/offset", "scaling/factor")
+"""The arrays that hold the scaling in a model file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +124,7 @@ class NumericPreprocessor(Preprocessor):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The scaling."""
-        return {"scaling/offset": self.scaling.offset, "scaling/factor": self.scaling.factor}
+        return dict(zip(SCALING, (self.scaling.offset, self.scaling.factor), strict=True))
 
 
 def _refuse_not_binary(X: Numbers, binarise: str | None, low: float, high: float) -> None:

@@ -2,13 +2,14 @@
 
 A preprocessor is fitted once, to the training rows, and is kept in the model file. It turns rows into
 :class:`~hyotan.preprocessing.encoded.EncodedRows`, which every model takes, and a model's numbers back into rows of the
-kind that came. What differs between vectors, images, sequences and tables is a method here, never a question elsewhere.
+kind that came. What differs between vectors, images, sequences and tables is a method here, never a question elsewhere
+(docs/decisions/0030).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -69,13 +70,6 @@ class Preprocessor(ABC):
         """
         return EncodedRows.of(self, X)
 
-    def read(self, X: Any) -> Any:
-        """X where this preprocessor reads it itself; None where it is to be checked as an array."""
-        return None
-
-    def refuse_missing(self, rows: EncodedRows, estimator: Any) -> None:  # noqa: B027 - arrays are checked before
-        """Refuse what became a missing value when it was encoded, for an estimator that handles none."""
-
     @abstractmethod
     def to_model(self, X: Any) -> np.ndarray:
         """The numbers of some rows in memory, (n, *feature_shape), float32; NaN where a value is missing."""
@@ -103,11 +97,6 @@ class Preprocessor(ABC):
     def pixel_scale(self, X: Any) -> tuple[float, float] | None:
         """The offset and the factor that make pixels, 0 to 255, the model's numbers; None where X holds none."""
         return None
-
-    def compact(self, rows: EncodedRows) -> tuple[np.ndarray, float, float]:
-        """Values in the smallest type, and the offset and the factor that make them the model's numbers."""
-        scale = self.pixel_scale(rows.original)
-        return (rows.numbers, 0.0, 1.0) if scale is None else (rows.original, *scale)
 
     # -- parts of a row: a value, a pixel, a column --------------------------------------------------------------------
 
@@ -143,10 +132,6 @@ class Preprocessor(ABC):
         """Which parts have a value, (n, *parts_shape), bool."""
         return ~np.isnan(numbers)
 
-    def together(self, rows: list[Any]) -> Any:
-        """Several ways in which rows were filled, (ways, n, *features); of tables a list."""
-        return np.stack(rows)
-
     # -- the model file ------------------------------------------------------------------------------------------------
 
     def is_same(self, other: Preprocessor) -> bool:
@@ -179,7 +164,3 @@ class Preprocessor(ABC):
     def expanded(self, condensed: np.ndarray) -> np.ndarray:
         """Undo :meth:`condensed`: (n, *feature_shape)."""
         raise NotImplementedError
-
-
-Settings = Mapping[str, Any]
-"""The parameters of an estimator, checked."""

@@ -126,19 +126,6 @@ class TablePreprocessor(Preprocessor):
         """A name for each number in the model's row."""
         return [slot for place in self.order for slot in self.columns[place].encoded_names]
 
-    def read(self, X: Any) -> Any:
-        """X: whatever it is, the columns are looked for when it is encoded."""
-        return X
-
-    def refuse_missing(self, rows: EncodedRows, estimator: Any) -> None:
-        """Refuse missing values and new categories for an estimator that was fitted without."""
-        if not estimator.handles_missing_ and np.isnan(rows.numbers).any():
-            raise DataError(
-                f"The table has missing values, or categories never seen; this {type(estimator).__name__} was fitted "
-                "without.",
-                "Fit it with handle_missing='always' (--handle-missing always), or fill them first.",
-            )
-
     def encode(self, X: Any, slack: float = 0.0) -> EncodedRows:
         """A table for the model, encoded now; X keeps the columns that the model ignores.
 
@@ -210,10 +197,6 @@ class TablePreprocessor(Preprocessor):
         for column in self.columns:
             column.refuse_other_type(frame.table[column.name])
         return Frame(frame.table.select(self.names), frame.library)
-
-    def together(self, rows: list[Any]) -> Any:
-        """A list of tables."""
-        return rows
 
     def _warn_of_unseen(self, frame: Frame) -> None:
         """Warn of categories that were not there when the model was fitted."""

@@ -15,7 +15,7 @@ import msgspec
 
 from hyotan.errors import SettingsError, did_you_mean
 from hyotan.models.families import BY_NAME
-from hyotan.parameters import check_settings
+from hyotan.parameters.table import check_settings
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import Display
 from hyotan.figures.charts import Chart
 from hyotan.models.families import BY_KIND, Family
-from hyotan.parameters import PARAMETERS, Parameter, default_of
+from hyotan.parameters.parameter import Parameter
+from hyotan.parameters.table import PARAMETERS, default_of
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.gallery import RUN_FIGURES, Shown
 from hyotan.runs.run_folder import HISTORY, RunFolder

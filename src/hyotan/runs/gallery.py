@@ -38,7 +38,7 @@ from hyotan.metrics import are_active
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
 from hyotan.runs.run_folder import FIGURES
-from hyotan.sampling.codes import DENSITY, PRIOR
+from hyotan.sampling.code_sampler import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000
 

@@ -13,7 +13,7 @@ from hyotan.errors import DataError, SettingsError
 from hyotan.estimators import ESTIMATORS
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.files.toml import from_toml, to_toml
-from hyotan.parameters import check_settings, current_names, default_of, parameters_of
+from hyotan.parameters.table import check_settings, current_names, default_of, parameters_of
 from hyotan.training.callbacks import Callback, Fitting
 
 

@@ -117,7 +117,7 @@ class Trees:
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers(Trees):
+class NumberTree(Trees):
     """One tree, with training values in its leaves.
 
     Attributes
@@ -133,7 +133,7 @@ class Numbers(Trees):
     types: ClassVar[Mapping[str, Any]] = {**Trees.types, "ends": np.int32, "values": np.float32}
 
     @classmethod
-    def fit(cls, values: Array, others: Array, place: int) -> Numbers:
+    def fit(cls, values: Array, others: Array, place: int) -> NumberTree:
         """The tree of values, (n,), by the other columns, (n, columns - 1), among which its own has a place."""
         outputs = _outputs(values)
         tree = _number_tree(others, _leaf_rows(others, outputs)).fit(others, outputs)
@@ -169,7 +169,7 @@ class Numbers(Trees):
 
 
 @dataclass(frozen=True, eq=False)
-class Categories(Trees):
+class CategoryTrees(Trees):
     """Trees that add up to the log odds of each category.
 
     Attributes
@@ -187,7 +187,7 @@ class Categories(Trees):
     types: ClassVar[Mapping[str, Any]] = {**Trees.types, "kinds": np.float32, "base": np.float64, "steps": np.float32}
 
     @classmethod
-    def fit(cls, values: Array, others: Array, place: int) -> Categories:
+    def fit(cls, values: Array, others: Array, place: int) -> CategoryTrees:
         """The trees of categories, (n,), by the other columns, (n, columns - 1), among which its own has a place.
 
         Each is fitted to the gradient of log p at the sum of those before it, and its leaves to a step of Newton's
@@ -257,7 +257,7 @@ class Conditionals:
     shares : (patterns,), float64, of the training rows.
     """
 
-    columns: tuple[Numbers | Categories, ...]
+    columns: tuple[NumberTree | CategoryTrees, ...]
     order: Array
     patterns: Array
     shares: Array
@@ -284,7 +284,7 @@ class Conditionals:
             for place, kind in enumerate(is_category):
                 others = np.delete(seen, place, axis=1)
                 others = others if others.size else np.zeros((len(rows), 1), dtype=np.float32)
-                columns.append((Categories if kind else Numbers).fit(rows[:, place], others, place))
+                columns.append((CategoryTrees if kind else NumberTree).fit(rows[:, place], others, place))
         patterns, counts = np.unique(np.isnan(rows), axis=0, return_counts=True)
         kept = np.argsort(-counts, kind="stable")[:MOST_PATTERNS]
         order = np.argsort(is_category, kind="stable").astype(np.int32)
@@ -299,7 +299,7 @@ class Conditionals:
         DataError
             These are not the arrays of such trees: says which is not, and what was expected.
         """
-        kinds = [Categories if kind else Numbers for kind in is_category]
+        kinds = [CategoryTrees if kind else NumberTree for kind in is_category]
         expected: dict[str, Any] = {"order": np.int32, "patterns": np.bool_, "shares": np.float64}
         for place, kind in enumerate(kinds):
             expected |= {f"{place}/{name}": dtype for name, dtype in kind.types.items()}

@@ -69,6 +69,11 @@ class Mixture:
         return cls(np.ones(1), np.array(mean, dtype=np.float64)[None], factor[None])
 
     @classmethod
+    def standard(cls, latent: int) -> Mixture:
+        """N(0, I)."""
+        return cls(np.ones(1), np.zeros((1, latent)), np.eye(latent)[None])
+
+    @classmethod
     def fit(cls, codes: ArrayLike, random_state: int = 0) -> Mixture:
         """The mixture with as many components as rows left out of the fit bear out; of few rows, one Gaussian.
 

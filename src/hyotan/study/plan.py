@@ -17,7 +17,7 @@ from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.files.toml import from_toml, to_toml
 from hyotan.models.families import BY_NAME
-from hyotan.parameters import PARAMETERS, check_settings, current_names, default_of, parameters_of
+from hyotan.parameters.table import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
 from hyotan.runs.settings import DataOptions, absolute_source
 from hyotan.study.classes import Classes

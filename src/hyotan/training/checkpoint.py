@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hyotan.errors import ModelFileError
+from hyotan.files.tensors import below
 
 Arrays = dict[str, np.ndarray]
 
@@ -58,11 +59,10 @@ def from_json_array(array: np.ndarray) -> Any:
     return json.loads(array.tobytes().decode())
 
 
-def below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names stand behind ``prefix/``."""
-    start = prefix + "/"
+def torch_below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Tensor]:
+    """The arrays whose names stand behind ``prefix/``, as torch's tensors."""
     # The copy keeps a read-only buffer of a file from becoming a tensor that training writes to.
-    return {name[len(start) :]: torch.from_numpy(a.copy()) for name, a in arrays.items() if name.startswith(start)}
+    return {name: torch.from_numpy(array.copy()) for name, array in below(arrays, prefix + "/").items()}
 
 
 def optimizer_arrays(optimizer: Optimizer) -> Arrays:
@@ -75,7 +75,7 @@ def optimizer_arrays(optimizer: Optimizer) -> Arrays:
 def restore_optimizer(optimizer: Optimizer, arrays: Mapping[str, np.ndarray]) -> None:
     """Put back what :func:`optimizer_arrays` took."""
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in below(arrays, "optimizer").items():
+    for name, tensor in torch_below(arrays, "optimizer").items():
         index, entry = name.split("/")
         state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -93,7 +93,7 @@ def random_arrays(device: torch.device) -> Arrays:
 
 def restore_random(arrays: Mapping[str, np.ndarray], device: torch.device) -> None:
     """Put back what :func:`random_arrays` took; a run moved to another kind of device keeps the CPU's state only."""
-    states = below(arrays, "random")
+    states = torch_below(arrays, "random")
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 Schedule = Callable[[float], float]
 """From the share of the cycle that is done, in [0, 1], to a factor of the highest learning rate."""
@@ -28,6 +28,3 @@ def cosine(done: float) -> float:
 def constant(done: float) -> float:
     """1 throughout."""
     return 1.0
-
-
-SCHEDULES: Mapping[str, Schedule] = {"one-cycle": one_cycle, "cosine": cosine, "constant": constant}

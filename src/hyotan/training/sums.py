@@ -14,7 +14,7 @@ Parts = dict[str, Tensor]
 """Sums over one batch by name: (), or (latent,)."""
 
 
-def total(values: Tensor, models: int = 1) -> Tensor:
+def row_sums(values: Tensor, models: int = 1) -> Tensor:
     """Sums over all rows, (...), of (rows, ...); in a stack over those of each model, (models, ...)."""
     return values.sum(0) if models == 1 else values.unflatten(0, (models, -1)).sum(1)
 
@@ -30,16 +30,16 @@ def parts_of(terms: Terms, models: int = 1, **more: Tensor) -> Parts:
     """
     code = terms.code.detach()
     parts = {
-        "loss": total(terms.loss.detach(), models),
-        "reconstruction": total(terms.reconstruction.detach(), models),
-        "code": total(code, models),
-        "code_squares": total(code.square(), models),
+        "loss": row_sums(terms.loss.detach(), models),
+        "reconstruction": row_sums(terms.reconstruction.detach(), models),
+        "code": row_sums(code, models),
+        "code_squares": row_sums(code.square(), models),
         **more,
     }
     if terms.kl is not None:
-        parts["kl"] = total(terms.kl.detach(), models)
+        parts["kl"] = row_sums(terms.kl.detach(), models)
     if terms.label is not None:
-        parts["label"] = total(terms.label.detach(), models)
+        parts["label"] = row_sums(terms.label.detach(), models)
     return parts
 
 

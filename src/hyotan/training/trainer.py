@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from hyotan.errors import DivergenceError
+from hyotan.files.tensors import below
 from hyotan.training.callbacks import Callback
 from hyotan.training.checkpoint import (
     Arrays,
     CheckpointStore,
     Snapshot,
-    below,
     from_json_array,
     json_array,
     load_weights,
@@ -29,6 +29,7 @@ from hyotan.training.checkpoint import (
     restore_optimizer,
     restore_random,
     to_arrays,
+    torch_below,
 )
 from hyotan.training.compiling import compiled, pays, refuse_without_compiler, warn_of_no_effect, warn_unrecorded
 from hyotan.training.interruption import StopRequests, TrainingInterrupted
@@ -38,7 +39,7 @@ from hyotan.training.products import fast_products, warn_of_slow_bf16
 from hyotan.training.recording import DEVICES, LEAST_STEPS, Backward, record
 from hyotan.training.resident import ResidentRows, StackedRows, Steps, TrainingRows, as_tensor, batch_count
 from hyotan.training.schedules import Schedule
-from hyotan.training.sums import Parts, Sums, parts_of, total
+from hyotan.training.sums import Parts, Sums, parts_of, row_sums
 
 VALIDATION_ROWS = 2048
 """Rows evaluated at once: large enough to keep the products busy, small enough to stay in the cache."""
@@ -277,7 +278,7 @@ class Trainer:
                 terms = self.loss(x, labels=self.validation.labels(index))
                 with self._autocast():
                     mean = self.model.reconstruct(x)
-                errors = total(self.model.squared_errors(mean, x), models)
+                errors = row_sums(self.model.squared_errors(mean, x), models)
                 sums.add(parts_of(terms, models, mse=errors), len(x) // models)
         return sums
 
@@ -436,11 +437,11 @@ class Trainer:
     def restore(self, snapshot: Snapshot) -> None:
         """Stand where the snapshot was taken; the next ``fit`` goes on from there."""
         s, arrays = snapshot.settings, snapshot.arrays
-        load_weights(self.model, below(arrays, "model"), "checkpoint")
+        load_weights(self.model, torch_below(arrays, "model"), "checkpoint")
         restore_optimizer(self.optimizer, arrays)
         self.stepper.forget()
-        self.best_state = {name: tensor.to(self.device) for name, tensor in below(arrays, "best").items()}
-        self.sums = Sums({name: tensor.to(self.device) for name, tensor in below(arrays, "sums").items()})
+        self.best_state = {name: tensor.to(self.device) for name, tensor in torch_below(arrays, "best").items()}
+        self.sums = Sums({name: tensor.to(self.device) for name, tensor in torch_below(arrays, "sums").items()})
         for name in STANDING:
             setattr(self, name, s[name])
         self.cycles = [(start, end) for start, end in s["cycles"]]
@@ -449,7 +450,7 @@ class Trainer:
         self._random_state = {name: array for name, array in arrays.items() if name.startswith("random/")}
         self._resumed = True
         for number, callback in enumerate(self.callbacks):
-            callback.restore({name: t.numpy() for name, t in below(arrays, f"callback/{number}").items()})
+            callback.restore({name: array.copy() for name, array in below(arrays, f"callback/{number}/").items()})
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstruct rows given as the data were, (n, *features), in the model's range; for callbacks."""

@@ -50,14 +50,30 @@ DESCRIBED_ROWS = 20_000
 def training(
     estimator: LatentEstimator,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
-    store: CheckpointStore | None,
-    snapshot: Snapshot | None,
-    max_epochs: int | None,
-    refine: bool,
+    store: CheckpointStore | None = None,
+    snapshot: Snapshot | None = None,
+    max_epochs: int | None = None,
+    refine: bool = True,
 ) -> Iterator[Trainer]:
-    """See :meth:`hyotan.estimators.estimator.LatentEstimator.training`."""
+    """Everything about :meth:`~hyotan.estimators.estimator.LatentEstimator.fit` but the training itself, which belongs
+    into the ``with`` block. It is a method of the estimators.
+
+    Parameters
+    ----------
+    estimator : not fitted yet.
+    X, y : as in ``fit``; to go on with the same bits, the same data. Rows that are encoded keep their preprocessor.
+    store : where checkpoints go.
+    snapshot : where to go on from.
+    max_epochs : a later last epoch than the snapshot's.
+    refine : whether to note what the columns of new rows are drawn again from.
+
+    Yields
+    ------
+    Trainer
+        Ready to train this estimator's model; what it has learned when the block ends, the estimator has learned.
+    """
     settings = estimator.settings()
     X = check_rows(estimator, X, reset=True)
     X = X if "rows in a file" in estimator.family.traits else in_memory(X, type(estimator).__name__)
@@ -103,24 +119,28 @@ def build(estimator: LatentEstimator, settings: dict[str, Any], seed: int = 0) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         likelihood = build_likelihood(estimator.preprocessor_, settings)
-        model = assemble(estimator, likelihood, settings, estimator.preprocessor_.feature_shape)
+        model = assemble(estimator, likelihood, settings, estimator.feature_shape_, input_mask(estimator))
     estimator.inference_ = Inference(model.to(device), device)
 
 
 def assemble(
-    estimator: LatentEstimator, likelihood: Likelihood, settings: dict[str, Any], shape: tuple[int, ...]
+    estimator: LatentEstimator,
+    likelihood: Likelihood,
+    settings: dict[str, Any],
+    shape: tuple[int, ...],
+    input_mask: RandomMask | None,
 ) -> LatentModel:
     """The family's model with new networks, for samples of a shape."""
-    with_missing = getattr(estimator, "handles_missing_", settings.get("handle_missing") == "always")
-    model = estimator.make_model(likelihood, settings, shape, with_missing)
-    model.input_mask = _input_mask(estimator) if with_missing else None
+    model = estimator.make_model(likelihood, settings, shape, with_missing=input_mask is not None)
+    model.input_mask = input_mask
     return model
 
 
-def _input_mask(estimator: LatentEstimator) -> RandomMask:
-    """What training masks of each row, so that the model learns to handle missing values."""
-    preprocessor = getattr(estimator, "preprocessor_", None)
-    columns = None if preprocessor is None else preprocessor.column_of_feature
+def input_mask(estimator: LatentEstimator) -> RandomMask | None:
+    """What training masks of each row, for a model that learns to handle missing values; None for another."""
+    if not estimator.handles_missing_:
+        return None
+    columns = estimator.preprocessor_.column_of_feature
     is_complete = columns is not None and not estimator.had_missing_
     return RandomMask(MAX_MASKED_COMPLETE if is_complete else MAX_MASKED, columns)
 
@@ -130,8 +150,7 @@ def _encoded(estimator: LatentEstimator, X: Any, split: Split, settings: dict[st
     handle = settings.get("handle_missing", "never")
     rows = X
     if not isinstance(X, EncodedRows):
-        own = split.trained(X)
-        preprocessor = fit_preprocessor(X, own, settings, estimator.family.likelihood, LIKELIHOODS)
+        preprocessor = fit_preprocessor(X, X[split.train], settings, estimator.family.likelihood, LIKELIHOODS)
         rows = EncodedRows.of(preprocessor, X)
     estimator.preprocessor_ = rows.preprocessor
     estimator.had_missing_ = handle == "always" or has_missing(rows.original)

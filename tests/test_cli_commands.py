@@ -17,10 +17,10 @@ from hyotan.cli import cli
 from hyotan.cli.evaluate import parse_check
 from hyotan.cli.flags import resolve
 from hyotan.cli.output import table
-from hyotan.files.folders import plain_json
 from hyotan.cli.written import write_rows
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.container import read, write
+from hyotan.files.folders import plain_json
 from hyotan.recipes import names
 from hyotan.runs.run_folder import RunFolder
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from command_line import SMALL as FLAGS
 from command_line import done, hyotan, sketch
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.analysis.denoising import affine_map, measure
+from hyotan.analysis.noise_removal import affine_map, measure
 from hyotan.errors import DataError, SettingsError
 from hyotan.models import NOISES
 from hyotan.report.run import fit_command

@@ -141,7 +141,7 @@ class TestAFinishedStudy:
     def test_that_goes_on_says_its_verdict_again(
         self, words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hyotan.study.worker.fitting.fit", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr("hyotan.study.worker.run_training.fit", lambda *_, **__: pytest.fail("it trained"))
         said = done(*("runs/digits-study-1" if word == "X" else word for word in words), cwd=place)
         assert said.out.splitlines()[-1] == "runs/digits-study-1"
         assert "To compress" in said.err

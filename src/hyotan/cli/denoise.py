@@ -25,7 +25,7 @@ def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None
     hyotan denoise runs/sensors-dae-1 noisy.csv -o clean.csv
     hyotan denoise runs/mnist-dae-1 mnist --add-noise 0.5
     """
-    from hyotan.analysis.denoising import compare, level_of, takes_noise_away
+    from hyotan.analysis.noise_removal import compare, level_of, takes_noise_away
     from hyotan.cli.training import denoising_line
     from hyotan.runs.gallery import denoising_display
 

@@ -47,7 +47,7 @@ def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_i
     from hyotan.analysis.evaluation import evaluate as evaluate_estimator
     from hyotan.cli.found import open_run
     from hyotan.cli.training import verdict_lines
-    from hyotan.runs.fitting import metrics_of
+    from hyotan.runs.run_training import metrics_of
 
     folder = open_run(run, "evaluate")
     estimator = folder.load_model()
@@ -69,7 +69,7 @@ def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -
     """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
     from hyotan.analysis.embedding import beside_pca
     from hyotan.data.stored import evenly
-    from hyotan.runs.fitting import without_missing
+    from hyotan.runs.run_training import without_missing
     from hyotan.study.classes import Classes
 
     if len(test.X) < FEWEST_ROWS:

@@ -30,8 +30,8 @@ def resume(printer: Printer, run: str, max_epochs: int | None) -> None:
     from hyotan.cli.found import open_run
     from hyotan.cli.study import go_on
     from hyotan.cli.training import watched
-    from hyotan.runs.fitting import resume as resume_run
-    from hyotan.runs.fitting import schedule_after
+    from hyotan.runs.run_training import resume as resume_run
+    from hyotan.runs.run_training import schedule_after
     from hyotan.study.study_folder import StudyFolder
 
     if StudyFolder.is_at(run):

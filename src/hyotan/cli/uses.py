@@ -248,9 +248,9 @@ class Used:
     ) -> Path:
         """Write rows as :func:`~hyotan.cli.written.write_rows` does; ``more`` goes to the end of the file's stem."""
         from hyotan.cli.written import write_rows
-        from hyotan.data.frames import Frame
+        from hyotan.data.frames import as_frame
 
-        if isinstance(array, Frame) and not self.is_chosen and self.file.suffix == ".npy":
+        if as_frame(array) is not None and not self.is_chosen and self.file.suffix == ".npy":
             self.file = self.file.with_suffix(".csv")
         self.files.append(write_rows(self.file.with_stem(self.file.stem + more), array, names, ids))
         return self.files[-1]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hyotan.analysis.denoising import takes_noise_away
+from hyotan.analysis.noise_removal import takes_noise_away
 from hyotan.data import Dataset
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
@@ -36,8 +36,8 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
 from hyotan.runs.run_folder import FIGURES
+from hyotan.runs.run_training import FittedRun, tracked_rows, without_missing
 from hyotan.sampling.codes import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000

@@ -255,7 +255,7 @@ class TestCommandLine:
         plain = tmp_path / done("fit", "digits", *FLAGS, "--limit", 60, "--quiet", cwd=tmp_path).out.splitlines()[-1]
         said = hyotan("denoise", plain)
         assert said.code == 2 and "Traceback" not in said.err
-        assert "is of kind autoencoder, trained without noise" in said.err
+        assert "holds an autoencoder that was trained without noise" in said.err
         assert "hyotan fit SOURCE --model dae" in said.err
         said = hyotan("denoise", run, "--add-noise", "much")
         assert said.code == 2

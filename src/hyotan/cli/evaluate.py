@@ -1,4 +1,4 @@
-"""``hyotan evaluate``: how good a run's model is."""
+"""``hyotan evaluate``: a run's model on held-out rows."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": oper
 @command()
 @click.argument("run", type=click.Path())
 @option("--nll-rows", "Rows for a VAE's -log p(x); 0: none.", Integer(0), 500)
-@option("--nll-samples", "Latent samples a row.", Integer(1), 200)
+@option("--nll-samples", "Latent samples per row.", Integer(1), 200)
 @option("--fail-if", "Exit 1 if this holds, such as 'mse > 0.01'.", metavar="CHECK")
 def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_if: str | None) -> int:
-    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew.
+    """Evaluate a run's model on held-out rows, and rewrite metrics.json.
 
     Examples
     --------

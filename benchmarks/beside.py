@@ -1,7 +1,7 @@
 """Two source trees side by side: training, a study, start-up and peak memory, each measured in turns.
 
-``python -m benchmarks.beside --src OLD/src --beside NEW/src`` runs each task in a process of its own, with one tree and then
-with the other, and prints medians and the median of the ratios, new over old. Tasks use the public face alone.
+``python -m benchmarks.beside --src OLD/src --beside NEW/src`` runs each task in a process of its own, with one tree and
+then with the other, and prints medians and the median of the ratios, new over old. Tasks use the public face alone.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ TASKS: dict[str, str | list[str]] = {
 COMMAND = """
 import resource, subprocess, sys, time, json
 start = time.perf_counter()
-subprocess.run([sys.executable, "-c", "from hyotan.cli import main; main()", *sys.argv[1:]], check=True, capture_output=True)
+words = [sys.executable, "-c", "from hyotan.cli import main; main()", *sys.argv[1:]]
+subprocess.run(words, check=True, capture_output=True)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps({"seconds": time.perf_counter() - start, "mb": used.ru_maxrss / 1024}))
 """

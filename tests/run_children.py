@@ -189,14 +189,14 @@ def timeless_metrics(folder: Path) -> dict[str, Any]:
 
 def fit(folder: str) -> None:
     """Train a run."""
-    from hyotan.runs import fitting as runs
+    from hyotan.runs import run_training as runs
 
     runs.fit(runs.RunFolder(folder))
 
 
 def resume(folder: str, max_epochs: int | None = None) -> None:
     """Go on with a run."""
-    from hyotan.runs import fitting as runs
+    from hyotan.runs import run_training as runs
 
     runs.resume(runs.RunFolder(folder), max_epochs)
 
@@ -270,7 +270,7 @@ def prepare(
     environment : variables to set.
     """
     from hyotan.estimators.estimator import LatentEstimator
-    from hyotan.runs import fitting as runs
+    from hyotan.runs import run_training as runs
     from hyotan.training import trainer
 
     os.environ.update(environment or {})

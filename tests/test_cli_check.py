@@ -154,7 +154,7 @@ def test_few_rows_are_said_to_show_little(run: Path) -> None:
             "different values; a classifier learns 50 at most.",
             "categories",
         ),
-        (("--target", "種類"), "--target says what to learn for --check, which was not given.", "--check REAL"),
+        (("--target", "種類"), "--target names a column for --check, which was not given.", "--check REAL"),
         (("--check", "gone.csv"), "'gone.csv'", ""),
         (("--check", "few.csv"), "There are 9 real rows, too few to compare with.", "20 or more"),
     ],
@@ -178,3 +178,11 @@ def test_what_it_cannot_compare_is_refused(run: Path, tmp_path: Path) -> None:
     said = hyotan("sample", few, "--check", run.parent.parent / "real.csv")
     assert "too few rows to hold some out" in said.begins("error:")[0]
     assert not (images / "samples.npy").exists() and not (few / "samples.csv").exists()
+
+
+def test_real_rows_without_the_label_are_refused_by_its_name(cvae: Path, place: Path) -> None:
+    rows = [line.rsplit(",", 1)[0] for line in people(30, 4).splitlines()]
+    (place / "unlabelled.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    said = hyotan("sample", cvae, "--check", "unlabelled.csv", cwd=place)
+    assert said.begins("error:") == ["unlabelled.csv: No column is named '種類', which the model needs."]
+    assert said.begins("fix:") == ["The model was fitted on: 金額, 店, 年齢, 種類."]

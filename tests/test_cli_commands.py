@@ -16,10 +16,11 @@ from command_line import SMALL, done, fitted, hyotan, sketch
 from hyotan.cli import cli
 from hyotan.cli.evaluate import parse_check
 from hyotan.cli.flags import resolve
-from hyotan.cli.output import plain, table
+from hyotan.cli.output import table
 from hyotan.cli.written import write_rows
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.container import read, write
+from hyotan.files.folders import plain_json
 from hyotan.recipes import names
 from hyotan.runs.run_folder import RunFolder
 
@@ -348,7 +349,7 @@ class TestPieces:
 
     def test_json_holds_plain_values(self):
         strange = {"p": Path("x"), 1: np.float32(2), "n": float("nan"), "a": np.array([1.0, np.inf]), "t": (1, None)}
-        assert plain(strange) == {"p": "x", "1": 2.0, "n": None, "a": [1.0, None], "t": [1, None]}
+        assert plain_json(strange) == {"p": "x", "1": 2.0, "n": None, "a": [1.0, None], "t": [1, None]}
 
     def test_the_first_layer_wins(self):
         assert resolve({"a": 1}, [{"a": 2, "b": 2}, {"b": 3, "c": 3}]) == {"a": 1, "b": 2, "c": 3}

@@ -77,8 +77,8 @@ class TestDetect:
         file, folder = said.out.splitlines()
         assert (file, folder) == ("runs/会員-detector-1/detected.csv", "runs/会員-detector-1")
         assert "150 rows, 4 columns" in said.err and "training 2 autoencoders" in said.err
-        assert "flagged (of usual rows, 5 % would be); the oddest:" in said.err
-        assert "会員番号" in said.err and "odd values (nats)" in said.err
+        assert "flagged (5 % of normal rows would be); the most anomalous:" in said.err
+        assert "会員番号" in said.err and "unusual values (nats)" in said.err
 
     def test_writes_what_the_detector_says_of_each_row(self, place: Path, said: Any) -> None:
         file, folder = (place / line for line in said.out.splitlines())
@@ -150,7 +150,7 @@ class TestScore:
         written = rows_of(place / "fdr.csv")
         assert [float(row["odd"]) for row in written[:3]] == [1, 1, 1]
         odd = sum(int(row["odd"]) for row in written)
-        assert f"40 rows, {odd} flagged (odd together, at most 20% of them falsely); the oddest:" in told.err
+        assert f"40 rows, {odd} flagged (at most 20% of these are false alarms); the most anomalous:" in told.err
         assert told.err.count("b=") >= 3
 
     def test_finds_columns_by_their_names(self, place: Path, by_numbers: Path) -> None:

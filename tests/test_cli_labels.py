@@ -127,7 +127,7 @@ class TestCluster:
         np.save(tmp_path / "rows.npy", RunFolder(vae).split_data()[1].X)
         said = hyotan("cluster", vae, tmp_path / "rows.npy")
         assert said.code == 2
-        assert said.begins("fix:") == ["Say it: --clusters 5"]
+        assert said.begins("fix:") == ["Give it: --clusters 5"]
 
     def test_counts_no_missing_value_among_the_labels_as_one(self, tmp_path: Path) -> None:
         values = np.random.default_rng(0).normal(size=40) + 9 * (np.arange(40) % 2)

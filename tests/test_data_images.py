@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hyotan.data import decoded, images, load, stored
+from hyotan.data import decoded, image_folder, load, stored
 from hyotan.errors import DataError, ResourceError
 
 RNG = np.random.default_rng(0)
@@ -310,7 +310,7 @@ def test_many_images_are_decoded_once_into_the_cache(tmp_path: Path, monkeypatch
     assert there.fingerprint() == here.fingerprint()
     assert there.notes[:-1] == here.notes
     assert there.notes[-1].startswith(f"Decoded once, the rows lie in {cache / 'decoded'}")
-    monkeypatch.setattr(images, "_inspected", None)  # nothing is looked at a second time
+    monkeypatch.setattr(image_folder, "_shape_of", None)  # nothing is looked at a second time
     np.testing.assert_array_equal(np.asarray(load(folder).X), here.X)
     assert len(list((cache / "decoded").iterdir())) == 1
 

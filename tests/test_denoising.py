@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from command_line import SMALL as FLAGS
 from command_line import done, hyotan, sketch
 from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
-from hyotan.analysis.denoising import affine_map, measure
+from hyotan.analysis.noise_removal import affine_map, measure
 from hyotan.errors import DataError, SettingsError
 from hyotan.models import NOISES
 from hyotan.report.run import fit_command
@@ -255,7 +255,7 @@ class TestCommandLine:
         plain = tmp_path / done("fit", "digits", *FLAGS, "--limit", 60, "--quiet", cwd=tmp_path).out.splitlines()[-1]
         said = hyotan("denoise", plain)
         assert said.code == 2 and "Traceback" not in said.err
-        assert "is of kind autoencoder, trained without noise" in said.err
+        assert "holds an autoencoder that was trained without noise" in said.err
         assert "hyotan fit SOURCE --model dae" in said.err
         said = hyotan("denoise", run, "--add-noise", "much")
         assert said.code == 2

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hyotan.analysis.denoising import Denoising
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING, Facts, Finding, diagnose
+from hyotan.analysis.noise_removal import Denoising
 from hyotan.recipes import read
 
 

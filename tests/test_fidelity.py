@@ -18,7 +18,7 @@ import pytest
 from scipy import stats
 
 from hyotan.analysis import fidelity, privacy
-from hyotan.analysis.fidelity import Columns, Fidelity, compare_tables, compare_training
+from hyotan.analysis.fidelity import ComparedTable, Fidelity, compare_tables, compare_training
 from hyotan.analysis.privacy import check_privacy, closest_distances
 from hyotan.errors import DataError
 
@@ -65,7 +65,7 @@ def test_the_examples_of_the_modules_run(module: Any) -> None:
 class TestColumns:
     @pytest.mark.parametrize("build", [dict, pa.table, pd.DataFrame], ids=["mapping", "arrow", "pandas"])
     def test_are_read_alike_from_every_kind_of_table(self, real: Table, build: Callable[[Table], Any]) -> None:
-        columns = Columns.of(build(real))
+        columns = ComparedTable.of(build(real))
         assert (list(columns.numbers), list(columns.categories), columns.rows) == (
             ["size", "weight"],
             ["kind", "mark"],
@@ -85,7 +85,7 @@ class TestColumns:
                 "empty": pa.nulls(3),
             }
         )
-        columns = Columns.of(table, categories=["grade"])
+        columns = ComparedTable.of(table, categories=["grade"])
         assert list(columns.numbers) == ["whole", "day"]
         np.testing.assert_array_equal(columns.numbers["whole"], [1, np.nan, 3])
         np.testing.assert_array_equal(np.diff(columns.numbers["day"])[:1] > 0, [True])
@@ -213,13 +213,13 @@ class TestDistances:
     def test_are_those_of_a_count_by_hand(self) -> None:
         train = {"n": [0.0, 2.0], "x": ["a", "b"]}  # standard deviation 1
         rows = {"n": [0.0, 3.0, np.nan, 1.0], "x": ["a", "a", "b", None]}
-        own = Columns.of(train)
+        own = ComparedTable.of(train)
         expected = [0, np.sqrt(2), 1, np.sqrt(2)]
         np.testing.assert_allclose(closest_distances(own, own.like(rows, "other")), expected)
 
     def test_agree_with_a_loop_over_all_pairs(self, real: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(privacy, "_AT_ONCE", 800 * 7)  # several blocks
-        own, others = Columns.of(real), Columns.of(drawn(40, 5))
+        own, others = ComparedTable.of(real), ComparedTable.of(drawn(40, 5))
         found = closest_distances(own, others)
         units = {name: np.nanstd(column) for name, column in own.numbers.items()}
 

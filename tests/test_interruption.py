@@ -21,8 +21,8 @@ from sklearn.exceptions import NotFittedError
 from hyotan.errors import DivergenceError
 from hyotan.estimators import VAE, Autoencoder
 from hyotan.files.container import read
-from hyotan.runs.fitting import fit, resume
 from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.run_training import fit, resume
 from hyotan.training.callbacks import Callback, Fitting
 from hyotan.training.interruption import TrainingInterrupted
 from run_children import SOURCE, Child, digests, new_run, nursery, timeless_metrics, weights

@@ -17,8 +17,8 @@ import pytest
 
 from hyotan.errors import DataError, ModelFileError, RunFolderError, SettingsError
 from hyotan.files.container import read
-from hyotan.runs.fitting import fit, resume, schedule_after
 from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.run_training import fit, resume, schedule_after
 from hyotan.runs.settings import RunConfig
 from run_children import digests, new_run, nursery, stamp, timeless_metrics, weights
 

@@ -23,8 +23,8 @@ import pytest
 from hyotan.errors import DivergenceError, ResourceError, RunFolderError
 from hyotan.files.container import read
 from hyotan.runs.checkpoints import FolderStore
-from hyotan.runs.fitting import fit, resume
 from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.run_training import fit, resume
 from hyotan.runs.settings import RunConfig
 from hyotan.training.callbacks import Callback, Fitting
 from run_children import SMALL, Outcome, digests, new_run, nursery

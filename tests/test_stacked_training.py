@@ -16,7 +16,7 @@ from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.runs import fitting as runs
+from hyotan.runs import run_training as runs
 from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.settings import RunConfig
 from hyotan.study import bundles as study_bundles

@@ -15,9 +15,9 @@ from hyotan import Study
 from hyotan import load as load_model
 from hyotan.data import numpy_files, stored
 from hyotan.estimators.store import saved_arrays
-from hyotan.runs.fitting import fit as fit_run
-from hyotan.runs.fitting import resume as resume_run
 from hyotan.runs.run_folder import RunFolder
+from hyotan.runs.run_training import fit as fit_run
+from hyotan.runs.run_training import resume as resume_run
 from hyotan.runs.settings import RunConfig
 from hyotan.training import streams
 from hyotan.training.callbacks import Callback, Fitting

@@ -21,7 +21,7 @@ from hyotan.data import Dataset, load
 from hyotan.errors import DataError, DivergenceError, ResourceError, RunFolderError, SettingsError
 from hyotan.files.lock import held
 from hyotan.models.families import BY_NAME
-from hyotan.runs import fitting as runs
+from hyotan.runs import run_training as runs
 from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.settings import DataOptions
 from hyotan.study import engine, measures, worker
@@ -281,7 +281,7 @@ class TestAFinishedStudy:
         assert record["seconds"] > 0
 
     def test_trains_nothing_when_it_is_run_again(self, copy: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(worker.fitting, "fit", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr(worker.run_training, "fit", lambda *_, **__: pytest.fail("it trained"))
         before = {plan.name: stamps(copy.run_path(plan)) for plan in copy.plans}
         assert run(copy, jobs=1).cells == copy.cells()
         assert {plan.name: stamps(copy.run_path(plan)) for plan in copy.plans} == before
@@ -504,7 +504,7 @@ class TestACellThatFails:
         plan = copy.plans[0]
         shutil.rmtree(copy.run_path(plan))
         with monkeypatch.context() as patch:
-            patch.setattr(worker.fitting, "fit", raises(ResourceError("The disk is full.", "Make room.")))
+            patch.setattr(worker.run_training, "fit", raises(ResourceError("The disk is full.", "Make room.")))
             (failure,) = run(copy, jobs=1).failures
         assert (failure.code, failure.message, failure.fix) == ("RESOURCES", "The disk is full.", "Make room.")
         assert run(copy, jobs=1).failures == []
@@ -521,7 +521,7 @@ class TestACellThatFails:
         self, error: Exception, code: str, message: str, copy: StudyFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.rmtree(copy.run_path(copy.plans[0]))
-        monkeypatch.setattr(worker.fitting, "fit", raises(error))
+        monkeypatch.setattr(worker.run_training, "fit", raises(error))
         (failure,) = run(copy, jobs=1).failures
         assert failure.code == code
         assert re.search(message, failure.message)

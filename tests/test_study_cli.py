@@ -141,7 +141,7 @@ class TestAFinishedStudy:
     def test_that_goes_on_says_its_verdict_again(
         self, words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hyotan.study.worker.fitting.fit", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr("hyotan.study.worker.run_training.fit", lambda *_, **__: pytest.fail("it trained"))
         said = done(*("runs/digits-study-1" if word == "X" else word for word in words), cwd=place)
         assert said.out.splitlines()[-1] == "runs/digits-study-1"
         assert "To compress" in said.err
@@ -149,9 +149,9 @@ class TestAFinishedStudy:
 
     def test_keeps_its_settings(self, place: Path) -> None:
         said = hyotan("study", "--resume", "runs/digits-study-1", "--sizes", "8", cwd=place)
-        assert (said.code, said.begins("error:")) == (2, ["--sizes cannot change a study that goes on."])
+        assert (said.code, said.begins("error:")) == (2, ["--sizes cannot change a study that is resumed."])
         said = hyotan("resume", "runs/digits-study-1", "--max-epochs", 9, cwd=place)
-        assert (said.code, said.begins("error:")) == (2, ["--max-epochs cannot change a study that goes on."])
+        assert (said.code, said.begins("error:")) == (2, ["--max-epochs cannot change a study that is resumed."])
 
     def test_has_cells_that_are_runs(self, place: Path) -> None:
         said = done("evaluate", "runs/digits-study-1/cells/vae-4-1", "--json", cwd=place)
@@ -210,7 +210,7 @@ class TestAMistake:
         said = hyotan("study", "--resume", "runs/digits-studi-1", cwd=place)
         assert said.begins("fix:") == ["Did you mean 'runs/digits-study-1'?"]
         said = hyotan("study", "runs/digits-study-1", cwd=place)
-        assert said.begins("fix:") == ["Go on: hyotan study --resume runs/digits-study-1"]
+        assert said.begins("fix:") == ["Resume it: hyotan study --resume runs/digits-study-1"]
 
     def test_that_makes_every_training_diverge_ends_with_3(self, tmp_path: Path) -> None:
         said = hyotan("study", *SMALL, "--learning-rate", 1e9, "--optimizer", "sgd", "--out", "s", cwd=tmp_path)

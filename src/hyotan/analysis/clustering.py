@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, MissingExtraError, SettingsError, did_you_mean
 from hyotan.metrics import AGREEMENTS, agreement
 from hyotan.models.propagation import neighbour_graph
 
-Array = NDArray[Any]
 RUNS = 50
 """Runs of K-means by which a code is judged."""
 UMAP_NEIGHBOURS, UMAP_DIMENSIONS = 15, 5
@@ -39,11 +39,11 @@ class ClusteringRuns:
         Sum of squared distances to the centres: what K-means makes small, and the only one that knows no labels.
     """
 
-    v_measure: Array
-    accuracy: Array
-    nmi: Array
-    ari: Array
-    inertia: Array
+    v_measure: ndarray
+    accuracy: ndarray
+    nmi: ndarray
+    ari: ndarray
+    inertia: ndarray
 
     def to_dict(self) -> dict[str, list[float]]:
         """Each measure's values as plain numbers."""
@@ -89,7 +89,7 @@ def kmeans_runs(
     return ClusteringRuns(**{name: np.array([record[name] for record in records]) for name in records[0]})
 
 
-def cluster_codes(codes: ArrayLike, n_clusters: int, method: str = "graph", random_state: int = 0) -> Array:
+def cluster_codes(codes: ArrayLike, n_clusters: int, method: str = "graph", random_state: int = 0) -> ndarray:
     """Clusters of codes, found without labels.
 
     Parameters
@@ -123,14 +123,14 @@ def cluster_codes(codes: ArrayLike, n_clusters: int, method: str = "graph", rand
     return METHODS[method](matrix, n_clusters, random_state).astype(np.int64)
 
 
-def kmeans_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array:
+def kmeans_clusters(codes: ndarray, n_clusters: int, random_state: int = 0) -> ndarray:
     """The best of ten starts of K-means."""
     from sklearn.cluster import KMeans
 
     return KMeans(n_clusters, n_init=10, random_state=random_state).fit_predict(codes)
 
 
-def mixture_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array:
+def mixture_clusters(codes: ndarray, n_clusters: int, random_state: int = 0) -> ndarray:
     """The likeliest component of a mixture of Gaussians with full covariances, the best of five starts."""
     from sklearn.mixture import GaussianMixture
 
@@ -139,7 +139,7 @@ def mixture_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Ar
     return mixture.fit_predict(scaled.astype(np.float64))
 
 
-def graph_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array:
+def graph_clusters(codes: ndarray, n_clusters: int, random_state: int = 0) -> ndarray:
     """Spectral clustering of the graph of nearest neighbours.
 
     The weights are UMAP's (:func:`neighbour_graph`); K-means runs on the rows of the leading eigenvectors, each row
@@ -157,7 +157,7 @@ def graph_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Arra
     return settled(graph, best)
 
 
-def umap_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array:
+def umap_clusters(codes: ndarray, n_clusters: int, random_state: int = 0) -> ndarray:
     """A mixture of Gaussians on UMAP's embedding of the codes, as N2D does it.  McConville et al. 2021.
 
     MissingExtraError without umap-learn.
@@ -179,8 +179,7 @@ def umap_clusters(codes: Array, n_clusters: int, random_state: int = 0) -> Array
     return mixture_clusters(embedding.fit_transform(codes), n_clusters, random_state)
 
 
-Method = Callable[[Array, int, int], Array]
-METHODS: dict[str, Method] = {
+METHODS: dict[str, Callable[[ndarray, int, int], ndarray]] = {
     "graph": graph_clusters,
     "umap+mixture": umap_clusters,
     "mixture": mixture_clusters,
@@ -189,7 +188,7 @@ METHODS: dict[str, Method] = {
 """Every way from codes to clusters, by its name; the first is the default."""
 
 
-def leading_vectors(graph: Any, size: int, random_state: int = 0) -> Array:
+def leading_vectors(graph: Any, size: int, random_state: int = 0) -> ndarray:
     """Eigenvectors of the largest eigenvalues of D^-1/2 (W + t / n) D^-1/2, (n, size), the largest first.
 
     D holds the degrees of W + t / n. The faint link t of every row with every other, a tenth of the mean degree, joins
@@ -214,11 +213,11 @@ def leading_vectors(graph: Any, size: int, random_state: int = 0) -> Array:
     return vectors[:, ::-1][:, :size]
 
 
-def _rows_of_length_1(vectors: Array) -> Array:
+def _rows_of_length_1(vectors: ndarray) -> ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def modularity(graph: Any, clusters: Array) -> float:
+def modularity(graph: Any, clusters: ndarray) -> float:
     """Share of the weight inside clusters, above what chance would put there.  Newman 2004, equation 5."""
     members = _one_hot(clusters)
     volumes = graph.sum(axis=1) @ members
@@ -226,7 +225,7 @@ def modularity(graph: Any, clusters: Array) -> float:
     return float((inside / volumes.sum() - np.square(volumes / volumes.sum())).sum())
 
 
-def settled(graph: Any, clusters: Array, reach: int = 3, rounds: int = 20) -> Array:
+def settled(graph: Any, clusters: ndarray, reach: int = 3, rounds: int = 20) -> ndarray:
     """Every row moved to the cluster that holds most of its neighbourhood, ``reach`` links wide, until none moves.
 
     A round that would leave a cluster without rows is not taken.
@@ -245,11 +244,11 @@ def settled(graph: Any, clusters: Array, reach: int = 3, rounds: int = 20) -> Ar
     return clusters
 
 
-def _one_hot(clusters: Array) -> Array:
+def _one_hot(clusters: ndarray) -> ndarray:
     return np.eye(int(clusters.max()) + 1)[clusters]
 
 
-def _checked(codes: ArrayLike, n_clusters: int) -> Array:
+def _checked(codes: ArrayLike, n_clusters: int) -> ndarray:
     matrix = np.ascontiguousarray(codes, dtype=np.float32)
     if matrix.ndim != 2 or not np.isfinite(matrix).all():
         raise DataError(f"The codes must be finite numbers of shape (n, latent); got shape {matrix.shape}.")

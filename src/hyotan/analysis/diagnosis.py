@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyotan.analysis.noise_removal import Denoising
 
 GOOD, NOTICE, WARNING = "good", "notice", "warning"
 
@@ -16,30 +19,6 @@ class Finding:
     code: str
     level: str
     text: str
-
-
-class Denoised(Protocol):
-    """What a diagnosis looks at of rows that noise was added to: see :class:`hyotan.analysis.denoising.Denoising`."""
-
-    @property
-    def mse_noisy(self) -> float:
-        """Error of the noisy rows."""
-        ...
-
-    @property
-    def mse_denoised(self) -> float:
-        """Error of what the model made of them."""
-        ...
-
-    @property
-    def mse_affine(self) -> float | None:
-        """Error of what the best affine map made of them."""
-        ...
-
-    @property
-    def affine_difference_error(self) -> float | None:
-        """Standard error of the difference between the two."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +56,7 @@ class Facts:
     kl_per_dimension: Sequence[float] = ()
     history: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     schedule: str = "one-cycle"
-    denoising: Denoised | None = None
+    denoising: Denoising | None = None
 
 
 WIDE_CODE = 512
@@ -199,7 +178,7 @@ def _why_worse_than_pca(facts: Facts) -> str:
     return "Train longer, or widen --hidden-dims; where PCA stays ahead, PCA is the better choice."
 
 
-def denoising(facts: Facts) -> Iterator[Finding]:
+def noise_removal(facts: Facts) -> Iterator[Finding]:
     """What became of noise, beside the noisy rows themselves and the best affine map."""
     if (found := facts.denoising) is None:
         return
@@ -312,7 +291,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     posterior_collapse,
     no_bottleneck,
     against_baselines,
-    denoising,
+    noise_removal,
     overfitting,
     not_converged,
     few_rows,

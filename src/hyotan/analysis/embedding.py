@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from numpy import ndarray as Array
+from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from hyotan.data.stored import StoredRows
+from hyotan.data.stored import Numbers
 from hyotan.errors import DataError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import fit_pca, some_rows
@@ -93,7 +93,11 @@ def embedding_quality(
 
 
 def beside_pca(
-    estimator: LatentEstimator, X: Array | StoredRows, train: Array, y: ArrayLike | None = None, max_rows: int = 5000
+    estimator: LatentEstimator,
+    X: Numbers,
+    train: ndarray,
+    y: ArrayLike | None = None,
+    max_rows: int = 5000,
 ) -> tuple[EmbeddingQuality, EmbeddingQuality]:
     """The quality of an estimator's codes, and of PCA's of the same size, among the same rows.
 
@@ -113,7 +117,7 @@ def beside_pca(
     return embedding_quality(scaled, ours, labels), embedding_quality(scaled, theirs, labels)
 
 
-def _flat(values: ArrayLike) -> Array:
+def _flat(values: ArrayLike) -> ndarray:
     array = np.asarray(values)
     return array.reshape(len(array), -1).astype(np.float64 if array.dtype == np.float64 else np.float32, copy=False)
 
@@ -127,14 +131,14 @@ def _check(rows: int, codes: int, labels: int | None) -> None:
         raise DataError(f"X has {rows:,} rows, but y has {labels:,} labels.", "Give one label for each row.")
 
 
-def _nearest(points: Array, k: int) -> Array:
+def _nearest(points: ndarray, k: int) -> ndarray:
     """The numbers of the ``k`` nearest others of each point, (n, k), the nearest first."""
     from sklearn.neighbors import NearestNeighbors
 
     return NearestNeighbors(n_neighbors=k).fit(points).kneighbors()[1]
 
 
-def _beyond(points: Array, neighbours: Array) -> float:
+def _beyond(points: ndarray, neighbours: ndarray) -> float:
     """How far neighbours, (n, k), that were found elsewhere lie beyond the k nearest here: 0 to about 1."""
     n, k = neighbours.shape
     step = max(1, CHUNK_VALUES // n)
@@ -150,7 +154,7 @@ def _beyond(points: Array, neighbours: Array) -> float:
     return total * 2 / (n * k * (2 * n - 3 * k - 1))
 
 
-def _squared_distances(some: Array, points: Array) -> Array:
+def _squared_distances(some: ndarray, points: ndarray) -> ndarray:
     # torch's product, for NumPy's rounds a row by its place in it where the BLAS kernel does: ranks among ties would
     # depend on how many rows are compared at once.
     products = (torch.from_numpy(some) @ torch.from_numpy(points).T).numpy()
@@ -158,7 +162,7 @@ def _squared_distances(some: Array, points: Array) -> Array:
     return np.einsum("ij,ij->i", some, some)[:, None] + squares - 2 * products
 
 
-def _accuracy(neighbours: Array, labels: Array) -> float:
+def _accuracy(neighbours: ndarray, labels: ndarray) -> float:
     kinds, numbers = np.unique(labels, return_inverse=True)
     votes = np.zeros((len(numbers), len(kinds)), dtype=np.int32)
     for column in neighbours.T:

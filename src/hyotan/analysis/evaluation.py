@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hyotan import metrics
-from hyotan.analysis.denoising import Denoising, measure
 from hyotan.analysis.diagnosis import Facts, Finding, diagnose
-from hyotan.data.stored import HELD_OUT_ROWS, Array, StoredRows
+from hyotan.analysis.noise_removal import Denoising, measure
+from hyotan.data.stored import Array, sample_of, stored
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.preprocessing.encoded import EncodedRows
 
@@ -154,7 +155,7 @@ def _denoising(
 
 def _training_rows(estimator: LatentEstimator, train: Array, random_state: int) -> EncodedRows:
     """The training rows that baselines are fitted on."""
-    some = train.sample(STORED_BASELINE_ROWS) if isinstance(train, StoredRows) else train[:BASELINE_ROWS]
+    some = sample_of(train, STORED_BASELINE_ROWS)[:BASELINE_ROWS]
     return estimator.encode_rows(as_trained(estimator, some, random_state))
 
 
@@ -170,10 +171,10 @@ def _baselines(
 
 def _in_memory(X: Any, y: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
-    if not isinstance(X, StoredRows):
+    if (in_file := stored(X)) is None:
         return X, y
-    rows = X.some(HELD_OUT_ROWS)
-    return X[rows], None if y is None else y[rows]
+    rows = in_file.some()
+    return in_file[rows], None if y is None else y[rows]
 
 
 def _some(X: EncodedRows, rows: int, random_state: int) -> EncodedRows:
@@ -217,9 +218,13 @@ def _likelihood(estimator: Any, X: EncodedRows, samples: int, random_state: int)
         return None
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
     terms = estimator.loss_samples(X, random_state)
-    bound = float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
     mean = float(nll.mean())
-    return LikelihoodEstimate(mean, metrics.standard_error(nll), len(X), samples, bound - mean)
+    return LikelihoodEstimate(mean, metrics.standard_error(nll), len(X), samples, negative_elbo(terms) - mean)
+
+
+def negative_elbo(terms: Mapping[str, np.ndarray]) -> float:
+    """The negative evidence lower bound at beta = 1, nats a row, with what the label costs where there is one."""
+    return float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
 
 
 def _label_error(estimator: Any, X: EncodedRows, y: np.ndarray | None) -> float | None:

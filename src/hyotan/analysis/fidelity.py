@@ -23,12 +23,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy import ndarray
 
 from hyotan.errors import DataError, did_you_mean
 from hyotan.metrics import some_rows
-
-Array = NDArray[Any]
 
 NUMBER, CATEGORY = "number", "category"
 MOST_ROWS = 10_000
@@ -38,7 +36,7 @@ _MOST_CATEGORIES = 250  # as many as the classifier takes as such
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class ComparedTable:
     """A table in the two kinds of columns that are told apart here.
 
     Attributes
@@ -48,12 +46,12 @@ class Columns:
     rows : how many.
     """
 
-    numbers: dict[str, Array]
-    categories: dict[str, Array]
+    numbers: dict[str, ndarray]
+    categories: dict[str, ndarray]
     rows: int
 
     @classmethod
-    def of(cls, table: Any, categories: Collection[str] = ()) -> Columns:
+    def of(cls, table: Any, categories: Collection[str] = ()) -> ComparedTable:
         """Of a pyarrow table, a frame or a mapping: numbers, dates and durations are numbers, all else categories.
 
         Parameters
@@ -80,7 +78,7 @@ class Columns:
         """All columns' names, numbers first."""
         return [*self.numbers, *self.categories]
 
-    def like(self, table: Any, what: str) -> Columns:
+    def like(self, table: Any, what: str) -> ComparedTable:
         """Another table with the same columns, in the same kinds.
 
         Raises
@@ -88,7 +86,7 @@ class Columns:
         DataError
             A column is missing, or holds text where this one holds numbers.
         """
-        other = Columns.of(table, self.categories)
+        other = ComparedTable.of(table, self.categories)
         for name in self.names:
             if name not in other.names:
                 raise DataError(f"The {what} table has no column '{name}'.", did_you_mean(name, other.names))
@@ -98,19 +96,19 @@ class Columns:
                     "Write it as numbers, or name it among the categories of both.",
                 )
         numbers = {name: other.numbers[name] for name in self.numbers}
-        return Columns(numbers, {name: other.categories[name] for name in self.categories}, other.rows)
+        return ComparedTable(numbers, {name: other.categories[name] for name in self.categories}, other.rows)
 
-    def take(self, places: Array) -> Columns:
+    def take(self, places: ndarray) -> ComparedTable:
         """Some rows, by their numbers or by a mask."""
         numbers = {name: column[places] for name, column in self.numbers.items()}
         texts = {name: column[places] for name, column in self.categories.items()}
-        return Columns(numbers, texts, len(np.arange(self.rows)[places]))
+        return ComparedTable(numbers, texts, len(np.arange(self.rows)[places]))
 
-    def without(self, name: str) -> Columns:
+    def without(self, name: str) -> ComparedTable:
         """The table without a column of categories."""
-        return Columns(self.numbers, {own: c for own, c in self.categories.items() if own != name}, self.rows)
+        return ComparedTable(self.numbers, {own: c for own, c in self.categories.items() if own != name}, self.rows)
 
-    def some(self, limit: int, random_state: int) -> Columns:
+    def some(self, limit: int, random_state: int) -> ComparedTable:
         """At most so many rows, drawn at random."""
         return self if self.rows <= limit else self.take(some_rows(self.rows, limit, random_state))
 
@@ -119,7 +117,7 @@ def _names(table: Any) -> list[Any]:
     return list(table.column_names if hasattr(table, "column_names") else table.keys())
 
 
-def _flat(column: Any) -> Array:
+def _flat(column: Any) -> ndarray:
     if type(getattr(column, "type", None)).__name__ == "DictionaryType":
         # Arrow's own way to NumPy loses the missing values of such columns
         column = column.cast(column.type.value_type)
@@ -129,7 +127,7 @@ def _flat(column: Any) -> Array:
     return values
 
 
-def _as_numbers(column: Array) -> Array | None:
+def _as_numbers(column: ndarray) -> ndarray | None:
     """The column in float64, or None where it holds something else than numbers."""
     if column.dtype.kind in "iuf":
         return column.astype(np.float64)
@@ -151,7 +149,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or value != value
 
 
-def _as_text(column: Array) -> Array:
+def _as_text(column: ndarray) -> ndarray:
     return np.array([None if _is_missing(value) else str(value) for value in column.tolist()] + [None], dtype=object)[
         :-1
     ]
@@ -251,7 +249,7 @@ def compare_tables(real: Any, synthetic: Any, categories: Collection[str] = (), 
     DataError
         The tables do not have the same columns, or no rows.
     """
-    ours = Columns.of(real, categories)
+    ours = ComparedTable.of(real, categories)
     theirs = ours.like(synthetic, "synthetic")
     columns = [_compare_numbers(name, ours.numbers[name], theirs.numbers[name]) for name in ours.numbers]
     columns += [_compare_categories(name, ours.categories[name], theirs.categories[name]) for name in ours.categories]
@@ -259,7 +257,7 @@ def compare_tables(real: Any, synthetic: Any, categories: Collection[str] = (), 
     return Fidelity(tuple(columns), pairs, _detection(ours, theirs, random_state))
 
 
-def _compare_numbers(name: str, real: Array, synthetic: Array) -> ColumnFidelity:
+def _compare_numbers(name: str, real: ndarray, synthetic: ndarray) -> ColumnFidelity:
     from scipy.stats import ks_2samp, wasserstein_distance
 
     shares, (ours, theirs) = _missing_shares(real, synthetic), (part[~np.isnan(part)] for part in (real, synthetic))
@@ -269,7 +267,7 @@ def _compare_numbers(name: str, real: Array, synthetic: Array) -> ColumnFidelity
     return ColumnFidelity(name, NUMBER, distance, wasserstein_distance(ours, theirs) / deviation(ours), *shares)
 
 
-def _compare_categories(name: str, real: Array, synthetic: Array) -> ColumnFidelity:
+def _compare_categories(name: str, real: ndarray, synthetic: ndarray) -> ColumnFidelity:
     shares = _missing_shares(real, synthetic)
     values = [[value for value in part.tolist() if value is not None] for part in (real, synthetic)]
     if not all(values):
@@ -280,23 +278,23 @@ def _compare_categories(name: str, real: Array, synthetic: Array) -> ColumnFidel
     return ColumnFidelity(name, CATEGORY, 0.5 * float(np.abs(of_kinds[0] - of_kinds[1]).sum()), None, *shares)
 
 
-def _missing_shares(*columns: Array) -> list[float]:
+def _missing_shares(*columns: ndarray) -> list[float]:
     return [float(_missing(column).mean()) for column in columns]
 
 
-def _missing(column: Array) -> Array:
+def _missing(column: ndarray) -> ndarray:
     if column.dtype.kind == "f":
         return np.isnan(column)
     return np.array([value is None for value in column.tolist()])
 
 
-def deviation(values: Array) -> float:
+def deviation(values: ndarray) -> float:
     """Standard deviation of the numbers that are there; 1 where they do not vary."""
     present = values[~np.isnan(values)]
     return (float(present.std()) if len(present) else 0.0) or 1.0
 
 
-def _compare_pair(a: str, b: str, real: Columns, synthetic: Columns) -> PairFidelity:
+def _compare_pair(a: str, b: str, real: ComparedTable, synthetic: ComparedTable) -> PairFidelity:
     # Numbers come first in a table's names: a pair of one of each is a number, then a category.
     if b in real.numbers:
         name, measure, part = "correlation", _correlation, ("numbers", "numbers")
@@ -308,7 +306,7 @@ def _compare_pair(a: str, b: str, real: Columns, synthetic: Columns) -> PairFide
     return PairFidelity(a, b, name, *values)
 
 
-def _both(a: Array, b: Array, measure: Callable[[Array, Array], float]) -> float:
+def _both(a: ndarray, b: ndarray, measure: Callable[[ndarray, ndarray], float]) -> float:
     """A measure of the rows that have both values; 0 where one of these does not vary."""
     present = ~(_missing(a) | _missing(b))
     codes = [part[present] if part.dtype.kind == "f" else np.unique(part[present].tolist(), return_inverse=True)[1]
@@ -316,24 +314,24 @@ def _both(a: Array, b: Array, measure: Callable[[Array, Array], float]) -> float
     return 0.0 if any(len(part) == 0 or np.ptp(part) == 0 for part in codes) else float(measure(*codes))
 
 
-def _correlation(a: Array, b: Array) -> float:
+def _correlation(a: ndarray, b: ndarray) -> float:
     return np.corrcoef(a, b)[0, 1]
 
 
-def _cramers_v(a: Array, b: Array) -> float:
+def _cramers_v(a: ndarray, b: ndarray) -> float:
     from scipy.stats.contingency import association, crosstab
 
     return association(crosstab(a, b).count, method="cramer")
 
 
-def _correlation_ratio(numbers: Array, kinds: Array) -> float:
+def _correlation_ratio(numbers: ndarray, kinds: ndarray) -> float:
     """Root of the share of the variance that lies between the kinds.  Fisher 1925, section 45."""
     counts = np.bincount(kinds)
     means = np.bincount(kinds, numbers) / counts
     return math.sqrt(np.average(np.square(means - numbers.mean()), weights=counts) / numbers.var())
 
 
-def _detection(real: Columns, synthetic: Columns, random_state: int) -> float:
+def _detection(real: ComparedTable, synthetic: ComparedTable, random_state: int) -> float:
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -363,18 +361,18 @@ class Encoder:
     numbers: int
 
     @classmethod
-    def of(cls, *tables: Columns) -> Encoder:
+    def of(cls, *tables: ComparedTable) -> Encoder:
         """That knows the categories of some tables."""
         seen = {name: sorted({v for t in tables for v in t.categories[name] if v is not None}) for name in
                 tables[0].categories}  # fmt: skip
         kinds = {name: {value: number for number, value in enumerate(values)} for name, values in seen.items()}
         return cls(kinds, len(tables[0].numbers))
 
-    def encode(self, table: Columns) -> Array:
+    def encode(self, table: ComparedTable) -> ndarray:
         """All columns, (rows, columns), float64."""
         return np.column_stack([*table.numbers.values(), self.numbered(table)])
 
-    def numbered(self, table: Columns) -> Array:
+    def numbered(self, table: ComparedTable) -> ndarray:
         """The categories alone, (rows, columns), float64."""
         numbers = np.empty((table.rows, len(self.kinds)))
         for place, (name, kinds) in enumerate(self.kinds.items()):
@@ -429,7 +427,7 @@ def compare_training(
     DataError
         The tables do not have the same columns, no column is called ``target``, or no row of one has a target.
     """
-    own = Columns.of(train, {*categories, target})
+    own = ComparedTable.of(train, {*categories, target})
     if target not in own.names:
         raise DataError(f"The real table has no column '{target}'.", did_you_mean(target, own.names))
     tables = [own, own.like(synthetic, "synthetic"), own.like(test, "test")]
@@ -441,14 +439,14 @@ def compare_training(
     return Usefulness(*scores)
 
 
-def _labels(table: Columns, target: str, what: str) -> Array:
+def _labels(table: ComparedTable, target: str, what: str) -> ndarray:
     labels = np.array([label for label in table.categories[target].tolist() if label is not None], dtype=str)
     if not len(labels):
         raise DataError(f"No row of the {what} table has a value of '{target}'.", "Pass rows that have one.")
     return labels
 
 
-def _score(classifier: Any, X: Array, y: Array, X_test: Array, y_test: Array) -> float:
+def _score(classifier: Any, X: ndarray, y: ndarray, X_test: ndarray, y_test: ndarray) -> float:
     """Balanced accuracy: the mean over the test rows' classes of the share that is recognised."""
     said = np.full(len(y_test), y[0]) if len(set(y.tolist())) == 1 else classifier.fit(X, y).predict(X_test)
     return float(np.mean([np.mean(said[y_test == kind] == kind) for kind in np.unique(y_test)]))

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError, SettingsError, did_you_mean
 from hyotan.metrics import fit_pca, some_rows
 
-Array = NDArray[Any]
-Walk = Callable[[ArrayLike, ArrayLike, int], Array]
-Decode = Callable[[Array], Array]
+Interpolate = Callable[[ArrayLike, ArrayLike, int], ndarray]
+Decode = Callable[[ndarray], ndarray]
 
 PROBE_ROWS = 20_000
 TSNE_FEATURES = 50
@@ -35,7 +35,7 @@ _PARALLEL = 1e-6
 """Two directions whose sine is below this span no plane to turn in."""
 
 
-def linear_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> Array:
+def linear_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> ndarray:
     """Even steps along the straight line.
 
     Parameters
@@ -59,7 +59,7 @@ def linear_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> Array:
     return (1 - share) * start + share * end
 
 
-def spherical_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> Array:
+def spherical_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> ndarray:
     """Even turns about the origin, the distance from it changing evenly from one end's to the other's.
 
     Shoemake 1985 for the directions; White 2016 for latent spaces: codes of a high-dimensional Gaussian lie near a
@@ -80,24 +80,24 @@ def spherical_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> Array:
     return np.where(turns, arc, (1 - share) * start + share * end).astype(start.dtype)
 
 
-WALKS: dict[str, Walk] = {"linear": linear_walk, "spherical": spherical_walk}
+WALKS: dict[str, Interpolate] = {"linear": linear_walk, "spherical": spherical_walk}
 """Every way from one code to another, by its name."""
 
 
-def walk_named(name: str) -> Walk:
+def walk_named(name: str) -> Interpolate:
     """The function behind a name; raises SettingsError for one that is not in WALKS."""
     if name not in WALKS:
         raise SettingsError(f"walk must be one of {', '.join(WALKS)}; got {name!r}.", did_you_mean(name, WALKS))
     return WALKS[name]
 
 
-def decoded(walks: Array, decode: Decode) -> Array:
+def decoded(walks: ndarray, decode: Decode) -> ndarray:
     """Codes of walks, (walks, steps, latent), as the decoder's rows, (walks, steps, *features), in one call of it."""
     rows = np.asarray(decode(walks.reshape(-1, walks.shape[-1])))
     return rows.reshape(*walks.shape[:-1], *rows.shape[1:])
 
 
-def random_pairs(n: int, pairs: int, labels: ArrayLike | None = None, random_state: int = 0) -> Array:
+def random_pairs(n: int, pairs: int, labels: ArrayLike | None = None, random_state: int = 0) -> ndarray:
     """Row numbers to walk between, (pairs, 2), drawn at random; with labels of two different classes each.
 
     DataError where there are not two rows, or not two classes, to walk between.
@@ -113,7 +113,7 @@ def random_pairs(n: int, pairs: int, labels: ArrayLike | None = None, random_sta
     return found[:pairs]
 
 
-def step_lengths(walks: ArrayLike) -> Array:
+def step_lengths(walks: ArrayLike) -> ndarray:
     """Euclidean length of every step in the data space, (walks, steps - 1), of decoded walks (walks, steps, *features).
 
     DataError where there are no steps.
@@ -124,7 +124,7 @@ def step_lengths(walks: ArrayLike) -> Array:
     return np.linalg.norm(np.diff(rows.reshape(*rows.shape[:2], -1), axis=1), axis=-1)
 
 
-def smoothness(walks: ArrayLike) -> Array:
+def smoothness(walks: ArrayLike) -> ndarray:
     """How even each decoded walk is: its mean step over its largest step, in (0, 1].
 
     1 says that every step changes the data by as much as every other; 1 / (steps - 1) says that nothing changes but in
@@ -159,7 +159,7 @@ class Passages:
     """
 
     runs: tuple[tuple[Any, ...], ...]
-    others: Array
+    others: ndarray
 
     @property
     def mean_others(self) -> float:
@@ -184,12 +184,12 @@ def passages(classes: ArrayLike) -> Passages:
     return Passages(runs, np.array(others))
 
 
-def _run(walk: Array) -> tuple[Any, ...]:
+def _run(walk: ndarray) -> tuple[Any, ...]:
     changes = np.flatnonzero(walk[1:] != walk[:-1]) + 1
     return tuple(walk[np.concatenate([[0], changes])].tolist())
 
 
-def tsne_plane(rows: ArrayLike, perplexity: float = 30.0, random_state: int = 0) -> Array:
+def tsne_plane(rows: ArrayLike, perplexity: float = 30.0, random_state: int = 0) -> ndarray:
     """Rows of data or codes, (n, *features), in the plane by t-SNE, (n, 2).  van der Maaten & Hinton 2008.
 
     More than 50 features are first reduced to 50 principal components, as the authors do. Some 2,000 rows take 10
@@ -235,21 +235,21 @@ class Probe:
         nearest = KNeighborsClassifier(min(k, len(chosen))).fit(_flat(rows[chosen]), labels[chosen])
         return cls(nearest, len(chosen))
 
-    def predict(self, rows: ArrayLike) -> Array:
+    def predict(self, rows: ArrayLike) -> ndarray:
         """The class of every row, (n,), of rows (n, *features)."""
         return self.neighbours.predict(_flat(np.asarray(rows)))
 
-    def along(self, walks: ArrayLike) -> Array:
+    def along(self, walks: ArrayLike) -> ndarray:
         """The class of every step, (walks, steps), of decoded walks (walks, steps, *features)."""
         rows = np.asarray(walks)
         return self.predict(rows.reshape(-1, *rows.shape[2:])).reshape(rows.shape[:2])
 
 
-def _flat(rows: Array) -> Array:
+def _flat(rows: ndarray) -> ndarray:
     return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=np.float32)
 
 
-def _ends(a: ArrayLike, b: ArrayLike, steps: int) -> tuple[Array, Array, Array]:
+def _ends(a: ArrayLike, b: ArrayLike, steps: int) -> tuple[ndarray, ndarray, ndarray]:
     """Both ends with an axis for the steps, and the shares of the way, (steps, 1)."""
     start, end = np.asarray(a), np.asarray(b)
     if start.shape != end.shape or start.ndim not in (1, 2):

@@ -17,11 +17,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy import ndarray
 
-from hyotan.analysis.fidelity import Columns, Encoder, deviation
-
-Array = NDArray[Any]
+from hyotan.analysis.fidelity import ComparedTable, Encoder, deviation
 
 MOST_QUERIES = 5_000
 """Held-out and synthetic rows, of each so many at most, whose closest training row is looked for among all of them."""
@@ -95,7 +93,7 @@ def check_privacy(
     DataError
         The tables do not have the same columns, or no rows.
     """
-    own = Columns.of(train, categories)
+    own = ComparedTable.of(train, categories)
     tables = [own.like(held_out, "held-out"), own.like(synthetic, "synthetic")]
     others, ours = (closest_distances(own, table.some(MOST_QUERIES, random_state)) for table in tables)
     threshold = float(np.quantile(others, CLOSE, method="higher"))
@@ -116,7 +114,7 @@ def check_privacy(
     )
 
 
-def closest_distances(train: Columns, rows: Columns) -> Array:
+def closest_distances(train: ComparedTable, rows: ComparedTable) -> ndarray:
     """Each row's distance to its closest training row, (rows,).
 
     The root of the sum over the columns of squared differences: of numbers, in standard deviations of the training
@@ -141,13 +139,13 @@ def closest_distances(train: Columns, rows: Columns) -> Array:
     return closest
 
 
-def _scaled(table: Columns, deviations: list[float]) -> Array:
+def _scaled(table: ComparedTable, deviations: list[float]) -> ndarray:
     """The columns of numbers, (rows, columns), in so many units each."""
     columns = [column / unit for column, unit in zip(table.numbers.values(), deviations, strict=True)]
     return np.stack(columns, axis=1) if columns else np.empty((table.rows, 0))
 
 
-def _squares(a: Array, b: Array) -> Array:
+def _squares(a: ndarray, b: ndarray) -> ndarray:
     """Squared distances, (n, m), between rows of numbers, (n, columns) and (m, columns); some may be missing."""
     from scipy.spatial.distance import cdist
 

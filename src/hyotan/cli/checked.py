@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 from hyotan.analysis.sample_check import SampleCheck, check_sample
 from hyotan.cli.output import table
 from hyotan.cli.training import finding_line
-from hyotan.cli.uses import TABLES, Used
+from hyotan.cli.uses import Used
 from hyotan.cli.written import arrow_table
 from hyotan.errors import SettingsError, did_you_mean
 
@@ -45,7 +44,7 @@ class Check:
             what = f"{used.path} was trained on too few rows to hold some out, with which --check measures privacy."
             raise SettingsError(what, "Train a model on 10 rows or more.")
         own = used.run.config.data.label if used.estimator.family.conditional and not label else None
-        dataset = used.read(real, **({"label": own} if own and Path(real).suffix.lower() in TABLES else {}))
+        dataset = used.read(real, own)
         parts = [arrow_table(part.X, used.columns) for part in (dataset, train, held_out)]
         self.real, self.train, self.held_out = parts
         self.used, self.target, self.labels = used, target, {}

@@ -7,7 +7,7 @@ from hyotan.cli.uses import Record, Used, use
 
 @use("labels.csv", endings=(".csv", ".tsv"))
 def classify(used: Used) -> Record:
-    """Name the label of each row of SOURCE (by default the run's own test rows), with its probability (cvae).
+    """Predict the label of each row of SOURCE (by default the run's own test rows), with its probability (cvae).
 
     Examples
     --------

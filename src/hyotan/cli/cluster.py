@@ -1,4 +1,4 @@
-"""``hyotan cluster``: groups of rows, found in their codes."""
+"""``hyotan cluster``: clusters of rows, found in their codes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ METHODS = ("graph", "umap+mixture", "mixture", "kmeans")
 
 
 @use("clusters.csv")
-@option("--clusters", "How many.  [as many as the rows have different labels]", Integer(1))
+@option("--clusters", "How many clusters.  [the number of labels]", Integer(1))
 @option("--method", "graph follows neighbours; umap+mixture needs an extra; mixture; kmeans.", Choice(METHODS), "graph")
 @SEED
 def cluster(used: Used, clusters: int | None, method: str, random_state: int) -> Record:
-    """Group the rows of SOURCE (by default the run's own test rows) by their codes, without a look at their labels.
+    """Cluster the rows of SOURCE (by default the run's own test rows) by their codes, without using their labels.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def cluster(used: Used, clusters: int | None, method: str, random_state: int) ->
     classes = Classes.of(y)
     clusters = clusters or len(classes or ())
     if not clusters:
-        raise SettingsError("The rows have no labels to say how many clusters there are.", "Say it: --clusters 5")
+        raise SettingsError("The rows have no labels, so the number of clusters is unknown.", "Give it: --clusters 5")
     found = cluster_codes(used.estimator.transform(used.dataset.X), clusters, method, random_state)
     used.write(found[:, None], ["cluster"])
     sizes = np.bincount(found, minlength=clusters).tolist()
@@ -44,5 +44,7 @@ def cluster(used: Used, clusters: int | None, method: str, random_state: int) ->
         known = numbers >= 0
         agrees = agreement(numbers[known], found[known])
         record["agreement"] = {"accuracy": agrees.accuracy, "v_measure": agrees.v_measure}
-        used.say(f"each named by its best label, {100 * agrees.accuracy:.1f} % of {known.sum():,} are right")
+        used.say(
+            f"with each cluster named by its best label, {100 * agrees.accuracy:.1f} % of {known.sum():,} are right"
+        )
     return record

@@ -16,12 +16,12 @@ COMPARED_ROWS, PCA_ROWS = 2000, 20_000
 
 
 @use("compressed.hyc", endings=())
-@option("--bits", "Bits a value of the code, on average.  [6]", Real(0, 20, True), metavar="B")
-@option("--mse", "Instead: the largest mean squared error a feature.", Real(above=True), metavar="E")
+@option("--bits", "Mean bits per value of the code.  [6]", Real(0, 20, True), metavar="B")
+@option("--mse", "Instead of --bits: the largest MSE per feature.", Real(above=True), metavar="E")
 def compress(used: Used, bits: float | None, mse: float | None) -> Record:
     """Write the rows of SOURCE (by default the run's own test rows) as quantised, entropy-coded codes.
 
-    The model is needed to get them back, with hyotan decompress.
+    hyotan decompress needs the model to restore them.
 
     Examples
     --------
@@ -90,8 +90,8 @@ def _lines(record: Record) -> list[str]:
     known = [(name, bits, error) for name, bits, error in beside if bits is not None and error is not None]
     lines = [[name, _bits(bits), f"{error:.5f}" if error else "0"] for name, bits, error in known]
     said = [
-        f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of what they take in memory",
-        f"the model's own error, without a grid: {record['mse_of_model']:.5f}",
+        f"{rows:,} rows in {record['bytes']:,} bytes, 1/{record['ratio']:.0f} of their size in memory",
+        f"MSE of the model itself, without quantisation: {record['mse_of_model']:.5f}",
     ]
     if model := record.get("model_bytes"):
         said.append(f"not counted: the model, {model:,} bytes ({_bits(8 * model / rows)} bits for each of these rows)")

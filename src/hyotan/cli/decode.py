@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @use("decoded.npy", rows=False)
 @click.argument("codes", type=click.Path())
 def decode(used: Used, codes: str) -> Record:
-    """Decode a file of codes, one a row, to rows in the data's own units.
+    """Decode a file of codes, one per row, to rows in the data's own units.
 
     Examples
     --------

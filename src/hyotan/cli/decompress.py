@@ -17,7 +17,7 @@ from hyotan.errors import RunNotFoundError
 @place("--run", "The model.  [the one that FILE names]", metavar="RUN")
 @place("--out -o", ".npy .csv …  [decompressed.npy beside FILE]", metavar="ROWS")
 def decompress(printer: Printer, file: str, run: str | None, out: str | None) -> None:
-    """Write the rows of a file that hyotan compress wrote, as near as its grid allows.
+    """Restore the rows of a file that hyotan compress wrote, up to quantisation.
 
     Examples
     --------
@@ -48,8 +48,8 @@ def _recorded(file: str, run: str | None) -> str:
     """
     fix = f"Name the model: hyotan decompress {file} --run RUN"
     if run is None:
-        raise RunNotFoundError(f"{file} does not say where its model lies.", fix)
+        raise RunNotFoundError(f"{file} does not name its model.", fix)
     place = (Path(file).resolve().parent / run).resolve()
     if not place.exists():
-        raise RunNotFoundError(f"The model of {file} no longer lies in {place}.", fix)
+        raise RunNotFoundError(f"The model of {file} is no longer in {place}.", fix)
     return str(place)

@@ -15,7 +15,7 @@ MODELS = (("ae", 10, 40), ("vae", 2, 100))
 @command()
 @place("--out", "Where to put both run folders.  [runs/]", metavar="DIR")
 def demo(printer: Printer, out: str | None) -> None:
-    """Fit two small models on scikit-learn's digits, evaluate them, draw what they learned.
+    """Fit two small models on scikit-learn's digits, evaluate them, and draw what they learned.
 
     Examples
     --------
@@ -24,14 +24,14 @@ def demo(printer: Printer, out: str | None) -> None:
     """
     from pathlib import Path
 
-    from hyotan.cli.fit import choose
+    from hyotan.cli.fit import fit_settings
     from hyotan.cli.training import train_new
 
     runs = []
     for model, latent_dim, epochs in MODELS:
         command = f"$ hyotan fit digits --model {model} --latent-dim {latent_dim} --max-epochs {epochs}"
         printer.notice(click.style(command, bold=True))
-        chosen = choose("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": epochs})
+        chosen = fit_settings("digits", model, None, None, {"latent_dim": latent_dim, "max_epochs": epochs})
         folder = None if out is None else str(Path(out) / f"digits-{model}")
         runs.append(train_new(Printer(mute=True) if printer.as_json else printer, chosen, folder, overwrite=False))
     first, second = (run.folder.path for run in runs)
@@ -43,7 +43,7 @@ def demo(printer: Printer, out: str | None) -> None:
         f"  {second / 'figures' / 'manifold.png'}",
         click.style("What to do next", bold=True),
         "  hyotan fit YOUR.csv                     your own table, array or folder of images",
-        f"  hyotan score {first}           the oddest rows",
+        f"  hyotan score {first}           the most anomalous rows",
         f"  hyotan sample {second}         new digits",
         "  hyotan fit --help                       all that can be set",
     )

@@ -1,4 +1,4 @@
-"""``hyotan denoise``: noisy rows made clean."""
+"""``hyotan denoise``: remove noise from rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from hyotan.cli.options import SHOW, option
 from hyotan.cli.uses import Record, Used, use
-from hyotan.errors import SettingsError
 from hyotan.parameters.domains import RealOrRange
 
 
@@ -15,9 +14,9 @@ from hyotan.parameters.domains import RealOrRange
 @SHOW
 @option("--add-noise", "Add noise first: of this level, of the model's own kind.", RealOrRange(0), metavar="LEVEL")
 def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None) -> Record:
-    """Take the noise out of the rows of SOURCE: all to a file, the first as a picture.
+    """Remove noise from the rows of SOURCE: write all to a file, and draw the first.
 
-    Without SOURCE, noise as in training is added to the run's own test rows and taken out again.
+    Without SOURCE, noise as in training is added to the run's own test rows and removed again.
 
     Examples
     --------
@@ -25,17 +24,16 @@ def denoise(used: Used, show: int, add_noise: float | tuple[float, float] | None
     hyotan denoise runs/sensors-dae-1 noisy.csv -o clean.csv
     hyotan denoise runs/mnist-dae-1 mnist --add-noise 0.5
     """
-    from hyotan.analysis.denoising import compare, level_of, takes_noise_away
+    from hyotan.analysis.noise_removal import compare, level_of
     from hyotan.cli.training import denoising_line
     from hyotan.runs.gallery import denoising_display
 
-    estimator = used.estimator
-    if not takes_noise_away(estimator):
-        raise SettingsError(
-            f"{used.path} is of kind {estimator.kind}, trained without noise: it has not learned what noise is.",
-            "Train one that has: hyotan fit SOURCE --model dae",
-        )
-    dataset = used.dataset
+    used.able(
+        "denoise",
+        f"{used.path} holds {used.kind} that was trained without noise, so it cannot remove any.",
+        "Train one that can: hyotan fit SOURCE --model dae",
+    )
+    estimator, dataset = used.estimator, used.dataset
     is_clean = used.source is None or add_noise is not None
     noisy: Any = estimator.corrupt(dataset.X, add_noise) if is_clean else dataset.X
     rows = estimator.denoise(noisy)

@@ -1,4 +1,4 @@
-"""``hyotan detect``: learn what is usual in a source, flag its odd rows, and keep the detector."""
+"""``hyotan detect``: train an anomaly detector on a source, flag its anomalies, and save the detector."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ METHODS = ("combined", "reconstruction", "neighbours", "outskirts", "gaussian")
 
 @command()
 @click.argument("source")
-@option("--false-alarm-rate", "Share of usual rows that may be flagged.", Real(0, 0.5, True), 0.05, metavar="RATE")
+@option("--false-alarm-rate", "Share of normal rows that may be flagged.", Real(0, 0.5, True), 0.05, metavar="RATE")
 @option("--contamination", "Flag this share of the rows of SOURCE instead.", Real(0, 0.5, above=True), metavar="SHARE")
-@option("--method", "How.", Choice(METHODS), METHODS[0], hidden=True)
+@option("--method", "How rows are scored.", Choice(METHODS), METHODS[0], hidden=True)
 @option("--n-estimators", "Models in the ensemble.", Integer(1), 8)
-@option("--held-out", "Rows that measure false alarms.  [0.2 from 1,000 rows on]", Real(0, 0.9), metavar="SHARE")
+@option("--held-out", "Share held out for calibration.  [0.2 from 1,000 rows on]", Real(0, 0.9), metavar="SHARE")
 @SEED
 @place("--out", "The detector's folder.  [runs/<name>-detector-<n>]", metavar="DIR")
 @switch("--overwrite", "Replace the detector in --out.")
 @data_options
 def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **options: Any) -> None:
-    """Learn what is usual in SOURCE, flag its odd rows, and keep the detector.
+    """Train an anomaly detector on SOURCE, flag its anomalies, and save the detector.
 
-    Beside each of the oddest rows stand the columns that make it odd. With hyotan score the detector judges other rows.
+    The most anomalous rows are printed, each with the columns that make it anomalous. hyotan score uses the detector on
+    other rows.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
     import numpy as np
 
     from hyotan.anomalies import AnomalyDetector
-    from hyotan.cli.oddness import flagged, judged, told, values_by_detector
+    from hyotan.cli.scores import explain_by_detector, flagged, judged, print_scores
     from hyotan.cli.training import run_name
     from hyotan.cli.written import write_rows
     from hyotan.data import load as load_data
@@ -73,6 +74,7 @@ def detect(printer: Printer, source: str, out: str | None, overwrite: bool, **op
         named.save(folder / DETECTOR)
         table = np.column_stack([*columns.values()])
         file = write_rows(folder / "detected.csv", table, [*columns], dataset.named_rows())
-    values = values_by_detector(detector, rows, dataset.X, [str(name) for name in dataset.feature_names or ()])
-    record = told(printer, flagged(detector, columns), columns, dataset, values)
+    names = [str(name) for name in dataset.feature_names or ()]
+    explain = explain_by_detector(detector, rows, dataset.X, names)
+    record = print_scores(printer, flagged(detector, columns), columns, dataset, explain)
     printer.result({"detector": folder, **record, "file": file}, [str(file), str(folder)])

@@ -1,4 +1,4 @@
-"""``hyotan doctor``: what this installation has."""
+"""``hyotan doctor``: what is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "matplotlib", "pyarrow", "safetens
 
 @command()
 def doctor(printer: Printer) -> None:
-    """Say what this installation has: versions, device, disk, data.
+    """Show what is installed: versions, device, disk, data.
 
     Examples
     --------

@@ -12,10 +12,10 @@ def code_names(size: int) -> list[str]:
 
 @use("codes.npy")
 def encode(used: Used) -> Record:
-    """Write the code of each row of SOURCE (by default the run's own test rows), one row a row.
+    """Encode the rows of SOURCE (by default the run's own test rows), and write one code per row.
 
-    In a table the first column says which row it is: the column named by --id, an image's file, or the row's number
-    in SOURCE, from 0.
+    In a table the first column identifies the row: the column named by --id, an image's file, or the row's number in
+    SOURCE, from 0.
 
     Examples
     --------

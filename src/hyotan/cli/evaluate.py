@@ -1,4 +1,4 @@
-"""``hyotan evaluate``: how good a run's model is."""
+"""``hyotan evaluate``: a run's model on held-out rows."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": oper
 @command()
 @click.argument("run", type=click.Path())
 @option("--nll-rows", "Rows for a VAE's -log p(x); 0: none.", Integer(0), 500)
-@option("--nll-samples", "Latent samples a row.", Integer(1), 200)
+@option("--nll-samples", "Latent samples per row.", Integer(1), 200)
 @option("--fail-if", "Exit 1 if this holds, such as 'mse > 0.01'.", metavar="CHECK")
 def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_if: str | None) -> int:
-    """Evaluate a run's model on rows that it has not seen, and write metrics.json anew.
+    """Evaluate a run's model on held-out rows, and rewrite metrics.json.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def evaluate(printer: Printer, run: str, nll_rows: int, nll_samples: int, fail_i
     from hyotan.analysis.evaluation import evaluate as evaluate_estimator
     from hyotan.cli.found import open_run
     from hyotan.cli.training import verdict_lines
-    from hyotan.runs.fitting import metrics_of
+    from hyotan.runs.run_training import metrics_of
 
     folder = open_run(run, "evaluate")
     estimator = folder.load_model()
@@ -69,7 +69,7 @@ def neighbours_kept(estimator: LatentEstimator, train: Dataset, test: Dataset) -
     """How well the codes of test rows, and those of PCA of the same size, keep neighbours; empty for too few rows."""
     from hyotan.analysis.embedding import beside_pca
     from hyotan.data.stored import evenly
-    from hyotan.runs.fitting import without_missing
+    from hyotan.runs.run_training import without_missing
     from hyotan.study.classes import Classes
 
     if len(test.X) < FEWEST_ROWS:

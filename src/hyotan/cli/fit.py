@@ -26,7 +26,7 @@ from hyotan.parameters.table import PARAMETERS, check_settings, parameters_of
 @switch("--overwrite", "Replace the run in --out.")
 @place("--config", "Settings, such as a run's config.toml.")
 @switch("--summary", "Print the network and stop.")
-@switch("--profile", "Say where a training step's time goes.")
+@switch("--profile", "Show where the time of a training step goes.")
 @place("--tensorboard", "Write TensorBoard logs there.", metavar="DIR", hidden=True)
 @parameter_options
 @data_options
@@ -54,7 +54,7 @@ def fit(
     hyotan fit table.csv --model vae --label species --ignore id
     hyotan fit --recipe article-tied-20
     """
-    chosen = choose(source, model, recipe, config, options)
+    chosen = fit_settings(source, model, recipe, config, options)
     if summary:
         print_summary(printer, chosen)
         return
@@ -65,7 +65,7 @@ def fit(
     train_new(printer, chosen, out, overwrite, tensorboard, profile)
 
 
-def choose(
+def fit_settings(
     source: str | None, model: str | None, recipe: str | None, config: str | None, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Flags over the recipe, over the environment, over settings files: source, model, parameters, data options."""

@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from hyotan.cli.options import DATA_OPTIONS, Decorator, given_data, switch
-from hyotan.errors import SettingsError, did_you_mean
+from hyotan.errors import SettingsError
+from hyotan.files.toml import refuse_unknown
 from hyotan.models.families import BY_KIND, FAMILIES
 from hyotan.parameters.domains import Flag
 from hyotan.parameters.parameter import Parameter
@@ -132,18 +133,12 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         kind = content.pop("kind")
         content["model"] = BY_KIND[kind].name if kind in BY_KIND else ""
     content.pop("fingerprint", None)
-    _refuse_unknown(content, SECTIONS, path)
+    refuse_unknown(content, SECTIONS, str(path))
     if "parameters" in content:
         content["parameters"] = current_names(content["parameters"])
-    _refuse_unknown(content.get("parameters", {}), PARAMETERS, path)
-    _refuse_unknown(content.get("data", {}), DATA_OPTIONS, path)
+    refuse_unknown(content.get("parameters", {}), PARAMETERS, str(path))
+    refuse_unknown(content.get("data", {}), DATA_OPTIONS, str(path))
     return content
-
-
-def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str], path: Path) -> None:
-    for key in content:
-        if key not in known:
-            raise SettingsError(f"{path}: '{key}' is not a setting.", did_you_mean(key, known))
 
 
 def settings_files(given: str | None) -> list[dict[str, Any]]:

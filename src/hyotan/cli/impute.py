@@ -8,9 +8,9 @@ from hyotan.parameters.domains import Integer, Real
 
 
 @use("imputed.csv")
-@switch("--intervals", "Write the ends of intervals too: FILE-low and FILE-high.")
-@option("--level", "Of those.", Real(0, 1, True, True), 0.9, metavar="SHARE")
-@option("--samples", "Write so many fillings that are likely: FILE-1 …", Integer(1), metavar="K")
+@switch("--intervals", "Write the bounds of intervals too: FILE-low and FILE-high.")
+@option("--level", "Their coverage.", Real(0, 1, True, True), 0.9, metavar="SHARE")
+@option("--samples", "Write K likely imputations: FILE-1 …", Integer(1), metavar="K")
 @option("--random-state", "Seed of the samples.", Integer(), 0)
 def impute(used: Used, intervals: bool, level: float, samples: int | None, random_state: int) -> Record:
     """Fill the missing values of SOURCE (by default the run's own test rows) with what the model expects there.

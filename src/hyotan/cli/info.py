@@ -1,4 +1,4 @@
-"""``hyotan info``: what a run, a study, a detector, a model file or a source is."""
+"""``hyotan info``: describe a run, a study, a detector, a model file or a source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hyotan.words.phrases import counted
 if TYPE_CHECKING:
     from hyotan.files.container import Contents
 
-Told: TypeAlias = tuple[dict[str, Any], list[str]]
+Description: TypeAlias = tuple[dict[str, Any], list[str]]
 """The record, and the lines for a person."""
 
 
@@ -27,7 +27,7 @@ Told: TypeAlias = tuple[dict[str, Any], list[str]]
 @click.argument("what")
 @data_options
 def info(printer: Printer, what: str, **options: Any) -> None:
-    """Say what a run folder, a study, a detector, a model file or a SOURCE is.
+    """Describe a run folder, a study, a detector, a model file or a SOURCE.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def info(printer: Printer, what: str, **options: Any) -> None:
     hyotan info photos/ --size 64x64
     """
     path = Path(what)
-    for mark, tell in MARKS.items():
+    for mark, describe in FOLDERS.items():
         if (path / mark).is_file():
-            printer.result(*tell(path))
+            printer.result(*describe(path))
             return
     printer.result(*(_file(path) if path.suffix == ".hyotan" else _source(what, options)))
 
 
-def _run(path: Path) -> Told:
+def _run(path: Path) -> Description:
     from hyotan.runs.run_folder import RunFolder
 
     folder = RunFolder(path)
@@ -74,7 +74,7 @@ def _state(metrics: Mapping[str, Any], reached: int) -> str:
     return "finished" if metrics.get("epochs") == reached else "stopped"
 
 
-def _study(path: Path) -> Told:
+def _study(path: Path) -> Description:
     from hyotan.cli.study import plan_line, summary
     from hyotan.study.sentences import of_recommendation
     from hyotan.study.study_folder import StudyFolder
@@ -105,7 +105,7 @@ def _study(path: Path) -> Told:
     return record, [*_lines(rows, config.parameters), "", *(summary(cells) if cells else []), *verdict]
 
 
-def _file(path: Path) -> Told:
+def _file(path: Path) -> Description:
     from hyotan.files.container import read_settings
 
     contents = read_settings(path)
@@ -143,7 +143,7 @@ def _detector(contents: Contents) -> tuple[dict[str, str], dict[str, Any]]:
     return rows, {"measured_with": measured}
 
 
-def _source(what: str, options: Mapping[str, Any]) -> Told:
+def _source(what: str, options: Mapping[str, Any]) -> Description:
     from hyotan.data import load as load_data
 
     dataset = load_data(what, **given_data(options))
@@ -168,5 +168,5 @@ def _lines(rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
     )
 
 
-MARKS = {"config.toml": _run, "study.toml": _study, "detector.hyotan": lambda path: _file(path / "detector.hyotan")}
-"""What tells a folder's kind, and what is said of it."""
+FOLDERS = {"config.toml": _run, "study.toml": _study, "detector.hyotan": lambda path: _file(path / "detector.hyotan")}
+"""The file that marks a kind of folder, and what describes such a folder."""

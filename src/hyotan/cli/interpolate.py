@@ -11,7 +11,7 @@ from hyotan.parameters.domains import Integer
 @use("interpolation.npy")
 @option("--from start", "Row to start at.", Integer(0), 0, metavar="ROW")
 @option("--to end", "Row to end at.", Integer(0), 1, metavar="ROW")
-@option("--steps", "Rows on the way, both ends included.", Integer(2), 11)
+@option("--steps", "Rows of the interpolation, both ends included.", Integer(2), 11)
 def interpolate(used: Used, start: int, end: int, steps: int) -> Record:
     """Decode the straight line between the codes of two rows; of images, a strip and an animation too.
 

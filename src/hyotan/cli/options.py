@@ -96,7 +96,7 @@ def names(ctx: click.Context, param: click.Parameter, value: str | None) -> list
 
 DATA_OPTIONS = {
     "label": option("--label", "Column (of an archive: array) that holds labels.", metavar="COLUMN"),
-    "ignore": option("--ignore", "Columns to leave out.", metavar="A,B", callback=names),
+    "ignore": option("--ignore", "Columns to ignore.", metavar="A,B", callback=names),
     "columns": option("--columns", "Columns to keep, in this order.", metavar="A,B", callback=names),
     "missing": option(
         "--missing",
@@ -104,9 +104,9 @@ DATA_OPTIONS = {
         Choice(("keep", "drop", "mean", "error")),
         metavar="WHAT",
     ),
-    "id": option("--id", "Column that names the rows; no feature.", metavar="COLUMN"),
-    "size": option("--size", "Bring images to this height and width: 64x64.", metavar="HxW", callback=_size),
-    "limit": option("--limit", "At most so many rows, drawn at random.", Integer(1)),
+    "id": option("--id", "Column that identifies the rows; not a feature.", metavar="COLUMN"),
+    "size": option("--size", "Resize images to this height and width: 64x64.", metavar="HxW", callback=_size),
+    "limit": option("--limit", "At most this many rows, sampled at random.", Integer(1)),
 }
 
 

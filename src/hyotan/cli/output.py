@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyotan.files.folders import plain_json
 from hyotan.words.terminal import padded, text_width
 
 if TYPE_CHECKING:
@@ -52,23 +51,10 @@ class Printer:
         if self.mute:
             return
         if self.as_json:
-            click.echo(json.dumps({"schema": 1, "ok": True, **plain(record)}, ensure_ascii=False, allow_nan=False))
+            click.echo(json.dumps({"schema": 1, "ok": True, **plain_json(record)}, ensure_ascii=False, allow_nan=False))
             return
         for line in lines:
             click.echo(line)
-
-
-def plain(value: Any) -> Any:
-    """As JSON can hold it: paths as text, NumPy's numbers as Python's, what is not finite as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

@@ -8,9 +8,9 @@ from hyotan.cli.uses import Record, Used, use
 
 @use("reconstructed.npy")
 @SHOW
-@option("--as told", "Tell the model that every row has this label (cvae).", metavar="LABEL")
+@option("--as told", "Reconstruct every row with this label (cvae).", metavar="LABEL")
 def reconstruct(used: Used, show: int, told: str | None) -> Record:
-    """Reconstruct the rows of SOURCE (by default the run's own test rows): all to a file, the first as a picture.
+    """Reconstruct the rows of SOURCE (by default the run's own test rows): write all to a file, draw the first.
 
     Examples
     --------

@@ -21,7 +21,7 @@ PAGE = "report.html"
 @option("--lang", "Language.  [HYOTAN_LANG or the system's, else en]", Choice(LANGUAGES), metavar="|".join(LANGUAGES))
 @place("--out -o", "The page.  [report.html in the folder]")
 def report(printer: Printer, run: str, lang: str | None, out: str | None) -> None:
-    """Write one HTML page about a run or a study, to read offline, print or send.
+    """Write a report on a run or a study as one HTML page, to read offline, print or send.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``hyotan resume``: go on with a run, or with a study."""
+"""``hyotan resume``: resume a run or a study."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hyotan.parameters.domains import Integer
 
 @command()
 @click.argument("run", metavar="RUN|STUDY", type=click.Path())
-@option("--max-epochs", "Train on, to this later last epoch.", Integer(1))
+@option("--max-epochs", "Train longer, up to this epoch.", Integer(1))
 def resume(printer: Printer, run: str, max_epochs: int | None) -> None:
-    """Go on with a run that was stopped: to the same bits as if it had never been. Or train a finished one longer.
+    """Resume a run that was stopped, to the same bits as without the stop. Or train a finished one longer.
 
-    A study goes on with the cells that are not finished.
+    A study resumes with the cells that are not finished.
 
     Examples
     --------
@@ -30,14 +30,14 @@ def resume(printer: Printer, run: str, max_epochs: int | None) -> None:
     from hyotan.cli.found import open_run
     from hyotan.cli.study import go_on
     from hyotan.cli.training import watched
-    from hyotan.runs.fitting import resume as resume_run
-    from hyotan.runs.fitting import schedule_after
+    from hyotan.runs.run_training import resume as resume_run
+    from hyotan.runs.run_training import schedule_after
     from hyotan.study.study_folder import StudyFolder
 
     if StudyFolder.is_at(run):
         if max_epochs is not None:
             fix = "Leave it out, or start a new study with it."
-            raise SettingsError("--max-epochs cannot change a study that goes on.", fix)
+            raise SettingsError("--max-epochs cannot change a study that is resumed.", fix)
         go_on(printer, Path(run), None)
         return
     folder = open_run(run, "resume")

@@ -14,15 +14,15 @@ SAMPLERS = ("density", "prior")
 
 
 @use("samples.npy", rows=False)
-@option("-n n", "How many.", Integer(1), 64)
-@option("--of", "Rows of this label alone (cvae).", metavar="LABEL")
-@option("--sampler", "Codes from the density of the training codes, or from the prior.", Choice(SAMPLERS), "density")
-@switch("--drawn", "Draw from the likelihood instead of giving its mean.")
+@option("-n n", "How many rows.", Integer(1), 64)
+@option("--of", "Only rows with this label (cvae).", metavar="LABEL")
+@option("--sampler", "Sample codes from the training codes' density, or the prior.", Choice(SAMPLERS), "density")
+@switch("--drawn", "Sample from the likelihood instead of giving its mean.")
 @option("--check real", "Compare them with real rows: alike, useful, private? (tables)", metavar="REAL")
 @option("--target", "With --check: the column that a classifier is to learn from them.", metavar="COLUMN")
 @SEED
 def sample(used: Used, n: int, of: str | None, sampler: str, drawn: bool, random_state: int, **check: Any) -> Record:
-    """Draw codes from the density of the training rows' codes, and decode them.
+    """Sample codes from the density of the training rows' codes, and decode them.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def sample(used: Used, n: int, of: str | None, sampler: str, drawn: bool, random
     label = used.label(of, "--of")
     checked = None if check["real"] is None else Check(used, label, **check)
     if checked is None and check["target"] is not None:
-        raise SettingsError("--target says what to learn for --check, which was not given.", "Add: --check REAL")
+        raise SettingsError("--target names a column for --check, which was not given.", "Add: --check REAL")
     how: dict[str, Any] = {"sampler": sampler, "drawn": drawn or None, **label}
     labels = {} if checked is None else checked.drawn_labels(n, random_state)
     rows = used.estimator.sample(n, random_state=random_state, **how, **labels)

@@ -1,4 +1,4 @@
-"""``hyotan study``: models × latent sizes × repeats compared, and what to choose."""
+"""``hyotan study``: compare models × latent sizes × repeats, and recommend one."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ GRID = ("models", "sizes", "repeats", "preset", "nested")
 @click.argument("source", required=False)
 @option("--models", "Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
 @option("--sizes", "Latent sizes.  [2,4,8,16,32]", Integers())
-@option("--repeats", "Trainings of each, other seeds.  [3]", Integer(1))
+@option("--repeats", "Trainings of each, with different seeds.  [3]", Integer(1))
 @option("--preset", "default, or article: as an article compared them.", metavar="NAME")
 @option("--epochs", "The same as --max-epochs.", Integer(1), hidden=True)
-@switch("--nested", "One ordered code a model stands for all sizes.")
-@option("--jobs", "Trainings at a time.  [one a core]", Integer(1))
+@switch("--nested", "One ordered code per model stands for all sizes.")
+@option("--jobs", "Trainings in parallel.  [one per core]", Integer(1))
 @place("--out", "The study's folder.  [runs/<name>-study-<n>]", metavar="DIR")
 @switch("--overwrite", "Replace the study in --out.")
-@switch("--resume", "Go on with the study in the folder SOURCE.")
+@switch("--resume", "Resume the study in the folder SOURCE.")
 @place("--config", "Settings: a study's study.toml.")
 @parameter_options
 @data_options
@@ -60,10 +60,10 @@ def study(
     config: str | None,
     **options: Any,
 ) -> None:
-    """Compare models and latent sizes on SOURCE, and say which to choose for what.
+    """Compare models and latent sizes on SOURCE, and recommend one for each purpose.
 
-    Every model is trained at every size, several times; each training is a run folder. What is finished stays: a study
-    that was stopped goes on where it was.
+    Every model is trained at every size, several times; each training is a run folder. What is finished is kept: a
+    study that was stopped can be resumed.
 
     Examples
     --------
@@ -78,12 +78,12 @@ def study(
         go_on(printer, _study_to_resume(source, out, typed), jobs)
         return
     if source is not None and (Path(source) / "study.toml").is_file():
-        fix = f"Go on: hyotan study --resume {source}"
-        raise SettingsError(f"{source} is a study already, no source of data.", fix)
-    begin(printer, choose(source, given, parameters, data, config), out, overwrite, jobs)
+        fix = f"Resume it: hyotan study --resume {source}"
+        raise SettingsError(f"{source} is a study, not a source of data.", fix)
+    begin(printer, study_settings(source, given, parameters, data, config), out, overwrite, jobs)
 
 
-def choose(
+def study_settings(
     source: str | None, grid: Settings, parameters: Settings, data: Settings, config: str | None
 ) -> dict[str, Any]:
     """What was asked for, as :func:`hyotan.study.plan.configure` takes it: flags over --config, over settings files."""
@@ -134,14 +134,14 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
 
 
 def go_on(printer: Printer, place: Path, jobs: int | None) -> None:
-    """Go on with the study in a folder."""
+    """Resume the study in a folder."""
     from hyotan.study.study_folder import StudyFolder
 
     work(printer, StudyFolder(place), jobs)
 
 
 def work(printer: Printer, folder: Any, jobs: int | None) -> None:
-    """Bring a study to its end with progress shown, then print what came of it."""
+    """Complete a study with progress shown, then print its results."""
     from hyotan.cli.report import PAGE, page_of
     from hyotan.files.atomic import write_text_atomically
     from hyotan.study.engine import run
@@ -223,7 +223,9 @@ def _study_to_resume(source: str | None, out: str | None, given: Sequence[str]) 
 
     if given:
         name = "--" + given[0].replace("_", "-")
-        raise SettingsError(f"{name} cannot change a study that goes on.", f"Leave {name} out, or start a new study.")
+        raise SettingsError(
+            f"{name} cannot change a study that is resumed.", f"Leave {name} out, or start a new study."
+        )
     place = next((place for place in (source, out) if place is not None and StudyFolder.is_at(place)), None)
     if place is not None:
         return Path(place)

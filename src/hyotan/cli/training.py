@@ -10,17 +10,17 @@ from typing import Any, TypeAlias
 
 import click
 
-from hyotan.analysis.denoising import Denoising
 from hyotan.analysis.diagnosis import Finding
 from hyotan.analysis.evaluation import Evaluation
+from hyotan.analysis.noise_removal import Denoising
 from hyotan.cli.output import Printer
 from hyotan.data import Dataset
 from hyotan.errors import DataError
 from hyotan.models.families import BY_KIND
-from hyotan.runs.fitting import FittedRun
-from hyotan.runs.fitting import fit as fit_run
 from hyotan.runs.gallery import draw_figures
 from hyotan.runs.run_folder import TEST_FRACTION, RunFolder
+from hyotan.runs.run_training import FittedRun
+from hyotan.runs.run_training import fit as fit_run
 from hyotan.runs.settings import DataOptions, RunConfig, absolute_source
 from hyotan.training.callbacks import Callback, Fitting, ProgressReporter, TensorBoardLogger
 from hyotan.training.interruption import TrainingInterrupted

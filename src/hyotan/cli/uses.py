@@ -1,4 +1,4 @@
-"""The commands that use a model: what they share is said here once, what each does alone in its own file."""
+"""What the commands that use a model share; each command has a file of its own."""
 
 from __future__ import annotations
 
@@ -191,8 +191,14 @@ class Used:
         """Column names of the rows, where they are known."""
         return list(self.dataset.feature_names or self.columns)
 
-    def read(self, source: str, **given: Any) -> Dataset:
-        """The rows of a source, their columns put in the model's order; the options given go over what the run knows.
+    def read(self, source: str, label: str | None = None, **given: Any) -> Dataset:
+        """The rows of a source, their columns in the model's order; the options given override those of the run.
+
+        Parameters
+        ----------
+        source : a name or a path.
+        label : the column that holds the labels, as the run knows it.
+        given : options of the command line.
 
         Raises
         ------
@@ -201,13 +207,15 @@ class Used:
         """
         from hyotan.data import load
 
-        known = {name: value for name, value in self._known(source).items() if name not in given}
+        known = {name: value for name, value in self._known(source, label).items() if name not in given}
         try:
             dataset = load(source, **known, **given)
         except DataError as error:
-            if "columns" in known and error.message.endswith("(--columns)."):
-                message = error.message.replace(" (--columns)", ", which the model needs")
-                raise DataError(message, f"The model was fitted on: {', '.join(self.columns)}.") from error
+            for option in ("columns", "label"):
+                if option in known and error.message.endswith(f"(--{option})."):
+                    message = error.message.replace(f" (--{option})", ", which the model needs")
+                    needed = ", ".join([*known["columns"], *filter(None, [label])])
+                    raise DataError(message, f"The model was fitted on: {needed}.") from error
             raise
         ours, needed = dataset.feature_shape, tuple(self.estimator.feature_shape_)
         if not self.table_columns and ours != needed:  # a table says itself what it needs
@@ -217,8 +225,8 @@ class Used:
             raise DataError(f"{source} has rows of shape {ours}; the model was fitted on rows of shape {needed}.", fix)
         return dataset
 
-    def _known(self, source: str) -> dict[str, Any]:
-        """What the run knows of how such a source is to be read: the columns in order, the size of images."""
+    def _known(self, source: str, label: str | None) -> dict[str, Any]:
+        """How the run read such a source: the columns in their order, the label, the size of images."""
         from hyotan.runs.settings import DataOptions
 
         data = self.run.config.data if self.run is not None else DataOptions()
@@ -226,9 +234,10 @@ class Used:
             return {} if data.size is None else {"size": data.size}
         if Path(source).suffix.lower() not in TABLES or not self.columns:
             return {}
+        labels = {} if label is None else {"label": label}
         if self.table_columns:
-            return {"columns": self.table_columns, "as_table": True}
-        return {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
+            return labels | {"columns": self.table_columns, "as_table": True}
+        return labels | {"columns": self.columns} | ({"missing": data.missing} if data.missing != "keep" else {})
 
     # -- what comes of it ----------------------------------------------------------------------------------------------
 
@@ -248,9 +257,9 @@ class Used:
     ) -> Path:
         """Write rows as :func:`~hyotan.cli.written.write_rows` does; ``more`` goes to the end of the file's stem."""
         from hyotan.cli.written import write_rows
-        from hyotan.data.frames import Frame
+        from hyotan.data.frames import as_frame
 
-        if isinstance(array, Frame) and not self.is_chosen and self.file.suffix == ".npy":
+        if as_frame(array) is not None and not self.is_chosen and self.file.suffix == ".npy":
             self.file = self.file.with_suffix(".csv")
         self.files.append(write_rows(self.file.with_stem(self.file.stem + more), array, names, ids))
         return self.files[-1]

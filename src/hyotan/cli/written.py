@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hyotan.cli.uses import ROWS
-from hyotan.data.frames import Frame
+from hyotan.data.frames import Frame, as_frame
 from hyotan.errors import DataError, SettingsError
 from hyotan.files.atomic import write_bytes_atomically
 
@@ -54,7 +54,7 @@ def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids:
         The path's ending is none of these; its folder does not exist.
     """
     refuse_unwritable(path, ROWS)
-    if isinstance(array, Frame) and path.suffix == ".npy":
+    if as_frame(array) is not None and path.suffix == ".npy":
         raise SettingsError(
             f"{path.name} cannot be written: columns of several kinds are no array.",
             f"Choose another ending: {path.with_suffix('.csv').name} or {path.with_suffix('.parquet').name}.",
@@ -72,8 +72,8 @@ def write_rows(path: Path, array: np.ndarray | Frame, names: Sequence[str], ids:
 
 def arrow_table(array: Any, names: Sequence[str], ids: RowIds | None = None) -> pa.Table:
     """Rows as a table: its own, or a column a feature, after the ids where there are any."""
-    if isinstance(array, Frame):
-        table = array.table
+    if (frame := as_frame(array)) is not None:
+        table = frame.table
     else:
         flat = array.reshape(len(array), -1)
         named = names if len(names) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]

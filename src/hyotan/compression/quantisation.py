@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy import ndarray as Array
+from numpy import ndarray
 
 from hyotan.errors import DataError, MissingExtraError
 
@@ -42,12 +42,12 @@ class Basis:
     synthesis : (latent, latent), back.
     """
 
-    centre: Array
-    analysis: Array
-    synthesis: Array
+    centre: ndarray
+    analysis: ndarray
+    synthesis: ndarray
 
     @classmethod
-    def of(cls, centre: Array, covariance: Array, metric: Array) -> Basis:
+    def of(cls, centre: ndarray, covariance: ndarray, metric: ndarray) -> Basis:
         """Of codes with this mean and covariance, where errors cost what the metric says, (latent, latent)."""
         sizes, axes = np.linalg.eigh(metric)
         root = (axes * np.sqrt(sizes.clip(min=0))) @ axes.T
@@ -55,12 +55,12 @@ class Basis:
         analysis = root @ directions
         return cls(centre, analysis, np.linalg.pinv(analysis))
 
-    def coordinates(self, codes: Array) -> Array:
+    def coordinates(self, codes: ndarray) -> ndarray:
         """(n, latent) codes as coordinates, (n, latent)."""
         return (codes - self.centre) @ self.analysis
 
 
-def metric_of(decode: Callable[[Array], Array], codes: Array) -> Array:
+def metric_of(decode: Callable[[ndarray], ndarray], codes: ndarray) -> ndarray:
     """What errors of a code cost a reconstruction, (latent, latent): the mean of J' J, by central differences.
 
     Parameters
@@ -82,33 +82,33 @@ def metric_of(decode: Callable[[Array], Array], codes: Array) -> Array:
     return metric / len(codes)
 
 
-def _slope(decode: Callable[[Array], Array], codes: Array, move: Array) -> Array:
+def _slope(decode: Callable[[ndarray], ndarray], codes: ndarray, move: ndarray) -> ndarray:
     """Half the difference that a move of the codes makes, all values in one row."""
     ends = [np.asarray(decode((codes + sign * move).astype(np.float32)), dtype=np.float64) for sign in (1, -1)]
     return ((ends[0] - ends[1]) / 2).ravel()
 
 
-def on_grid(coordinates: Array, step: float) -> Array:
+def on_grid(coordinates: ndarray, step: float) -> ndarray:
     """Whole numbers of steps, (n, latent) int64."""
     return np.rint(coordinates / step).astype(np.int64)
 
 
-def entropies(numbers: Array) -> Array:
+def entropies(numbers: ndarray) -> ndarray:
     """Empirical entropy of each column of whole numbers, (columns,), in bits a row."""
     return np.array([_entropy(np.unique(column, return_counts=True)[1]) for column in numbers.T])
 
 
-def _entropy(counts: Array) -> float:
+def _entropy(counts: ndarray) -> float:
     shares = counts / counts.sum()
     return float(-(shares * np.log2(shares)).sum())
 
 
-def step_for_rate(coordinates: Array, bits: float) -> float:
+def step_for_rate(coordinates: ndarray, bits: float) -> float:
     """The finest step at which the coordinates, (n, latent), have at most so many bits of entropy a row."""
     return bisected(coordinates, lambda step: float(entropies(on_grid(coordinates, step)).sum()) <= bits)[1]
 
 
-def bisected(coordinates: Array, is_coarse: Callable[[float], bool]) -> tuple[float, float]:
+def bisected(coordinates: ndarray, is_coarse: Callable[[float], bool]) -> tuple[float, float]:
     """Two steps close to each other: the finer is not too coarse for the condition, the coarser is.
 
     Parameters
@@ -127,7 +127,7 @@ def bisected(coordinates: Array, is_coarse: Callable[[float], bool]) -> tuple[fl
     return float(np.exp(fine)), float(np.exp(coarse))
 
 
-def best_synthesis(numbers: Array, offsets: Array, expected: Array) -> Array:
+def best_synthesis(numbers: ndarray, offsets: ndarray, expected: ndarray) -> ndarray:
     """The matrix, (columns, latent), that leads from whole numbers back to codes with the least squared error.
 
     At coarse steps the mean of what lies in a cell is nearer to the centre than the cell's middle is. Where rows are
@@ -159,7 +159,7 @@ class Packed:
     levels: list[int]
 
 
-def pack(numbers: Array) -> Packed:
+def pack(numbers: ndarray) -> Packed:
     """Whole numbers, (n, columns), column after column, entropy-coded.
 
     Raises
@@ -174,7 +174,7 @@ def pack(numbers: Array) -> Packed:
     return Packed(payload, lows.tolist(), levels.tolist())
 
 
-def unpack(packed: Packed, rows: int) -> Array:
+def unpack(packed: Packed, rows: int) -> ndarray:
     """The whole numbers, (rows, columns) int64.
 
     Raises
@@ -215,7 +215,7 @@ def _codec() -> Any:
     return pa.Codec("brotli", compression_level=11)
 
 
-def _joined(column: Array, levels: int) -> bytes:
+def _joined(column: ndarray, levels: int) -> bytes:
     """One column: of few levels as many values a byte as fit, of many the leading eight bits apart from the others.
 
     Brotli's symbols take whole bits; several values that share a byte lose less of that. What follows eight leading
@@ -232,7 +232,7 @@ def _joined(column: Array, levels: int) -> bytes:
     return (padded @ levels ** np.arange(shared)).astype(np.uint8).tobytes()
 
 
-def _parted(plain: bytes, rows: int, levels: int) -> Array:
+def _parted(plain: bytes, rows: int, levels: int) -> ndarray:
     """The column that :func:`_joined` made these bytes of."""
     if levels > BYTE:
         shift = _shift(levels)

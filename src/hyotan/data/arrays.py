@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hyotan.data.frames import Frame
-from hyotan.data.stored import Array, Numbers, StoredRows, ends, stored
+from hyotan.data.stored import Array, Numbers, StoredRows, dtype_in_memory, ends, stored
 from hyotan.errors import DataError
 from hyotan.words.phrases import counted
 
@@ -32,10 +31,11 @@ def checked_features(X: ArrayLike | StoredRows, what: str = "X", missing_allowed
     With `missing_allowed`, NaN says that a value is missing, and may stand in an array that is in memory. A large
     memory map stays in its file. Raises :class:`~hyotan.errors.DataError` for anything else, with the fix.
     """
-    X = stored(X) or _numbers(_as_array(X, what), what)
-    _check_axes(X, what)
-    _check_finite(X, what, missing_allowed and not isinstance(X, StoredRows))
-    return X
+    in_file = stored(X)
+    rows = _numbers(_as_array(X, what), what) if in_file is None else in_file
+    _check_axes(rows, what)
+    _check_finite(rows, what, missing_allowed and in_file is None)
+    return rows
 
 
 def checked_labels(y: ArrayLike, rows: int, what: str = "y", features: str = "X") -> np.ndarray:
@@ -63,13 +63,10 @@ def blocks(X: Numbers) -> Iterator[np.ndarray]:
         yield X[start : start + step]
 
 
-def value_range(X: Numbers) -> tuple[float, float]:
+def value_range(X: Any) -> tuple[float, float]:
     """The least and the greatest value that is not missing."""
-    if isinstance(X, StoredRows):
-        return float(X.min()), float(X.max())
-    found = [[float(end) for end in ends(block)] for block in blocks(X)]
-    known = [pair for pair in found if pair[0] == pair[0]]  # a block of missing values has no ends
-    return min((low for low, _ in known), default=math.nan), max((high for _, high in known), default=math.nan)
+    low, high = ends(X)
+    return float(low), float(high)
 
 
 def drawn_rows(rows: int, count: int, seed: int = 0) -> np.ndarray:
@@ -95,10 +92,10 @@ def _pieces(array: Array | None) -> Iterable[bytes | memoryview]:
         yield b"none;"
     elif isinstance(array, Frame):
         yield from array.pieces()
-    elif not isinstance(array, StoredRows) and array.dtype.kind in "OU":
+    elif array.dtype.kind in "OU":
         # The width of a str array, or its being an object array, says nothing about the labels in it.
         yield f"text{array.shape};".encode()
-        yield from (f"{type(v).__name__}:{len(str(v))}:{v};".encode() for v in array.tolist())
+        yield from (f"{type(v).__name__}:{len(str(v))}:{v};".encode() for v in np.asarray(array).tolist())
     else:
         little = array.dtype.newbyteorder("<")
         yield f"{little.str}{array.shape};".encode()
@@ -126,11 +123,7 @@ def _numbers(X: np.ndarray, what: str) -> np.ndarray:
             f"{what} holds {names.get(kind, 'no numbers')} (dtype {X.dtype}); features must be real numbers.",
             f"Keep the columns that are numbers, then {what}.astype('float32').",
         )
-    if kind == "b":
-        return X.astype(np.float32)
-    if kind == "f" and X.dtype.itemsize > 8:
-        return X.astype(np.float64)
-    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+    return X.astype(dtype_in_memory(X.dtype), copy=False)
 
 
 def _check_axes(X: Numbers, what: str) -> None:
@@ -156,13 +149,19 @@ def _check_axes(X: Numbers, what: str) -> None:
 
 
 def _check_finite(X: Numbers, what: str, missing_allowed: bool) -> None:
-    if X.dtype.kind != "f" or _is_finite(X):
+    if X.dtype.kind != "f" or (np.isfinite(X.min()) and np.isfinite(X.max())):
         return
-    if missing_allowed and not any(np.isinf(block).any() for block in blocks(X)):
+    nans = infinite = before = 0
+    first: tuple[int, ...] = ()
+    for block in blocks(X):
+        nans += int(np.isnan(block).sum())
+        infinite += int(np.isinf(block).sum())
+        if not first and len(places := np.argwhere(~np.isfinite(block))):
+            row, *rest = places[0].tolist()
+            first = (before + row, *rest)
+        before += len(block)
+    if missing_allowed and not infinite:
         return
-    nans = sum(int(np.isnan(block).sum()) for block in blocks(X))
-    infinite = sum(int(np.isinf(block).sum()) for block in blocks(X))
-    first = _first_not_finite(X)
     place = ", ".join(f"{axis} {at}" for axis, at in zip(AXES[X.ndim], first, strict=True))
     both = f"{nans:,} NaN and {counted(infinite, 'infinite value')}"
     only = counted(nans, "NaN value") if nans else counted(infinite, "infinite value")
@@ -170,23 +169,6 @@ def _check_finite(X: Numbers, what: str, missing_allowed: bool) -> None:
         f"{what} holds {both if nans and infinite else only}, the first in {place}.",
         f"Fill or remove them (counted from 0: {what}[{', '.join(map(str, first))}]).",
     )
-
-
-def _is_finite(X: Numbers) -> bool:
-    if isinstance(X, StoredRows):  # its ends are kept, so that the file is read once for all who ask for them
-        return bool(np.isfinite(X.ends).all())
-    return all(np.isfinite(block).all() for block in blocks(X))
-
-
-def _first_not_finite(X: Numbers) -> tuple[int, ...]:
-    before = 0
-    for block in blocks(X):
-        places = np.argwhere(~np.isfinite(block))
-        if len(places):
-            row, *rest = places[0].tolist()
-            return (before + row, *rest)
-        before += len(block)
-    return ()
 
 
 def _plain_labels(y: np.ndarray, what: str) -> np.ndarray:
@@ -197,7 +179,7 @@ def _plain_labels(y: np.ndarray, what: str) -> np.ndarray:
         return _object_labels(y, what)
     if kind not in "biufU":
         raise DataError(f"{what} has dtype {y.dtype}; labels are whole numbers or text.", "Use y.astype(str).")
-    return y if kind == "U" or y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
+    return y.astype(y.dtype.newbyteorder("="), copy=False)
 
 
 def _object_labels(y: np.ndarray, what: str) -> np.ndarray:

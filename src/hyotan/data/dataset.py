@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hyotan.data.arrays import checked_features, checked_labels, digest, drawn_rows, value_range
-from hyotan.data.frames import Frame, mixed_frame
-from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread
+from hyotan.data.frames import as_frame, mixed_frame
+from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread, stored
 from hyotan.errors import DataError, SettingsError
 from hyotan.words.phrases import counted, number
 
@@ -136,9 +136,9 @@ class Dataset:
 
         At most 100,000 rows, and no more than 512 MiB in float32.
         """
-        if not isinstance(self.X, StoredRows):
+        if (in_file := stored(self.X)) is None:
             return self
-        rows = compared_rows(self.X)
+        rows = compared_rows(in_file)
         note = f"{len(rows):,} of {counted(len(self.X), 'row')}, evenly spread, stand for the file, which is too large."
         return replace(self.take(rows), notes=(*self.notes, note))
 
@@ -150,7 +150,8 @@ class Dataset:
         where these take more than 128 MiB in float32), which come into memory. Fewer than 10 rows are both training
         and test rows, and a note says so.
         """
-        _check_fraction(test_fraction)
+        if not 0 < test_fraction < 1:
+            raise SettingsError(f"test_fraction must lie between 0 and 1; got {test_fraction}.", "For a tenth: 0.1.")
         whole = replace(self, X_test=None, y_test=None)
         if self.X_test is not None:
             return whole, replace(whole, X=self.X_test, y=self.y_test, ids=None, id_name="row")
@@ -200,8 +201,8 @@ class Dataset:
         return [counted(total, "image"), f"{height}×{width} {COLOURS.get(depth, f'in {depth} channels')}"]
 
     def _range(self) -> str:
-        if isinstance(self.X, Frame):
-            return self.X.describe()
+        if (frame := as_frame(self.X)) is not None:
+            return frame.describe()
         if self.is_image and self.X.dtype == np.uint8:
             return "0..255 scaled to [0,1]"
         low, high = value_range(self.X)
@@ -233,8 +234,3 @@ def _checked_names(names: Sequence[str] | None, X: Array) -> tuple[str, ...] | N
     if X.ndim != 2 or len(names) != X.shape[1]:
         raise DataError(f"{len(names)} feature names came for rows of shape {X.shape[1:]}.", "Name every column once.")
     return tuple(str(name) for name in names)
-
-
-def _check_fraction(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise SettingsError(f"test_fraction must lie between 0 and 1; got {fraction}.", "For a tenth: 0.1.")

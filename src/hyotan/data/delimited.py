@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyotan.errors import DataError
 from hyotan.words.phrases import counted
@@ -26,7 +27,7 @@ DECIMAL_POINT = re.compile(r"\d\.\d")
 
 
 @dataclass(frozen=True)
-class Layout:
+class Dialect:
     """How a text table is written."""
 
     delimiter: str
@@ -58,24 +59,26 @@ def read_table(content: bytes, usual: str, as_text: Sequence[str] = ()) -> tuple
     as_text : columns whose values are kept as they are written.
     """
     text, notes = _decoded(content)
+    if "\0" in text:
+        raise DataError("The file holds zero bytes, so it is no text table.", "Check that it is what its name says.")
     if not text.strip():
         raise DataError("The file is empty.", "Write a line of column names, then one row a line.")
-    layout = _layout(text, usual)
-    return _parsed(text, layout, as_text), [*notes, *layout.notes(usual)]
+    dialect = _dialect(text, usual)
+    return _parsed(text, dialect, as_text), [*notes, *dialect.notes(usual)]
 
 
 def _decoded(content: bytes) -> tuple[str, list[str]]:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _without_nul(content.decode("utf-16", errors="replace")), ["The text was read as UTF-16."]
+        return content.decode("utf-16", errors="replace"), ["The text was read as UTF-16."]
     try:
-        return _without_nul(content.decode("utf-8-sig")), []
+        return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         return _decoded_cp932(content, error)
 
 
 def _decoded_cp932(content: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]:
     try:
-        text = _without_nul(content.decode("cp932"))
+        text = content.decode("cp932")
     except UnicodeDecodeError:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
@@ -85,20 +88,14 @@ def _decoded_cp932(content: bytes, error: UnicodeDecodeError) -> tuple[str, list
     return text, ["The text was read as Shift_JIS (cp932); save it as UTF-8 if the names look wrong."]
 
 
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise DataError("The file holds zero bytes, so it is no text table.", "Check that it is what its name says.")
-    return text
-
-
-def _layout(text: str, usual: str) -> Layout:
+def _dialect(text: str, usual: str) -> Dialect:
     sample = text[:SAMPLE_CHARACTERS]
     if len(sample) < len(text):
         sample = sample[: sample.rfind("\n") + 1] or sample
     delimiter = _delimiter(sample, usual)
     comma = delimiter != "," and DECIMAL_COMMA.search(sample) and not DECIMAL_POINT.search(sample)
     header = _rows(sample, delimiter)[0]
-    return Layout(delimiter, "," if comma else ".", not _looks_like_data(header))
+    return Dialect(delimiter, "," if comma else ".", not _looks_like_data(header))
 
 
 def _delimiter(sample: str, usual: str) -> str:
@@ -113,34 +110,30 @@ def _fields(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _rows(sample: str, delimiter: str) -> list[list[str]]:
-    found = []
-    for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
-        if row:
-            found.append(row)
-        if len(found) > SAMPLE_ROWS:
-            break
-    return found
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+    return list(itertools.islice(filter(None, rows), SAMPLE_ROWS + 1))
 
 
 def _looks_like_data(header: Sequence[str]) -> bool:
     # pandas writes a nameless array's columns as 0,1,2,…: those are names.
     counting = len(header) > 1 and list(header) == [str(n) for n in range(len(header))]
-    return not counting and all(_is_number(field) for field in header)
+    return not counting and all(reads_as_number(field.replace(",", ".")) for field in header)
 
 
-def _is_number(field: str) -> bool:
+def reads_as_number(value: Any) -> bool:
+    """Whether Python reads a value, or its text, as a number."""
     try:
-        float(field.replace(",", "."))
-    except ValueError:
+        float(value)
+    except (TypeError, ValueError):
         return False
     return True
 
 
-def _parsed(text: str, layout: Layout, as_text: Sequence[str]) -> pa.Table:
+def _parsed(text: str, dialect: Dialect, as_text: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    convert = arrow.ConvertOptions(strings_can_be_null=True, decimal_point=layout.decimal_point)
+    convert = arrow.ConvertOptions(strings_can_be_null=True, decimal_point=dialect.decimal_point)
     convert.null_values = [*convert.null_values, *MORE_WORDS_FOR_MISSING]
     convert.column_types = {name: pa.string() for name in as_text}
     try:
@@ -150,21 +143,21 @@ def _parsed(text: str, layout: Layout, as_text: Sequence[str]) -> pa.Table:
             # where quoted values may hold line breaks, and where torch is loaded too they can abort the process at
             # its exit.
             arrow.ReadOptions(
-                use_threads=False, block_size=ARROW_BLOCK_BYTES, autogenerate_column_names=not layout.has_header
+                use_threads=False, block_size=ARROW_BLOCK_BYTES, autogenerate_column_names=not dialect.has_header
             ),
-            arrow.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
+            arrow.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
             convert,
         )
     except pa.ArrowInvalid as error:
-        raise _parse_error(text, layout, error) from error
-    if layout.has_header:
+        raise _parse_error(text, dialect, error) from error
+    if dialect.has_header:
         return table
     return table.rename_columns([f"column_{n}" for n in range(1, table.num_columns + 1)])
 
 
-def _parse_error(text: str, layout: Layout, error: Exception) -> DataError:
+def _parse_error(text: str, dialect: Dialect, error: Exception) -> DataError:
     """Which line is ragged. Arrow reads in parallel and does not know its line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter)
     expected, line = 0, 1
     try:
         for row in reader:

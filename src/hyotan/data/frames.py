@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
@@ -55,14 +56,15 @@ class Frame:
 
     def filled(self, other: Frame) -> Self:
         """These rows with the values of another table where they have none; columns that it lacks stay as they are."""
-        import pyarrow as pa
+        import pyarrow.compute as pc
 
-        columns = []
-        for name, column in zip(self.names, self.table.columns, strict=True):
+        table = self.table
+        for place, name in enumerate(self.names):
             if name in other.names:
-                column = _chosen(column.is_null(nan_is_null=True), other.table[name].cast(column.type), column)
-            columns.append(column)
-        return type(self)(pa.Table.from_arrays(columns, schema=self.table.schema), self.library)
+                is_missing, values = table[name].is_null(nan_is_null=True), other.table[name].cast(table[name].type)
+                merged = pc.if_else(is_missing, values, table[name])  # pyrefly: ignore[missing-attribute]
+                table = table.set_column(place, table.field(name), merged)
+        return type(self)(table, self.library)
 
     @property
     def names(self) -> list[str]:
@@ -103,8 +105,8 @@ class Frame:
         }
         counts["of categories or text"] = len(schema) - sum(counts.values())
         missing = self.count_missing()
-        words = [f"{n} {what}" for what, n in counts.items() if n] + ([f"{counted(missing, 'gap')}"] if missing else [])
-        return ", ".join(words)
+        words = [f"{n} {what}" for what, n in counts.items() if n]
+        return ", ".join([*words, counted(missing, "missing value")] if missing else words)
 
     def joined(self, other: Frame | None) -> Self:
         """These rows, then those of another table with the same columns."""
@@ -125,17 +127,13 @@ class Frame:
         library = self.library if like is None else like
         if library == OWN:
             return self
-        if library == "pandas":
-            try:
+        with suppress(ImportError):
+            if library == "pandas":
                 return self.table.to_pandas()
-            except ImportError:
-                return self.table
-        if library == "polars":
-            try:
+            if library == "polars":
                 import polars  # pyrefly: ignore[missing-import]
-            except ImportError:
-                return self.table
-            return polars.from_arrow(self.table)
+
+                return polars.from_arrow(self.table)
         return self.table
 
     def pieces(self) -> Iterator[bytes]:
@@ -188,15 +186,6 @@ def _arrow(X: Any, library: str) -> pa.Table:
         return X.to_arrow()
     renamed = X.set_axis([str(name) for name in X.columns], axis=1)
     return pa.Table.from_pandas(renamed, preserve_index=False).replace_schema_metadata(None)
-
-
-def _chosen(first: pa.ChunkedArray, values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values where ``first`` is true, others elsewhere."""
-    import pyarrow as pa
-
-    both = pa.chunked_array([*values.chunks, *others.chunks], type=values.type)
-    places = np.where(first.to_numpy(), np.arange(len(values)), len(values) + np.arange(len(others)))
-    return both.take(pa.array(places))
 
 
 def plain_values(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -37,7 +37,7 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
     ResourceError
         The disk has no room for the decoded rows.
     """
-    source = Columns(file, request)
+    source = FeatureColumns(file, request)
     place = Decoded(key_of(path, [path], names=source.names, label=request.label, missing=request.missing))
     y = None if request.label is None else tables.label_column(source.table([request.label])[request.label])
     unlabelled = tables.label_missing(y, file.metadata.num_rows)
@@ -55,7 +55,7 @@ def read_large(file: parquet.ParquetFile, path: Path, request: Request) -> Datas
     )
 
 
-def _write(place: Decoded, source: Columns, unlabelled: np.ndarray, request: Request) -> None:
+def _write(place: Decoded, source: FeatureColumns, unlabelled: np.ndarray, request: Request) -> None:
     """Survey all rows, then decode them into a file."""
     tables.refuse_text(source.first(), request)
     survey = Survey(source.schema, len(unlabelled), request)
@@ -71,7 +71,7 @@ def _write(place: Decoded, source: Columns, unlabelled: np.ndarray, request: Req
     place.write(survey.shape, survey.dtype, survey.completed(source.rows()), survey.kept, notes)
 
 
-class Columns:
+class FeatureColumns:
     """The columns of a Parquet file that are features, some rows at a time.
 
     Parameters

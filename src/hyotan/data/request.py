@@ -10,39 +10,33 @@ from hyotan.errors import SettingsError, did_you_mean
 MISSING = ("keep", "drop", "mean", "error")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """The options of :func:`hyotan.data.load`, checked once; every reader takes those that its format knows."""
+    """The options of :func:`hyotan.data.load`, checked once; every reader takes those that its format knows.
+
+    Raises
+    ------
+    SettingsError
+        No format could use a value.
+    """
 
     label: str | None = None
-    ignore: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
+    ignore: Sequence[str] = ()
+    columns: Sequence[str] = ()
     missing: str = "keep"
     size: tuple[int, int] | None = None
     limit: int | None = None
     as_table: bool = False
     id: str | None = None
 
-    @classmethod
-    def checked(
-        cls,
-        label: str | None,
-        ignore: Sequence[str],
-        columns: Sequence[str],
-        missing: str,
-        size: tuple[int, int] | None,
-        limit: int | None,
-        as_table: bool = False,
-        id: str | None = None,
-    ) -> Request:
-        """Raises :class:`~hyotan.errors.SettingsError` for a value that no format could use."""
-        if missing not in MISSING:
-            raise SettingsError(
-                f"missing is one of {', '.join(MISSING)}; got {missing!r}.", did_you_mean(missing, MISSING)
-            )
-        if limit is not None and limit < 1:
-            raise SettingsError(f"limit must be at least 1 row; got {limit}.", "Leave --limit out to read all rows.")
-        return cls(label, _names(ignore), _names(columns), missing, _size(size), limit, as_table, id)
+    def __post_init__(self) -> None:
+        if self.missing not in MISSING:
+            what = f"missing is one of {', '.join(MISSING)}; got {self.missing!r}."
+            raise SettingsError(what, did_you_mean(self.missing, MISSING))
+        if self.limit is not None and self.limit < 1:
+            what = f"limit must be at least 1 row; got {self.limit}."
+            raise SettingsError(what, "Leave --limit out to read all rows.")
+        self.ignore, self.columns, self.size = _names(self.ignore), _names(self.columns), _size(self.size)
 
     def given(self) -> list[str]:
         """The names of the options that differ from their defaults."""

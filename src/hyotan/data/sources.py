@@ -15,7 +15,7 @@ from pathlib import Path
 from hyotan.data.arrays import drawn_rows
 from hyotan.data.dataset import Dataset
 from hyotan.data.idx import read_idx
-from hyotan.data.images import SUFFIXES, read_folder
+from hyotan.data.image_folder import SUFFIXES, read_folder
 from hyotan.data.named import NAMES, NamedSet
 from hyotan.data.numpy_files import read_npy, read_npz
 from hyotan.data.request import Request
@@ -95,7 +95,7 @@ def load(
     SettingsError
         An option that this source does not know, or a value that cannot work.
     """
-    request = Request.checked(label, ignore, columns, missing, size, limit, as_table, id)
+    request = Request(label, ignore, columns, missing, size, limit, as_table, id)
     text = _source_text(source)
     known = NAMES.get(text.lower()) if isinstance(source, str) else None
     dataset = _load_path(text, request) if known is None else _load_named(text, known, request)

@@ -136,7 +136,7 @@ class StoredRows:
 
     def __init__(self, mapped: np.memmap, dtype: np.dtype | None = None, picked: tuple[Runs, ...] = ()) -> None:
         self._mapped, self._picked = mapped, picked
-        self.dtype = _dtype_in_memory(mapped.dtype) if dtype is None else dtype
+        self.dtype = dtype_in_memory(mapped.dtype) if dtype is None else dtype
         self.shape = (len(picked[-1]) if picked else len(mapped), *mapped.shape[1:])
         self.ndim = mapped.ndim
 
@@ -309,9 +309,9 @@ def stored(X: object) -> StoredRows | None:
     return None if _pages(X) is None else StoredRows(X)
 
 
-def sample_of(X: Numbers) -> np.ndarray:
-    """Rows in memory that stand for all: of a file's, at most :data:`HELD_OUT_ROWS`, evenly spread."""
-    return X.sample() if isinstance(X, StoredRows) else X
+def sample_of(X: Any, rows: int = HELD_OUT_ROWS) -> Any:
+    """Rows in memory that stand for all: of a file's at most so many, evenly spread; all others as they are."""
+    return X if (in_file := stored(X)) is None else in_file.sample(rows)
 
 
 def held_out_rows(X: StoredRows, fraction: float) -> int:
@@ -335,7 +335,8 @@ def _pages(mapped: np.memmap) -> mmap.mmap | None:
     return vars(mapped).get("_mmap")
 
 
-def _dtype_in_memory(dtype: np.dtype) -> np.dtype:
+def dtype_in_memory(dtype: np.dtype) -> np.dtype:
+    """The dtype that numbers get in memory: this machine's byte order, at most 8 bytes, float32 for booleans."""
     if dtype.kind == "b":
         return np.dtype(np.float32)
     if dtype.kind == "f" and dtype.itemsize > 8:

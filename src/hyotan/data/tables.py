@@ -11,7 +11,7 @@ import numpy as np
 
 from hyotan.data import arrays, decoded
 from hyotan.data.dataset import Dataset
-from hyotan.data.delimited import read_table
+from hyotan.data.delimited import read_table, reads_as_number
 from hyotan.data.frames import Frame, is_number, is_text, plain_values
 from hyotan.data.request import Request
 from hyotan.data.survey import Survey, dropped_note, may_count_rows, row_id_notes
@@ -210,7 +210,7 @@ def _refuse_spoilt(features: pa.Table, request: Request) -> None:
         if not is_text(column.type):
             continue
         values = [value for value in plain_values(column).unique().to_pylist() if value is not None]
-        strange = [value for value in values if not _reads_as_number(value)]
+        strange = [value for value in values if not reads_as_number(value)]
         if len(values) > FEW_CATEGORIES and len(strange) < len(values) / 2:
             what = f"numbers, but also '{strange[0]}'" if strange else f"numbers stored as text, such as '{values[0]}'"
             raise DataError(
@@ -253,15 +253,7 @@ def _example(column: pa.ChunkedArray) -> str:
     """The first value that is no number: in a column of numbers it is the one to mend."""
     values = [value for value in plain_values(column).to_pylist() if value is not None]
     stored_as_text = f"'{values[0]}', stored as text" if values else "nothing"
-    return next((f"'{value}'" for value in values if not _reads_as_number(value)), stored_as_text)
-
-
-def _reads_as_number(value: object) -> bool:
-    try:
-        float(value)  # pyrefly: ignore[bad-argument-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+    return next((f"'{value}'" for value in values if not reads_as_number(value)), stored_as_text)
 
 
 def _ignoring(names: Sequence[str], request: Request) -> str:

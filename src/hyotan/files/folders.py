@@ -152,14 +152,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, each file old or new, never half; what is not finite becomes null."""
-    text = json.dumps(with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain_json(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_text_atomically(path, text + "\n")
 
 
-def with_nulls(value: Any) -> Any:
-    """The same with null for every number that is not finite, which JSON does not know."""
+def plain_json(value: Any) -> Any:
+    """As JSON can hold it: paths as text, NumPy's numbers as Python's, what is not finite as null."""
     if isinstance(value, Mapping):
-        return {key: with_nulls(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [with_nulls(item) for item in value]
+        return [plain_json(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain_json(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,10 +1,11 @@
-"""Settings files: a dataclass as TOML, and back with every unknown key named."""
+"""TOML: settings as a dataclass and back, with every unknown key named; and the named files of a package."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
+from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
 
 import msgspec
@@ -54,9 +55,38 @@ def from_toml(kind: type[Settings], text: str, where: str, what: str, example: s
 
 
 def _refuse_unknown(content: Mapping[str, Any], settings: Any, where: str) -> None:
-    known = [member.name for member in fields(settings)]
+    refuse_unknown(content, [member.name for member in fields(settings)], where)
     for name, value in content.items():
-        if name not in known:
-            raise SettingsError(f"{where}: '{name}' is not a setting.", did_you_mean(name, known))
         if is_dataclass(getattr(settings, name)):
             _refuse_unknown(value, getattr(settings, name), where)
+
+
+def refuse_unknown(content: Collection[str], known: Collection[str], where: str) -> None:
+    """Refuse a key that is not known; SettingsError names the nearest one."""
+    for name in content:
+        if name not in known:
+            raise SettingsError(f"{where}: '{name}' is not a setting.", did_you_mean(name, known))
+
+
+def names_in(folder: Traversable) -> list[str]:
+    """The names of a folder's TOML files, sorted."""
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def read_named(folder: Traversable, name: str, what: str, where: str = "") -> dict[str, Any]:
+    """The content of a folder's TOML file.
+
+    Parameters
+    ----------
+    folder : of a package.
+    name : of the file, without its suffix.
+    what, where : what such a file is, and where the name was found, for errors.
+
+    Raises
+    ------
+    SettingsError
+        There is no file of this name; names the nearest.
+    """
+    if name not in (known := names_in(folder)):
+        raise SettingsError(f"There is no {what} '{name}'{where}.", did_you_mean(name, known))
+    return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))

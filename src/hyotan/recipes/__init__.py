@@ -6,14 +6,13 @@ translation of its loss; and its figures beside ours. ``hyotan fit --recipe NAME
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 import msgspec
 
-from hyotan.errors import SettingsError, did_you_mean
+from hyotan.files.toml import names_in, read_named
 from hyotan.models.families import BY_NAME
 from hyotan.parameters.table import check_settings
 
@@ -61,8 +60,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Names of all recipes, sorted."""
-    files = resources.files(__name__).iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return names_in(resources.files(__name__))
 
 
 def read(name: str) -> Recipe:
@@ -73,9 +71,7 @@ def read(name: str) -> Recipe:
     SettingsError
         There is none of this name; names the nearest.
     """
-    if name not in names():
-        raise SettingsError(f"There is no recipe '{name}'.", did_you_mean(name, names()))
-    text = (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
-    recipe = msgspec.convert({**tomllib.loads(text), "name": name}, Recipe, strict=True)
+    content = read_named(resources.files(__name__), name, "recipe")
+    recipe = msgspec.convert({**content, "name": name}, Recipe, strict=True)
     check_settings(recipe.kind, recipe.parameters, f"recipe {name}")
     return recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hyotan.files.atomic import write_text_atomically
 from hyotan.files.container import write
-from hyotan.files.folders import with_nulls
+from hyotan.files.folders import plain_json
 from hyotan.runs.run_folder import CHECKPOINT, HISTORY
 from hyotan.training.checkpoint import Snapshot, from_json_array
 
@@ -48,7 +48,7 @@ class FolderStore:
     def write_history(self, snapshot: Snapshot) -> None:
         """Write ``history.jsonl``."""
         rows = from_json_array(snapshot.arrays["history"])
-        lines = "".join(json.dumps(with_nulls(row), ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(json.dumps(plain_json(row), ensure_ascii=False) + "\n" for row in rows)
         write_text_atomically(self.folder / HISTORY, lines)
 
     def note_time(self, started: float) -> None:

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hyotan.analysis.denoising import takes_noise_away
 from hyotan.data import Dataset
 from hyotan.data.frames import as_frame
 from hyotan.data.stored import Array
@@ -36,8 +35,8 @@ from hyotan.figures import (
 )
 from hyotan.metrics import are_active
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.runs.fitting import FittedRun, tracked_rows, without_missing
 from hyotan.runs.run_folder import FIGURES
+from hyotan.runs.run_training import FittedRun, tracked_rows, without_missing
 from hyotan.sampling.code_sampler import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000
@@ -157,10 +156,11 @@ def _reconstructions(run: FinishedRun) -> ReconstructionsDisplay:
 
 def _denoising(run: FinishedRun) -> DenoisingDisplay | None:
     """Clean rows, the same with noise as in training, and what the model makes of them."""
-    if not takes_noise_away(run.estimator):
+    estimator: Any = run.estimator
+    if not hasattr(estimator, "denoise"):
         return None
     some = run.test.take(tracked_rows(run.test))
-    return denoising_display(run.estimator, some, run.estimator.corrupt(some.X))
+    return denoising_display(estimator, some, estimator.corrupt(some.X))
 
 
 def _samples(run: FinishedRun) -> SamplesDisplay:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hyotan.analysis.latent import Probe
 from hyotan.data import Dataset
-from hyotan.data.frames import Frame
+from hyotan.data.frames import as_frame
 from hyotan.data.stored import Resident
 from hyotan.metrics import mean_filled, observed_mean
 from hyotan.study.classes import Classes
@@ -104,7 +104,7 @@ class Bench:
         """For a study's folder."""
         train, test = folder.load_data()
         classes = Classes.of(train.y)
-        X = test.X[:ROWS] if isinstance(test.X, Frame) else np.asarray(test.X[:ROWS])
+        X = test.X[:ROWS]
         y = np.full(len(X), -1) if classes is None or test.y is None else classes.numbers(test.y[:ROWS])
         return cls(folder, train, test, classes, X, y)
 
@@ -143,7 +143,7 @@ class Bench:
 
     @functools.cached_property
     def _scale(self) -> Callable[[Any], np.ndarray]:
-        if not isinstance(self.X, Frame):
+        if as_frame(self.X) is None:
             return np.asarray
         code = next(self.codes(), None)
         # Where no model was trained there is nothing to look at rows with, and nothing that asks for it.

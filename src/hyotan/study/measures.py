@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hyotan import metrics
 from hyotan.analysis.clustering import RUNS, kmeans_runs
-from hyotan.analysis.evaluation import Evaluation, evaluate
+from hyotan.analysis.evaluation import Evaluation, evaluate, negative_elbo
 from hyotan.analysis.latent import random_pairs, smoothness
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
@@ -34,8 +34,8 @@ NEIGHBOURS = 5
 """Neighbours within which a sample reaches a row."""
 
 
-Values = dict[str, Any]
-Judged = tuple[Values, dict[str, list[float]]]
+NamedScores = dict[str, Any]
+Judged = tuple[NamedScores, dict[str, list[float]]]
 """Scores by name, and for each measure of agreement its value in each run of K-means."""
 
 
@@ -71,7 +71,7 @@ def measure_model(
     parts = parts.as_trained(estimator, seed)
     tested = evaluation or evaluate(estimator, parts.test.X, parts.train.X, random_state=seed)
 
-    def of_model(rows: ClassedRows) -> Values:
+    def of_model(rows: ClassedRows) -> NamedScores:
         found = tested if rows is parts.test else evaluate(estimator, rows.X, random_state=seed)
         nll = found.likelihood
         return {
@@ -113,7 +113,7 @@ def baselines(
     known = estimator.in_range(parts.train.X)
     raw = Judge.of(Features(estimator, metrics.observed_mean(known)), parts, seed)
     yield cell(MEAN, 0, _each_part(parts, lambda rows, runs: (_of_mean(raw.errors_of_mean(rows)), {})))
-    flat = metrics.mean_filled(_flat(known), raw.mean.ravel())
+    flat = metrics.mean_filled(known.reshape(len(known), -1), raw.mean.ravel())
     fitted = metrics.fit_pca(flat, max(sizes), seed)
     coordinates = fitted.transform(flat[metrics.some_rows(len(flat), FITTED_ROWS)])
     for size in sizes:
@@ -173,7 +173,7 @@ class Judge:
 
 
 def _measured(
-    code: Generator, parts: RepeatRows, seed: int, of_model: Callable[[ClassedRows], Values] = lambda rows: {}
+    code: Generator, parts: RepeatRows, seed: int, of_model: Callable[[ClassedRows], NamedScores] = lambda rows: {}
 ) -> Measured:
     """Everything that can be said of a code, and what ``of_model`` says beside."""
     judge = Judge.of(code, parts, seed)
@@ -203,26 +203,26 @@ def _each_part(parts: RepeatRows, of_part: Callable[[ClassedRows, int], Judged])
     return Measured(Scores(len(parts.selection.X), **values), test, clusterings)
 
 
-def _of_errors(errors: np.ndarray, of_mean: np.ndarray) -> Values:
+def _of_errors(errors: np.ndarray, of_mean: np.ndarray) -> NamedScores:
     """What rows' squared errors, (n,), say beside those of the mean."""
     explained = float(1 - errors.mean() / of_mean.mean()) if of_mean.any() else None
     error = metrics.standard_error(errors)
     return {"mse": float(errors.mean()), "mse_standard_error": error, "explained": explained}
 
 
-def _of_mean(errors: np.ndarray) -> Values:
+def _of_mean(errors: np.ndarray) -> NamedScores:
     """What the mean's own errors say; it predicts as much of the variance as it keeps, nothing."""
     return {**_of_errors(errors, errors), "q2": 0.0 if errors.any() else None}
 
 
-def _by_place(code: Generator, mean: np.ndarray, rows: ClassedRows, seed: int) -> Values:
+def _by_place(code: Generator, mean: np.ndarray, rows: ClassedRows, seed: int) -> NamedScores:
     """What needs no label: neighbours kept, even walks, samples that reach the rows; less of it on few rows.
 
-    Values that are missing lie at the mean: that is the same for every model.
+    NamedScores that are missing lie at the mean: that is the same for every model.
     """
     rows = rows.some(NEAR_ROWS, seed)
     scaled = metrics.mean_filled(code.scaled(rows.X), mean)
-    found: Values = {}
+    found: NamedScores = {}
     if len(scaled) > 2:
         found["trustworthiness"] = metrics.trustworthiness(scaled, code.encode(rows.X), max_rows=NEAR_ROWS)
         found["smoothness"] = _smoothness(code, rows, seed)
@@ -240,9 +240,7 @@ def _smoothness(code: Generator, rows: ClassedRows, seed: int) -> float:
 def _bound(estimator: LatentEstimator, rows: ClassedRows, seed: int) -> float | None:
     """The negative bound at beta = 1, nats a row, with what the label costs where there is one; None without a KL."""
     terms = estimator.loss_samples(rows.X, seed)
-    if "kl" not in terms:
-        return None
-    return float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
+    return negative_elbo(terms) if "kl" in terms else None
 
 
 def _label_error(estimator: Any, rows: ClassedRows) -> float | None:
@@ -252,10 +250,6 @@ def _label_error(estimator: Any, rows: ClassedRows) -> float | None:
         return None
     guessed = np.asarray(estimator.predict_proba(rows.X[known])).argmax(axis=1)
     return float(np.mean(guessed != rows.classes[known]))
-
-
-def _flat(rows: np.ndarray) -> np.ndarray:
-    return rows.reshape(len(rows), -1)
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:

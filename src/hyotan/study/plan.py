@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
@@ -15,7 +14,7 @@ import numpy as np
 from hyotan.data import Dataset
 from hyotan.data import load as load_data
 from hyotan.errors import DataError, SettingsError, did_you_mean
-from hyotan.files.toml import from_toml, to_toml
+from hyotan.files.toml import from_toml, names_in, read_named, to_toml
 from hyotan.models.families import BY_NAME
 from hyotan.parameters.table import PARAMETERS, check_settings, current_names, default_of, parameters_of
 from hyotan.preprocessing.scaling import has_missing
@@ -65,8 +64,7 @@ class Preset:
 
 def preset_names() -> list[str]:
     """Names of all presets, sorted."""
-    files = PRESETS.iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return names_in(PRESETS)
 
 
 def read_preset(name: str, place: str = "") -> Preset:
@@ -77,10 +75,7 @@ def read_preset(name: str, place: str = "") -> Preset:
     SettingsError
         There is none of this name; names the nearest.
     """
-    if name not in preset_names():
-        raise SettingsError(f"There is no preset '{name}'{place}.", did_you_mean(name, preset_names()))
-    text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Preset, strict=True)
+    return msgspec.convert(read_named(PRESETS, name, "preset", place), Preset, strict=True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy import ndarray
 
 from hyotan.metrics import row_errors, trimmed_mean
 
@@ -25,10 +26,8 @@ STEP = 0.01
 OWN = 0.95
 """Leverage beyond which a value is told by nothing but itself, and so not predicted: the mean is all there is."""
 
-Array = np.ndarray
 
-
-def leverages(reconstruct: Callable[[Array], Array], X: Array, seed: int = 0) -> Array:
+def leverages(reconstruct: Callable[[ndarray], ndarray], X: ndarray, seed: int = 0) -> ndarray:
     """How much each value's reconstruction owes to the value itself, the mean over the rows, (values,).
 
     All values are moved at once, each up or down at random: over many rows the others' parts cancel (Hutchinson 1990).
@@ -53,7 +52,7 @@ def leverages(reconstruct: Callable[[Array], Array], X: Array, seed: int = 0) ->
     return total.ravel() / (2 * step * repeats)
 
 
-def predicted(reconstruct: Callable[[Array], Array], X: Array, mean: Array, seed: int = 0) -> float | None:
+def predicted(reconstruct: Callable[[ndarray], ndarray], X: ndarray, mean: ndarray, seed: int = 0) -> float | None:
     """Q²: the share of the variance that is predicted, of all but the tenth of the rows that come out worst.
 
     It grows with the size of the code up to the dimension of the data and falls beyond it; on noise it is at most 0.
@@ -70,15 +69,7 @@ def predicted(reconstruct: Callable[[Array], Array], X: Array, mean: Array, seed
     -------
     None where the rows do not vary.
     """
-    deviations, residuals, leverage = _flat(X - mean), _flat(X - reconstruct(X)), leverages(reconstruct, X, seed)
+    deviations, residuals, leverage = X - mean, X - reconstruct(X), leverages(reconstruct, X, seed).reshape(X.shape[1:])
     left_out = np.where(leverage > OWN, deviations, residuals / (1 - np.clip(leverage, 0, OWN)))
-    error, alone = _row_errors(left_out), _row_errors(deviations)
+    error, alone = (trimmed_mean(row_errors(rows, np.zeros_like(rows))) for rows in (left_out, deviations))
     return 1 - error / alone if alone > 0 else None
-
-
-def _row_errors(left: Array) -> float:
-    return trimmed_mean(row_errors(left, np.zeros_like(left)))
-
-
-def _flat(rows: Array) -> Array:
-    return rows.reshape(len(rows), -1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from hyotan.analysis.evaluation import BASELINE_ROWS, as_trained
 from hyotan.data import Dataset
-from hyotan.data.frames import Frame
 from hyotan.data.stored import Resident
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.estimators.splits import split_rows
@@ -100,5 +100,5 @@ def rows_of_repeat(train: Dataset, test: Dataset, fraction: float, rows: str, se
 
 
 def _rows(dataset: Dataset, classes: Classes | None) -> ClassedRows:
-    X = dataset.X if isinstance(dataset.X, Frame) else np.asarray(dataset.X)
+    X: Any = dataset.X  # a study's rows are in memory
     return ClassedRows(X, None if classes is None or dataset.y is None else classes.numbers(dataset.y))

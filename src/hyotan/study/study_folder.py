@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from hyotan.data import Dataset
-from hyotan.data.frames import Frame
+from hyotan.data.frames import Frame, as_frame
 from hyotan.files.atomic import write_bytes_atomically, write_text_atomically
 from hyotan.files.folders import Folder, read_json, write_json
 from hyotan.runs.run_folder import CONFIG, HISTORY, TEST_FRACTION, RunFolder
@@ -242,9 +242,9 @@ def unlabelled_marker(train: Dataset) -> int | str:
 def _with_rows(config: StudyConfig, place: Path, rows: Dataset) -> StudyConfig:
     """Keep data that lie in no file; the settings then name the file that they lie in now."""
     options = DataOptions()
-    if isinstance(rows.X, Frame):
+    if (frame := as_frame(rows.X)) is not None:
         path = place / TABLE
-        options = _keep_table(rows.X, rows.y, path)
+        options = _keep_table(frame, rows.y, path)
     else:
         path = place / ROWS
         _keep_arrays(rows, path)

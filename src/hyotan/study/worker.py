@@ -20,7 +20,7 @@ from hyotan.analysis.evaluation import Evaluation, evaluate
 from hyotan.data import Dataset
 from hyotan.errors import HyotanError
 from hyotan.estimators.estimator import LatentEstimator
-from hyotan.runs import fitting
+from hyotan.runs import run_training
 from hyotan.runs.run_folder import RunFolder
 from hyotan.study.cells import Cell
 from hyotan.study.measures import Measured, baselines, measure_model, measure_prefix
@@ -93,7 +93,7 @@ def train_and_measure(order: Order, names: Sequence[str]) -> list[Outcome]:
     return outcomes
 
 
-def _outcome_of(study: OpenStudy, plan: CellPlan, fitted: fitting.FittedRun | None, seconds: float) -> Outcome:
+def _outcome_of(study: OpenStudy, plan: CellPlan, fitted: run_training.FittedRun | None, seconds: float) -> Outcome:
     started = time.monotonic() - seconds
     try:
         cells = study.cells_of(plan, fitted)
@@ -126,26 +126,26 @@ class OpenStudy:
     train: Dataset
     test: Dataset
 
-    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, fitting.FittedRun]:
+    def fitted_together(self, plans: Sequence[CellPlan]) -> dict[str, run_training.FittedRun]:
         """Those of some cells that are not trained yet, trained in one loop, by name; nothing where that cannot be."""
         left = [plan for plan in plans if self._trained(plan) is None]
         if len(left) < 2:
             return {}
         try:
             folders = [self.folder.open_run(plan, self.train) for plan in left]
-            fitted = fitting.fit_together(folders, (self.train, self.test))
+            fitted = run_training.fit_together(folders, (self.train, self.test))
             return {plan.name: run for plan, run in zip(left, fitted, strict=True)}
         except Exception:  # which cell's fault it is shows when each is trained alone, from its last checkpoint
             return {}
 
-    def cells_of(self, plan: CellPlan, fitted: fitting.FittedRun | None = None) -> list[Cell]:
+    def cells_of(self, plan: CellPlan, fitted: run_training.FittedRun | None = None) -> list[Cell]:
         """The records of one cell; each step is taken only where the one before it left nothing."""
         run = None if fitted is not None else self._trained(plan)
         if run is not None:
             estimator = run.load_model()
             evaluation = evaluate(estimator, self.test.X, self.train.X)
         else:
-            fitted = fitted or fitting.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
+            fitted = fitted or run_training.fit(self.folder.open_run(plan, self.train), data=(self.train, self.test))
             estimator, evaluation = fitted.estimator, fitted.evaluation
         cells = self.measured(plan, estimator, evaluation)
         self.folder.write_cells(plan, cells)

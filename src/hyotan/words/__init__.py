@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from hyotan.errors import SettingsError, did_you_mean
+from hyotan.files.toml import names_in, read_named
 
 DEFAULT = "en"
 VARIABLES = ("HYOTAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -24,8 +24,7 @@ Entry = str | Mapping[str, str]
 
 def languages() -> tuple[str, ...]:
     """The languages that there is a catalogue for, the default first."""
-    found = sorted(file.name.removesuffix(".toml") for file in files(__name__).iterdir() if file.name.endswith(".toml"))
-    return (DEFAULT, *[name for name in found if name != DEFAULT])
+    return (DEFAULT, *[name for name in names_in(files(__name__)) if name != DEFAULT])
 
 
 def preferred(given: str | None = None) -> str:
@@ -88,8 +87,7 @@ def shown(value: Any, digits: int = 4) -> str:
         return f"{value:,}".replace("-", "−")
     number = float(value)
     if 1000 <= abs(number) < 1e7:
-        decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
-        return f"{number:,.{decimals}f}".replace("-", "−")
+        return aligned(number, number, digits)
     mantissa, _, exponent = f"{number:.{digits}g}".partition("e")
     power = f"×10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", "−") + power
@@ -110,10 +108,7 @@ def aligned(value: float, like: float, digits: int = 4) -> str:
 @cache
 def catalogue(lang: str) -> dict[str, Entry]:
     """All messages of a language by their dotted keys."""
-    if lang not in languages():
-        raise SettingsError(f"There is no language '{lang}'.", did_you_mean(lang, languages()))
-    content = tomllib.loads((files(__name__) / f"{lang}.toml").read_text(encoding="utf-8"))
-    return dict(_flat(content, ""))
+    return dict(_flat(read_named(files(__name__), lang, "language"), ""))
 
 
 def _flat(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Entry]]:

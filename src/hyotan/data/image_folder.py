@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +33,6 @@ LYING = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What an image file says of itself before it is decoded; height and width as they are to be seen."""
-
-    path: Path
-    height: int
-    width: int
-    grey: bool
-    traits: tuple[str, ...]
-
-
 def read_folder(path: Path, request: Request) -> Dataset:
     """The images as uint8, (n, height, width) where all are grey, else (n, 3, height, width).
 
@@ -69,20 +57,13 @@ def read_folder(path: Path, request: Request) -> Dataset:
     if not kept.exists():
         look = Look(path, request.size)
         for file in chosen:
-            look.add(_inspected(file))
+            look.add(file)
         rows = (_decoded(file, look.grey, request.size) for file in chosen)
         if np.prod(look.shape, dtype=np.int64) <= decoded.DECODED_BYTES:
-            X = _stacked(rows, look.shape)
+            X = np.fromiter(rows, np.dtype((np.uint8, look.shape[1:])), len(chosen))
             return Dataset.from_arrays(X, y, notes=[*notes, *look.notes()], ids=names, id_name="file")
         kept.write(look.shape, np.dtype(np.uint8), rows, notes=look.notes())
     return Dataset.from_arrays(kept.rows(), y, notes=[*notes, *kept.notes()], ids=names, id_name="file")
-
-
-def _stacked(images: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    X = np.empty(shape, dtype=np.uint8)
-    for row, image in enumerate(images):
-        X[row] = image
-    return X
 
 
 def _files(path: Path) -> tuple[list[Path], list[str]]:
@@ -159,18 +140,16 @@ def _opened(path: Path) -> Iterator[Image]:
         raise DataError(f"{path} is damaged or no image ({reason}).", "Mend it, or move it away.") from error
 
 
-def _inspected(path: Path) -> Picture:
-    with _opened(path) as image:
-        width, height = image.size
-        if width * height > MOST_PIXELS:
-            raise DataError(
-                f"{path} has {height}×{width} pixels, {width * height / 1e6:.0f} million; "
-                f"the limit is {MOST_PIXELS / 1e6:.0f} million.",
-                "Make it smaller before reading it; a model needs far fewer.",
-            )
-        if image.getexif().get(ORIENTATION) in LYING:
-            width, height = height, width
-        return Picture(path, height, width, image.mode in GREY, tuple(_traits(image)))
+def _shape_of(path: Path, image: Image) -> tuple[int, int]:
+    """Height and width as they are to be seen."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise DataError(
+            f"{path} has {height}×{width} pixels, {width * height / 1e6:.0f} million; "
+            f"the limit is {MOST_PIXELS / 1e6:.0f} million.",
+            "Make it smaller before reading it; a model needs far fewer.",
+        )
+    return (width, height) if image.getexif().get(ORIENTATION) in LYING else (height, width)
 
 
 def _traits(image: Image) -> Iterator[str]:
@@ -198,23 +177,25 @@ class Look:
     def __init__(self, folder: Path, size: tuple[int, int] | None) -> None:
         self.folder, self.size = folder, size
         self.count = self._grey = self._resized = 0
-        self._first: Picture | None = None
+        self._first: tuple[Path, tuple[int, int]] | None = None
         self._traits: Counter[str] = Counter()
 
-    def add(self, picture: Picture) -> None:
-        """Take one more into account; refuse one of another size, where none was asked for."""
-        first = self._first = self._first or picture
-        if self.size is None and (picture.height, picture.width) != (first.height, first.width):
+    def add(self, path: Path) -> None:
+        """Take one more file into account; refuse one of another size, where none was asked for."""
+        with _opened(path) as image:
+            height, width = _shape_of(path, image)
+            self._grey += image.mode in GREY
+            self._traits.update(_traits(image))
+        self._first = self._first or (path, (height, width))
+        first, first_shape = self._first
+        if self.size is None and (height, width) != first_shape:
             raise DataError(
-                f"The images differ in size (height×width): {first.path.relative_to(self.folder)} is "
-                f"{first.height}×{first.width}, {picture.path.relative_to(self.folder)} is "
-                f"{picture.height}×{picture.width}.",
+                f"The images differ in size (height×width): {first.relative_to(self.folder)} is "
+                f"{first_shape[0]}×{first_shape[1]}, {path.relative_to(self.folder)} is {height}×{width}.",
                 "Bring them to one size with --size 64x64 (in Python: size=(64, 64), height then width).",
             )
         self.count += 1
-        self._grey += picture.grey
-        self._resized += (picture.height, picture.width) != self.size
-        self._traits.update(picture.traits)
+        self._resized += (height, width) != self.size
 
     @property
     def grey(self) -> bool:
@@ -224,9 +205,8 @@ class Look:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the decoded images: (n, height, width) where all are grey, else (n, 3, height, width)."""
-        first = self._first
-        height, width = self.size or ((0, 0) if first is None else (first.height, first.width))
-        return (self.count, height, width) if self.grey else (self.count, 3, height, width)
+        size = self.size or ((0, 0) if self._first is None else self._first[1])
+        return (self.count, *size) if self.grey else (self.count, 3, *size)
 
     def notes(self) -> list[str]:
         """What is lost or changed on the way, a sentence each."""
@@ -244,7 +224,7 @@ def _decoded(path: Path, grey: bool, size: tuple[int, int] | None) -> np.ndarray
     from PIL import Image, ImageOps
 
     with _opened(path) as opened:
-        image = _in_mode("L" if grey else "RGB")(ImageOps.exif_transpose(opened))
+        image = _in_mode("L" if grey else "RGB", ImageOps.exif_transpose(opened))
     if size is not None and image.size != size[::-1]:
         # Pillow's filters widen with the reduction, so that fine patterns average out instead of aliasing.
         image = image.resize(size[::-1], Image.Resampling.LANCZOS)
@@ -252,20 +232,17 @@ def _decoded(path: Path, grey: bool, size: tuple[int, int] | None) -> np.ndarray
     return pixels if grey else pixels.transpose(2, 0, 1)
 
 
-def _in_mode(mode: str) -> Callable[[Image], Image]:
-    from PIL import Image
+def _in_mode(mode: str, image: Image) -> Image:
+    if image.mode in SIXTEEN_BIT:
+        from PIL import Image
 
-    def convert(image: Image.Image) -> Image.Image:
-        if image.mode in SIXTEEN_BIT:
-            # Pillow's own conversion clips at 255, which turns most 16-bit pictures white.
-            values = np.asarray(image).astype(np.float64) / 65535
-            image = Image.fromarray(np.round(values.clip(0, 1) * 255).astype(np.uint8))
-        if "transparency" in image.info:
-            # Without this step Pillow warns about palettes with an alpha table.
-            image = image.convert("RGBA")
-        return image.convert(mode)
-
-    return convert
+        # Pillow's own conversion clips at 255, which turns most 16-bit pictures white.
+        values = np.asarray(image).astype(np.float64) / 65535
+        image = Image.fromarray(np.round(values.clip(0, 1) * 255).astype(np.uint8))
+    if "transparency" in image.info:
+        # Without this step Pillow warns about palettes with an alpha table.
+        image = image.convert("RGBA")
+    return image.convert(mode)
 
 
 def _drawn(files: Sequence[Path], chosen: Sequence[Path]) -> list[str]:

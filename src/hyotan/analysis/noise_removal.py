@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Denoising:
 
 
 def measure(
-    estimator: LatentEstimator,
+    estimator: Any,
     X: np.ndarray,
     train: np.ndarray | None = None,
     level: Level | None = None,
@@ -70,7 +70,7 @@ def measure(
     level : of the noise; that of training where it is not given.
     random_state : seed of the noise.
     """
-    if not takes_noise_away(estimator):
+    if not hasattr(estimator, "denoise"):
         return None
     level = level_of(estimator, level)
     affine = None
@@ -80,16 +80,9 @@ def measure(
     return compare(estimator, X, corrupted, estimator.denoise(corrupted), level, affine)
 
 
-def takes_noise_away(estimator: LatentEstimator) -> TypeGuard[Autoencoder]:
-    """Whether a fitted model was trained on noise."""
-    return getattr(estimator, "trained_noise", None) is not None
-
-
-def level_of(estimator: Autoencoder, level: Level | None = None) -> Level:
-    """The level given, or else that of training; 0 for a model that was trained without noise."""
-    if level is not None:
-        return level
-    return 0.0 if estimator.trained_noise is None else estimator.trained_noise.level
+def level_of(estimator: Any, level: Level | None = None) -> Level:
+    """The level given, or else that of the model's training."""
+    return estimator.trained_noise.level if level is None else level
 
 
 def compare(

@@ -11,8 +11,8 @@ from hyotan.anomalies import AnomalyDetector, conformal
 from hyotan.anomalies.members import loss_by_part
 from hyotan.cli.output import Printer, table
 from hyotan.cli.uses import Used
+from hyotan.cli.written import arrow_table
 from hyotan.data import Dataset
-from hyotan.data.frames import Frame
 from hyotan.data.stored import Array
 from hyotan.errors import SettingsError
 from hyotan.words.phrases import counted
@@ -133,10 +133,7 @@ def most(parts: np.ndarray, names: Sequence[str], X: Array, over: float = -np.in
 
 def _spelt_row(X: Array, row: int, names: Sequence[str]) -> list[str]:
     """The values of a row with the names of their columns, as text."""
-    if isinstance(X, Frame):
-        values = {name: column[0] for name, column in X[row].table.to_pydict().items()}
-    else:
-        values = dict(zip(names, X[row].tolist(), strict=True))
+    (values,) = arrow_table(X[row : row + 1], names).to_pylist()
     return [f"{name}={_spelt(values[name])}" for name in names]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -273,27 +273,22 @@ class MixedDistribution(Distribution):
     @property
     def mean(self) -> Tensor:
         """The mean of each number, (..., width): of a category its probability."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mean(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._joined(lambda family, raw: family.mean(raw), self.raw)
 
     @property
     def mode(self) -> Tensor:
         """The likeliest value of each number, (..., width): of a category a 1 at the likeliest."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.mode(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._joined(lambda family, raw: family.mode(raw), self.raw)
 
     @property
     def variance(self) -> Tensor:
         """The variance of each number, (..., width)."""
-        parts = self.raw.split(self.widths, -1)
-        return torch.cat([family.variance(raw) for family, raw in zip(self.families, parts, strict=True)], -1)
+        return self._joined(lambda family, raw: family.variance(raw), self.raw)
 
     def log_prob_per_feature(self, value: Tensor) -> Tensor:
         """log p of each number, (..., width), in nats; a category's stands at the category that is there."""
         observed = ~value.isnan()
-        filled = value.where(observed, 0.0)
-        parts = zip(self.families, self.raw.split(self.widths, -1), filled.split(self.widths, -1), strict=True)
-        each = torch.cat([family.log_prob(raw, x) for family, raw, x in parts], -1)
+        each = self._joined(lambda family, raw, x: family.log_prob(raw, x), self.raw, value.where(observed, 0.0))
         return each * observed
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -305,8 +300,12 @@ class MixedDistribution(Distribution):
         shape = torch.Size(sample_shape)
         raw = self.raw.expand(*shape, *self.raw.shape)
         with torch.no_grad():
-            parts = zip(self.families, raw.split(self.widths, -1), strict=True)
-            return torch.cat([family.draw(part.contiguous()) for family, part in parts], -1)
+            return self._joined(lambda family, part: family.draw(part.contiguous()), raw)
+
+    def _joined(self, compute: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+        """What each family computes from its part of rows, (..., width), side by side."""
+        parts = zip(self.families, *(each.split(self.widths, -1) for each in rows), strict=True)
+        return torch.cat([compute(*part) for part in parts], -1)
 
 
 class MixedLikelihood(Likelihood):

@@ -36,8 +36,14 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
 
 
+DATA = Path(__file__).parents[2] / "shared" / "data"
+"""Public data sets beside the checkout, for the tests that need them; those are skipped where there are none."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give the tests, and the commands that they start, an empty cache; hush scikit-learn's word on skipped checks."""
+    if DATA.is_dir():
+        os.environ.setdefault("HYOTAN_DATA", str(DATA))
     os.environ["HYOTAN_CACHE"] = tempfile.mkdtemp(prefix="hyotan-tests-")
     config.addinivalue_line("filterwarnings", "ignore:Skipping check:Warning")
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import csv
 from scipy import stats
 
+from hyotan.data import load
 from hyotan.data.frames import Frame, as_frame, mixed_frame
 from hyotan.errors import DataError, SettingsError
 from hyotan.preprocessing.column_kinds import KINDS, class_of, column_from, kind_of
@@ -117,8 +123,6 @@ def test_a_date_comes_back_to_the_day_and_a_time_to_the_second() -> None:
 
 @pytest.mark.parametrize(("values", "kind"), KINDS_OF)
 def test_what_was_learned_is_plain_data(values: list[object], kind: str) -> None:
-    import json
-
     fitted = class_of(kind).fitted("x", column(values))
     assert column_from(json.loads(json.dumps(fitted.to_settings()))) == fitted
 
@@ -312,6 +316,25 @@ def test_settings_and_schema_make_the_same_table_again() -> None:
     fewer = {**scaling.to_settings()["table"], "columns": scaling.to_settings()["table"]["columns"][1:]}
     with pytest.raises(ValueError, match="the columns are not those of the schema"):
         TablePreprocessor.from_settings(fewer, scaling.arrays()[SCHEMA])
+
+
+def test_a_table_is_read_and_encoded_without_heavy_packages(tmp_path: Path) -> None:
+    csv.write_csv(some_table(), tmp_path / "表.csv")
+    frame = load(tmp_path / "表.csv").X
+    with pytest.warns(UserWarning, match="備考"):
+        fitted = fit_table(frame, frame)
+    (tmp_path / "settings.json").write_text(json.dumps(fitted.to_settings()["table"]))
+    np.save(tmp_path / "schema.npy", fitted.arrays()[SCHEMA])
+    script = """
+import json, sys, numpy
+from hyotan.data import load
+from hyotan.preprocessing.tabular import TablePreprocessor
+fitted = TablePreprocessor.from_settings(json.load(open("settings.json")), numpy.load("schema.npy"))
+encoded = fitted.encode(load("表.csv").X)
+print(encoded.shape, fitted.to_data(encoded.numbers).shape, {"torch", "sklearn", "scipy"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"(60, {fitted.width}) (60, 6) set()"
 
 
 def test_every_kind_is_tried_here() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from hyotan import metrics
 from hyotan.analysis.diagnosis import Facts, Finding, diagnose
 from hyotan.analysis.noise_removal import Denoising, measure
-from hyotan.data.stored import Array, sample_of, stored
+from hyotan.data.stored import HELD_OUT_ROWS, Array, sample_of, stored
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.preprocessing.encoded import EncodedRows
 
@@ -173,7 +173,7 @@ def _in_memory(X: Any, y: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
     """The rows to evaluate: of those that stay in their file as many as may be held out, evenly spread."""
     if (in_file := stored(X)) is None:
         return X, y
-    rows = in_file.some()
+    rows = in_file.some(HELD_OUT_ROWS)
     return in_file[rows], None if y is None else y[rows]
 
 

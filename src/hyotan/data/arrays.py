@@ -77,6 +77,16 @@ def drawn_rows(rows: int, count: int, seed: int = 0) -> np.ndarray:
     return np.sort(random.permutation(rows)[:count])
 
 
+def drawn_note(count: int, total: int, noun: str) -> str:
+    """A sentence on rows that were drawn."""
+    return f"{count:,} of {counted(total, noun)} were drawn at random (--limit {count})."
+
+
+def as_rows(X: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """An array of one axis as one column, with a note; any other one as it is."""
+    return (X.reshape(-1, 1), ["The array has one axis and was read as one column."]) if X.ndim == 1 else (X, [])
+
+
 def digest(arrays: Mapping[str, Array | None]) -> str:
     """SHA-256, in hex, over names, dtypes, shapes and values; the same on machines of either byte order."""
     total = hashlib.sha256()

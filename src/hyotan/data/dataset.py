@@ -169,8 +169,8 @@ class Dataset:
         return f"Dataset({self.name!r}: {self.describe()})"
 
     def _cut(self, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
-        if isinstance(self.X, StoredRows):
-            return self._cut_stored(self.X, held_out_rows(self.X, held_out / len(self.X)), seed)
+        if (in_file := stored(self.X)) is not None:
+            return self._cut_stored(in_file, held_out_rows(in_file, held_out / len(in_file)), seed)
         test_rows = drawn_rows(len(self.X), held_out, seed)
         return self.take(np.setdiff1d(np.arange(len(self.X)), test_rows)), self.take(test_rows)
 

@@ -25,13 +25,11 @@ Stream = io.BytesIO | gzip.GzipFile
 
 def read_idx(path: Path, request: Request) -> Dataset:
     """The array in an IDX file, with the labels from the matching ``labels`` file where one lies beside it."""
-    X = idx_array(path.read_bytes())
-    beside = labels_beside(path)
-    notes = [] if beside is None else [f"The labels come from {beside.name}."]
-    if X.ndim == 1:
-        X, notes = X.reshape(-1, 1), [*notes, "The array has one axis and was read as one column."]
-    y = None if beside is None else idx_array(beside.read_bytes()).astype(np.int64)
-    return Dataset.from_arrays(X, y, notes=notes)
+    X, notes = arrays.as_rows(idx_array(path.read_bytes()))
+    if (beside := labels_beside(path)) is None:
+        return Dataset.from_arrays(X, notes=notes)
+    y = idx_array(beside.read_bytes()).astype(np.int64)
+    return Dataset.from_arrays(X, y, notes=[f"The labels come from {beside.name}.", *notes])
 
 
 def labels_beside(path: Path) -> Path | None:

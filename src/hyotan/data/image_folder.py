@@ -49,7 +49,7 @@ def read_folder(path: Path, request: Request) -> Dataset:
     files, others = _files(path)
     rows = arrays.drawn_rows(len(files), request.limit or len(files))
     chosen = [files[row] for row in rows]
-    notes = [*others, *_drawn(files, chosen)]
+    notes = others if len(chosen) == len(files) else [*others, arrays.drawn_note(len(chosen), len(files), "image")]
     names = np.array([file.relative_to(path).as_posix() for file in chosen], dtype=object)
     labelled = any(file.parent != path for file in chosen)
     y = np.array([file.parent.name for file in chosen]) if labelled else None
@@ -243,9 +243,3 @@ def _in_mode(mode: str, image: Image) -> Image:
         # Without this step Pillow warns about palettes with an alpha table.
         image = image.convert("RGBA")
     return image.convert(mode)
-
-
-def _drawn(files: Sequence[Path], chosen: Sequence[Path]) -> list[str]:
-    if len(chosen) == len(files):
-        return []
-    return [f"{len(chosen):,} of {counted(len(files), 'image')} were drawn at random (--limit {len(chosen)})."]

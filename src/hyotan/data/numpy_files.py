@@ -27,7 +27,6 @@ TEST_FEATURE_KEYS = ("X_test", "x_test")
 TEST_LABEL_KEYS = ("y_test",)
 # numpy reads the header as Python source, and passes on whatever Python's tokenizer and parser say about it.
 UNREADABLE = (ValueError, EOFError, SyntaxError, TypeError, RecursionError, tokenize.TokenError)
-ONE_COLUMN = "The array has one axis and was read as one column."
 
 
 def read_npy(path: Path, request: Request) -> Dataset:
@@ -35,7 +34,7 @@ def read_npy(path: Path, request: Request) -> Dataset:
     with path.open("rb") as stream:
         _check_header(stream, path.stat().st_size)
     X = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)
-    X, notes = _as_rows(X)
+    X, notes = arrays.as_rows(X)
     return Dataset.from_arrays(X, notes=notes, missing_allowed=_keeps_missing(request))
 
 
@@ -58,7 +57,7 @@ def _read_archive(archive: zipfile.ZipFile, request: Request) -> Dataset:
     members = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
     keys = _roles(tuple(members), request)
     found = {role: _member(archive, members[key], key) for role, key in keys.items()}
-    X, notes = _as_rows(found["X"])
+    X, notes = arrays.as_rows(found["X"])
     used = {*keys.values()}
     if spare := [key for key in members if key not in used]:
         notes = [*notes, f"Left out of the archive: {listed(spare)}."]
@@ -129,7 +128,3 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         raise ValueError(f"format version {version}")
     shape, _, dtype = readers[version](stream)
     return shape, dtype
-
-
-def _as_rows(X: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    return (X.reshape(-1, 1), [ONE_COLUMN]) if X.ndim == 1 else (X, [])

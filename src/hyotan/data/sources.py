@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hyotan.data.arrays import drawn_rows
+from hyotan.data.arrays import drawn_note, drawn_rows
 from hyotan.data.dataset import Dataset
 from hyotan.data.idx import read_idx
 from hyotan.data.image_folder import SUFFIXES, read_folder
@@ -21,7 +21,7 @@ from hyotan.data.numpy_files import read_npy, read_npz
 from hyotan.data.request import Request
 from hyotan.data.tables import read_csv, read_parquet, read_tsv
 from hyotan.errors import DataError, HyotanError, ResourceError, SettingsError, SourceNotFoundError, did_you_mean
-from hyotan.words.phrases import counted, listed
+from hyotan.words.phrases import listed
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,5 @@ def _limited(dataset: Dataset, request: Request) -> Dataset:
     rows = len(dataset.X)
     if request.limit is None or request.limit >= rows:
         return dataset
-    note = f"{request.limit:,} of {counted(rows, 'row')} were drawn at random (--limit {request.limit})."
     drawn = dataset.take(drawn_rows(rows, request.limit))
-    return replace(drawn, notes=(*dataset.notes, note))
+    return replace(drawn, notes=(*dataset.notes, drawn_note(request.limit, rows, "row")))

@@ -110,12 +110,10 @@ def _of_several_kinds(
             dropped, features = [dropped_note(int(kept.sum()), len(kept))], features.filter(kept)
     y, said = labelled(y, is_missing, kept)
     counting = [name for name in features.column_names if _counts_rows(name, features[name])]
-    return Dataset(
-        "table",
+    return Dataset.from_arrays(
         Frame(features),
-        None if y is None else arrays.checked_labels(y, features.num_rows),
-        feature_names=tuple(features.column_names),
-        notes=(*notes, *row_id_notes(counting), *dropped, *said),
+        y,
+        notes=[*notes, *row_id_notes(counting), *dropped, *said],
         ids=row_ids(table, request, kept),
         id_name=request.id or "row",
     )

@@ -68,8 +68,8 @@ class TablePreprocessor(Preprocessor):
         Parameters
         ----------
         X, train : all rows, and those trained on.
-        settings : of the estimator; ``column_kinds`` says what a column is, by name, where it shall not be guessed: an
-            entry of :data:`hyotan.preprocessing.columns.KINDS`, or ``ignore``.
+        settings : of the estimator; ``column_kinds`` says what a column is, by name, where it shall not be guessed: one
+            of :data:`hyotan.preprocessing.column_kinds.CHOICES`.
 
         Raises
         ------

@@ -42,7 +42,12 @@ def test_a_page_states_the_published_figures(name: str, page: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "same"),
-    [("0.945 and 39,400", True), ("**.9452**; 39.4 thousand", True), ("0.946 and 39,400", False), ("1 and 39,400", False)],
+    [
+        ("0.945 and 39,400", True),
+        ("**.9452**; 39.4 thousand", True),
+        ("0.946 and 39,400", False),
+        ("1 and 39,400", False),
+    ],
 )
 def test_a_rounded_figure_is_the_same_and_another_one_is_not(text: str, same: bool) -> None:
     assert states(text, [0.9452, 39.4], 1000) is same

@@ -103,7 +103,8 @@ class Frame:
         }
         counts["of categories or text"] = len(schema) - sum(counts.values())
         missing = self.count_missing()
-        words = [f"{n} {what}" for what, n in counts.items() if n] + ([f"{counted(missing, 'gap')}"] if missing else [])
+        words = [f"{n} {what}" for what, n in counts.items() if n]
+        words += [counted(missing, "missing value")] if missing else []
         return ", ".join(words)
 
     def joined(self, other: Frame | None) -> Self:

@@ -1,9 +1,10 @@
-"""How fast, beside whom. Every module is a command: ``python -m benchmarks.speed``, in the environment of make bench.
+"""Benchmarks. Every module is a command: ``python -m benchmarks.speed``, in the environment that make bench creates.
 
-speed    training, beside other trainers and the products alone; fails where it fell behind the bare loop
-figure   the picture of it, from its --out
-quality  time and memory to a stated error
+speed    training, compared with other trainers and with the matrix products alone; fails if slower than it was
+figure   a plot of the results, from the --out of speed
+quality  time and memory needed to reach a given error
 encode   encoding, and likelihoods
-costs    against rows, latent size and width
-studies  a whole study, with one training at a time and with many
+costs    time against rows, latent size and width
+studies  a whole study, with one training at a time and with several
+memory   training from files: memory, speed, and growth with the number of rows
 """

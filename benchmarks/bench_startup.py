@@ -1,4 +1,4 @@
-"""Start-up: what a person waits for before anything happens. The interpreter alone stands beside it."""
+"""Start-up: what users wait for before anything happens, compared with the Python interpreter alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One epoch of the 784-400-20 VAE on 20,000 rows, batch 128, Adam, building included: our fit beside a bare loop."""
+"""One epoch of the 784-400-20 VAE on 20,000 rows, batch size 128, Adam, set-up included: our fit and a bare loop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who trains: each makes a function that trains a network for so many epochs, from the same rows.
+"""The contestants: each makes a function that trains a network for a number of epochs on the same rows.
 
-A contestant's packages are imported where it begins, so that those of the others need not be installed.
+The packages of a contestant are imported inside its function, so that those of the others need not be installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What this package's training costs against rows, latent size and width: ``python -m benchmarks.costs``.
+"""Training time against rows, latent size and width: ``python -m benchmarks.costs``.
 
-Seconds an epoch for 100,000 rows, so that a cost in proportion to the rows shows as a constant. Autoencoders of
-784-512-256-20 where nothing else is said, batch 128; the median epoch of one training, the first left out.
+Results are seconds per epoch and 100,000 rows, so that a cost proportional to the rows is constant. The network is an
+autoencoder of 784-512-256-20 unless noted, with batch size 128. Each figure is the median epoch of one training without
+the first.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def main() -> None:
     """Measure and print three tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description=__doc__)
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="of the first table")
-    parser.add_argument("--full", action="store_true", help=f"and {MAPPED:,} rows, mapped from a file")
-    parser.add_argument("--folder", help="where that file is made for a while  [the system's]")
-    parser.add_argument("--few", type=int, default=20_000, help="rows of the other tables")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="numbers of rows in the first table")
+    parser.add_argument("--full", action="store_true", help=f"also {MAPPED:,} rows, mapped from a file")
+    parser.add_argument("--folder", help="folder for that temporary file  [the system's]")
+    parser.add_argument("--few", type=int, default=20_000, help="rows in the other tables")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
-"""A trained VAE at work: ``python -m benchmarks.encode``.
+"""Inference with a trained VAE: ``python -m benchmarks.encode``.
 
-Encoding: rows a second of ``transform`` beside a bare loop, ONNX Runtime, pythae's ``embed`` (which decodes too: it
-runs the whole model) and the encoder's products alone. Likelihoods: seconds a row of ``log_likelihood`` with 500
-samples beside pythae's ``get_nll`` and the decoder's products alone. All take turns in one process.
+Encoding: rows per second of ``transform``, a bare loop, ONNX Runtime, pythae's ``embed`` (which runs the whole model,
+decoder included) and the encoder's products alone. Likelihoods: seconds per row of ``log_likelihood`` with 500 samples,
+pythae's ``get_nll`` and the decoder's products alone. All run in turns in one process.
 
-ONNX Runtime computes the bare loop's encoder; this package exports no ONNX yet.
+ONNX Runtime runs the encoder of the bare loop, since this package does not export ONNX.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ CHUNK = 4096
 def main() -> None:
     """Measure and print two tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encode", description=__doc__)
-    parser.add_argument("--rows", type=int, default=60_000, help="to encode")
-    parser.add_argument("--scored", type=int, default=1000, help="rows whose likelihood this package estimates")
+    parser.add_argument("--rows", type=int, default=60_000, help="rows to encode")
+    parser.add_argument("--scored", type=int, default=1000, help="rows whose likelihood is estimated")
     parser.add_argument("--scored-by-pythae", type=int, default=20)
-    parser.add_argument("--samples", type=int, default=500, help="of the code, for each likelihood")
+    parser.add_argument("--samples", type=int, default=500, help="samples of the code per likelihood")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The figure of training speed: ``python -m benchmarks.figure results.json speed.png``."""
+"""Plot of the training speed: ``python -m benchmarks.figure results.json speed.png``."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def draw(ax: Axes, panel: Panel) -> None:
 def main() -> None:
     """Read, draw, save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.figure", description=__doc__)
-    parser.add_argument("results", type=Path, help="what python -m benchmarks.speed --out wrote")
-    parser.add_argument("picture", type=Path, help="a name that ends in .png, .svg or .pdf")
+    parser.add_argument("results", type=Path, help="file written by python -m benchmarks.speed --out")
+    parser.add_argument("picture", type=Path, help="output file: .png, .svg or .pdf")
     arguments = parser.parse_args()
     print(SpeedDisplay.from_results(json.loads(arguments.results.read_text(encoding="utf-8"))).save(arguments.picture))
 

@@ -1,6 +1,6 @@
-"""What must not become slower: this package's rows a second, as a share of the bare loop's in the same rounds.
+"""Regression guard: this package's throughput as a share of the bare loop's in the same rounds.
 
-No time is judged, for it depends on the machine and on what else it does; the share hardly does.
+Absolute times are not judged, since they depend on the machine and its load; the share hardly does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How fast a step could be: its products and convolutions alone, forward and for both gradients.
+"""The lower limit of a training step: its products and convolutions alone, forward and for both gradients.
 
-Products write into outputs that are there already. Everything else that a step needs (reading rows, activations, the
-loss, the optimizer) is left out, so nobody can be faster with the same library.
+Products write into preallocated outputs. Everything else in a step (reading rows, activations, the loss, the optimizer)
+is left out, so no trainer can be faster with the same library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was measured on, in words, and tables in Markdown."""
+"""The machine in words, and Markdown tables."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What data that stay in their file cost: ``python -m benchmarks.memory memory|speed|growth``.
+"""Training from data that stay in their file: ``python -m benchmarks.memory memory|speed|growth``.
 
-``memory``: the most private memory that a training holds, on a file of 20 GB beside one of 200 MB. Private is what no
-other process and no file has: the cache of the file's pages, which the system takes back when it likes, does not count.
-``speed``: rows a second of training from a file beside those from an array; they take turns.
-``growth``: seconds a row of a whole fit of 10,000,000 rows beside one of 100,000, from arrays and from files.
+``memory``: peak private memory of a training on a file of 20 GB, compared with one of 200 MB. Private memory excludes
+the page cache of the file, which the system reclaims when needed.
+``speed``: rows per second of training from a file and from an array, measured in turns.
+``growth``: seconds per row of a whole fit of 10,000,000 rows and one of 100,000, from arrays and from files.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", nargs="+", type=float, default=[0.2, 20])
     parser.add_argument("--ways", nargs="+", choices=list(WHAT), default=list(WHAT))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", help="where the files go; they are sparse, and take no room")
+    parser.add_argument("--folder", help="folder for the files; they are sparse and take no space")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         {"memory": memory, "speed": speed, "growth": growth}[arguments.measure](Path(folder), arguments)

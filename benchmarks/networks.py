@@ -1,4 +1,4 @@
-"""The networks that every contestant trains, written out in PyTorch: the same layers, the same number of weights."""
+"""The networks that every contestant trains, in plain PyTorch: same layers, same number of weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The trainers that others wrote, on the same network, rows, batch, optimizer and number of epochs.
+"""Other trainers, with the same network, rows, batch size, optimizer and number of epochs.
 
-What cannot be the same is the loss of two of them: pythae's autoencoder and both of PyOD's models minimise squared
-error, which costs no more to compute than cross-entropy.
+Two of them differ in the loss: pythae's autoencoder and PyOD's models minimise the squared error, which costs no more
+than the cross-entropy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Time and memory to a stated quality: ``python -m benchmarks.quality``.
+"""Time and memory needed to reach a given quality: ``python -m benchmarks.quality``.
 
-The quality is a test error of 0.0299 a pixel on MNIST at latent size 20: what the lecture notes on tied autoencoders
-reach in 50 epochs. Three ways to it, each a process of its own whose whole life is timed, reading MNIST and computing
-the error included: the notes' recipe through this package, the same through skorch, and ``hyotan fit`` with its
+The target is a test error of 0.0299 per pixel on MNIST at latent size 20, which the lecture notes on tied autoencoders
+reach in 50 epochs. Three ways are compared, each in a process of its own. The whole process is timed, including reading
+MNIST and computing the error: the notes' recipe with this package, the same with skorch, and ``hyotan fit`` with its
 defaults and the fewest epochs that reach the error with every seed. Nothing is extrapolated.
 """
 
@@ -36,8 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--ways", nargs="+", default=[*WAYS, "defaults"], choices=[*WAYS, "defaults"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=50, help="of the recipe; fewer for a look")
-    parser.add_argument("--most", type=int, default=10, help="epochs of the defaults to try")
+    parser.add_argument("--epochs", type=int, default=50, help="epochs of the recipe; fewer for a quick look")
+    parser.add_argument("--most", type=int, default=10, help="most epochs to try with the defaults")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)

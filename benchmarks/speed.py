@@ -1,8 +1,8 @@
-"""Training speed beside others and beside the products alone: ``python -m benchmarks.speed``.
+"""Training speed, compared with other trainers and with the matrix products alone: ``python -m benchmarks.speed``.
 
-Each contestant is a process of its own that stays alive; they take turns, round after round, so that whatever else the
-machine does meets all of them. A figure is rows a second over the epochs that a longer training has beyond a shorter
-one: building, compiling and saving are left out for everyone alike. Each takes as many epochs as fill ``--seconds``.
+Each contestant runs in a process of its own that stays alive, and they take turns round by round, so that any other
+load affects all of them. A figure is the rows per second of the additional epochs of a longer training: set-up,
+compilation and saving are excluded for everyone. Each trains for as many epochs as fill ``--seconds``.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ def main() -> None:
     """Measure and print, as a worker or as the one who asks them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--batches", nargs="+", type=int, help="rows a step  [each network's own]")
+    parser.add_argument("--batches", nargs="+", type=int, help="batch sizes  [each network's own]")
     parser.add_argument("--contestants", nargs="+", help="default: all whose packages are installed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="that a difference takes at least")
+    parser.add_argument("--seconds", type=float, default=2.0, help="shortest time of a measured difference")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="a look: 3 short rounds of few rows, and no verdict")
-    parser.add_argument("--out", type=Path, help="the figures as JSON, for benchmarks.figure")
+    parser.add_argument(
+        "--quick", action="store_true", help="a quick look: 3 short rounds with few rows, without the guard"
+    )
+    parser.add_argument("--out", type=Path, help="write the figures as JSON, for benchmarks.figure")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,7 +1,7 @@
-"""How long a study takes, one training at a time and as many as it takes by itself: ``python -m benchmarks.studies``.
+"""Duration of a study, with one training at a time and with the default number: ``python -m benchmarks.studies``.
 
-Each is ``hyotan study digits``, or of other data, in a process and a folder of its own: from the command to the
-written report.
+Each study is ``hyotan study digits``, or of other data, in a process and a folder of its own, timed from the command to
+the finished report.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ COMMAND = "from hyotan.cli import main; main()"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies", description=__doc__)
-    parser.add_argument("source", nargs="?", default="digits", help="what is studied  [digits]")
+    parser.add_argument("source", nargs="?", default="digits", help="data to study  [digits]")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1], help="beside the study's own choice")
-    parser.add_argument("--epochs", type=int, help="fewer than the default")
-    parser.add_argument("--sizes", help="fewer than the default: 2,4")
-    parser.add_argument("--models", help="others than the default: ae,vae")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1], help="numbers of jobs to compare with the default")
+    parser.add_argument("--epochs", type=int, help="epochs, instead of the default")
+    parser.add_argument("--sizes", help="latent sizes, instead of the default: 2,4")
+    parser.add_argument("--models", help="models, instead of the default: ae,vae")
     arguments = parser.parse_args()
     more = [*(["--epochs", str(arguments.epochs)] if arguments.epochs else [])]
     more += ["--sizes", arguments.sizes] if arguments.sizes else []

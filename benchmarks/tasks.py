@@ -1,4 +1,4 @@
-"""What is to be trained, on which rows: MNIST where ``$HYOTAN_DATA`` holds it, else noise of the same shape."""
+"""The training tasks and their rows: MNIST if ``$HYOTAN_DATA`` contains it, otherwise noise of the same shape."""
 
 from __future__ import annotations
 

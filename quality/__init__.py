@@ -1,1 +1,1 @@
-"""Figures that take minutes or hours to measure, each by one command: ``python -m quality labels``."""
+"""Results that take minutes to hours to measure, one command each: ``python -m quality labels``."""

@@ -1,4 +1,4 @@
-"""``python -m quality NAME …``: measure, print a line for each figure as it comes, and a table at the end."""
+"""``python -m quality NAME …``: run a measurement, print each figure as it arrives, and a table at the end."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import argparse
 import importlib
 
 MEASURES = {
-    "labels": "Label error of the CVAE on MNIST with 100, 1,000 and 3,000 labels, beside two baselines.",
-    "clusters": "Clusters of MNIST through the codes of autoencoders, beside clusters of the pixels.",
-    "dimensions": "The size that a study recommends for sets of known dimension.",
-    "stability": "The size that a study recommends, over studies with other seeds.",
+    "labels": "Label error of the CVAE on MNIST with 100, 1,000 and 3,000 labels, and two baselines.",
+    "clusters": "Clustering accuracy on MNIST, on the codes of autoencoders and on the pixels.",
+    "dimensions": "The latent size that a study recommends for datasets of known dimension.",
+    "stability": "The latent size that a study recommends, over several seeds.",
     "findings": "The articles' findings on MNIST: which are reproduced, with our figures.",
-    "imputation": "Missing values of six tables and of MNIST filled, beside scikit-learn's imputers.",
-    "generation": "How like MNIST's images new ones are: autoencoder and VAE, prior and density.",
-    "synthetic": "Synthetic tables: what a classifier learns from them, how like they are, and privacy.",
-    "denoising": "What denoising autoencoders make of noisy MNIST, beside the best affine map.",
-    "compression": "Bits a row against error on MNIST, beside PCA's codes and files that lose nothing.",
-    "embedding": "How well codes of MNIST keep neighbours and labels, beside PCA and UMAP.",
-    "ordered": "The error of an ordered code's prefixes on MNIST, beside separately trained autoencoders.",
-    "anomalies": "AUROC on 18 tables with anomalies, beside PyOD's detectors, PCA, k-NN and trees.",
-    "alarms": "False alarms on those tables' usual rows, beside the stated rate.",
-    "table_anomalies": "AUROC on mixed tables with planted anomalies, beside an isolation forest.",
-    "one_class": "AUROC on MNIST, trained on one digit.",
+    "imputation": "Imputation on six tables and on MNIST, compared with scikit-learn's imputers.",
+    "generation": "Fréchet distance of new MNIST images: autoencoder and VAE, prior and fitted density.",
+    "synthetic": "Synthetic tables: usefulness for a classifier, fidelity and privacy.",
+    "denoising": "Denoising autoencoders on noisy MNIST, compared with the best affine map.",
+    "compression": "Bits per row against error on MNIST, compared with PCA and lossless files.",
+    "embedding": "How well codes of MNIST preserve neighbours and labels, compared with PCA and UMAP.",
+    "ordered": "The error of the prefixes of an ordered code on MNIST, compared with separate autoencoders.",
+    "anomalies": "AUROC on 18 tables with anomalies, compared with PyOD, PCA, k-NN and isolation forest.",
+    "alarms": "False alarms on the normal rows of these tables, compared with the nominal rate.",
+    "table_anomalies": "AUROC on mixed tables with planted anomalies, compared with an isolation forest.",
+    "one_class": "AUROC on MNIST of detectors trained on one digit.",
     "structure": "The structure of the package in figures: questions of class, files that run, sizes, names.",
 }
 """Every measurement; the module of the same name holds it."""

@@ -1,8 +1,8 @@
-"""False alarms on fresh usual rows of 18 tables, beside the stated rate: does a p-value keep its word?
+"""False alarms on new normal rows of 18 tables, compared with the nominal rate: are the p-values valid?
 
-The detector is trained on half of a set's usual rows; of the other half it counts those with a p-value at or below each
-rate. The count of an exact p-value is beta-binomial, for the rows that it is measured with are a sample too. Printed is
-the share of (set, rate, seed) within the 99 % interval; an exact p-value has 99 %.
+The detector is trained on half of the normal rows of a dataset. Among the other half, rows with a p-value at or below
+each rate are counted. For an exact p-value, this count is beta-binomial, since the rows that it is calibrated with are
+a sample too. The result is the share of (dataset, rate, seed) within the 99 % interval; for exact p-values, it is 99 %.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ RATES = (0.01, 0.05, 0.1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--sets", type=int, nargs="+", default=[*CHOSEN_BY, *HELD_BACK])
     parser.add_argument("--seeds", type=int, default=5)
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Fit and count."""
+    """Fit, and count false alarms."""
     within, rates = [], {rate: [] for rate in RATES}
     for number in arguments.sets:
         for seed in range(arguments.seeds):

@@ -1,11 +1,12 @@
-"""AUROC and average precision on 18 tables of ADBench: the default detector beside PyOD's, PCA, k-NN and trees.
+"""AUROC and average precision on 18 tables of ADBench: the default detector, PyOD's, PCA, k-NN and isolation forest.
 
-Two protocols: ``clean`` trains on half of the usual rows and tests on the others and the anomalies, ``all`` trains on
-everything and scores the same rows. Columns are standardised by the training rows, for everyone. Sets of more than
-10,000 rows are cut to so many, drawn by the seed, as ADBench does; where that would leave fewer than 100 anomalies, all
-are kept. Nine sets were used to choose defaults by; only the other nine say how good they are.
+There are two protocols. ``clean`` trains on half of the normal rows, and tests on the others and the anomalies. ``all``
+trains on all rows and scores the same rows. Columns are standardised by the training rows, for every method. Datasets
+of more than 10,000 rows are cut to that size, drawn by the seed, as in ADBench; if fewer than 100 anomalies would
+remain, all of them are kept. Nine datasets were used to choose the defaults; only the other nine measure how good they
+are.
 
-Figures are appended to a file as they come, and those that it has are not measured again.
+Figures are appended to a file as they arrive, and figures that are already in it are not measured again.
 """
 
 from __future__ import annotations
@@ -108,12 +109,12 @@ METHODS: dict[str, Callable[[np.ndarray, int], Scorer]] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--sets", type=int, nargs="+", default=[*CHOSEN_BY, *HELD_BACK])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--protocol", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--out", type=Path, default=Path("anomalies.jsonl"), help="where figures are kept")
+    parser.add_argument("--out", type=Path, default=Path("anomalies.jsonl"), help="file with the figures")
 
 
 def measure(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""Clustering accuracy on the 10,000 test rows of MNIST, by K-means and by the pipelines of hyotan.analysis.clustering.
+"""Clustering accuracy on the 10,000 test rows of MNIST, with K-means and the methods of hyotan.analysis.clustering.
 
-The codes are those of autoencoders with their defaults, one a seed; beside them the pixels through the same steps.
+The codes come from autoencoders with default settings, one per seed. The same methods are applied to the pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hyotan.metrics import cluster_accuracy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--size", type=int, default=10, help="latent size")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=["graph"], choices=list(METHODS))

@@ -1,8 +1,8 @@
-"""Rate and distortion of the codes of default autoencoders on the MNIST test rows, beside PCA's codes.
+"""Rate and distortion of the codes of default autoencoders on the MNIST test rows, compared with PCA.
 
-Codes are quantised and entropy-coded as ``hyotan compress`` does; ours count the bytes of the entropy coder, once
-without and once with what the file holds beside. PCA is the best over numbers of components and steps, clipped to
-[0, 1], and pays only the entropy of its whole numbers. Files that lose nothing stand beside.
+Codes are quantised and entropy-coded as in ``hyotan compress``. Our figures count the bytes of the entropy coder, with
+and without the rest of the file. PCA uses the best numbers of components and quantisation steps, clipped to [0, 1], and
+is charged only the entropy of its integers. Lossless formats are measured too.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ SHORT = {family.kind: family.name for family in FAMILIES}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32], help="latent sizes")
-    parser.add_argument("--bits", type=float, nargs="+", default=[1.5, 2, 2.5, 3, 4, 5, 6], help="a value of the code")
+    parser.add_argument(
+        "--bits", type=float, nargs="+", default=[1.5, 2, 2.5, 3, 4, 5, 6], help="bits per value of the code"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kept", type=Path, help="folder to keep the models in, or to take them from")
-    parser.add_argument("--figure", type=Path, help="a file for the curves")
+    parser.add_argument("--kept", type=Path, help="folder of models: existing ones are reused, new ones are saved")
+    parser.add_argument("--figure", type=Path, help="file for a plot of the curves")
 
 
 def measure(arguments: argparse.Namespace) -> None:

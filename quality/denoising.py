@@ -1,7 +1,7 @@
-"""What denoising autoencoders make of noisy MNIST, one for each strength and one for all, beside the best affine map.
+"""Denoising autoencoders on noisy MNIST, one per noise level and one for all levels, compared with the best affine map.
 
-Gaussian noise, clipped to [0, 1]; PSNR and SSIM are means over the test images. Training holds out a tenth of its rows;
-the test images are only measured on.
+The noise is Gaussian, clipped to [0, 1]; PSNR and SSIM are means over the test images. A tenth of the training rows is
+held out for validation, and the test images are used only for the measurement.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ BLIND = (0.1, 0.6)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--levels", type=float, nargs="+", default=[0.25, 0.5])
-    parser.add_argument("--blind", type=float, nargs=2, default=BLIND, help="ends of the range that one model is for")
+    parser.add_argument("--blind", type=float, nargs=2, default=BLIND, help="range of noise levels of the single model")
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -1,7 +1,7 @@
-"""The size that a study of autoencoders and VAEs recommends for sets of known dimension, over draws of the data.
+"""The latent size that a study of autoencoders and VAEs recommends for datasets of known dimension, over several draws.
 
-Each draw is a whole study with sizes 1 to 8: 3 is right for the linear set, 2 for the swiss roll, 4 or 5 for the
-4-sphere, and for noise that there is nothing to compress.
+Each draw is a whole study with sizes 1 to 8. The right answers are 3 for the linear dataset, 2 for the Swiss roll, 4 or
+5 for the 4-sphere, and "nothing to compress" for noise.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from quality import surfaces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--sets", nargs="+", default=list(surfaces.KNOWN), choices=[*surfaces.KNOWN, *surfaces.MORE])
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--first-draw", type=int, default=0, help="for draws beyond those of an earlier call")
+    parser.add_argument(
+        "--first-draw", type=int, default=0, help="number of the first draw, to continue an earlier call"
+    )
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--models", nargs="+", default=["ae", "vae"])
     parser.add_argument("--repeats", type=int, default=1)

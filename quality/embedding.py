@@ -1,7 +1,7 @@
-"""How well codes of MNIST's test rows keep neighbours and labels: autoencoders, VAEs, PCA, and UMAP where installed.
+"""How well codes of MNIST's test rows preserve neighbours and labels: autoencoders, VAEs, PCA, and UMAP if installed.
 
-Trustworthiness and continuity count the 5 nearest neighbours among the test rows; accuracy is that of the 5 nearest
-codes of training rows.
+Trustworthiness and continuity use the 5 nearest neighbours among the test rows; accuracy uses the 5 nearest codes of
+training rows.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .compression import kept_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 16, 32])
     parser.add_argument("--models", nargs="+", default=list(CODES), choices=list(CODES))
     parser.add_argument("--rows", type=int, default=10_000, help="test rows")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--umap-rows", type=int, default=60_000, help="training rows that UMAP is fitted on")
-    parser.add_argument("--kept", type=Path, help="folder to keep the models in, or to take them from")
+    parser.add_argument("--umap-rows", type=int, default=60_000, help="training rows for UMAP")
+    parser.add_argument("--kept", type=Path, help="folder of models: existing ones are reused, new ones are saved")
 
 
 Codes = tuple[np.ndarray, np.ndarray]

@@ -1,7 +1,7 @@
-"""The articles' findings on MNIST, reproduced or not, as a table in Markdown.
+"""The articles' findings on MNIST, reproduced or not, as a Markdown table.
 
-Those of the comparison of AE, VAE and CVAE come from a study with the article's preset; those of the shallow networks
-from trainings of their recipes, which the study does not hold.
+The findings that compare AE, VAE and CVAE use a study with the article's preset. Those of the shallow networks use
+trainings of their recipes, which are not part of the study.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ SHALLOW = ((SIMPLE, 2), (SIMPLE, 20), (TIED, 20))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--study", type=Path, help="a finished or stopped study with the article's preset")
-    parser.add_argument("--epochs", type=int, default=180, help="of the study, where none is given")
-    parser.add_argument("--repeats", type=int, default=2, help="trainings of each recipe, other seeds")
+    parser.add_argument("--epochs", type=int, default=180, help="epochs of the study, if none is given")
+    parser.add_argument("--repeats", type=int, default=2, help="trainings of each recipe, with different seeds")
 
 
 def measure(arguments: argparse.Namespace) -> None:

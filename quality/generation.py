@@ -1,9 +1,10 @@
-"""How like MNIST's test images new ones are: autoencoder and VAE, codes from the prior and from the fitted density.
+"""How similar new images are to MNIST's test images: autoencoder and VAE, codes from the prior and from the fitted
+density.
 
-The Fréchet distance is taken in the features of a small convolutional classifier that this measurement trains itself on
-the training images, so that its figures compare with each other and with no published ones. An autoencoder has no
-prior: in its place stands one Gaussian with the codes' mean and covariance. With --development the classifier and the
-models see 50,000 training images, and 10,000 other training images take the test images' place: for choosing settings.
+The Fréchet distance is computed in the features of a small convolutional classifier that this measurement trains on the
+training images. Its figures can be compared with each other, but not with published ones. An autoencoder has no prior;
+a Gaussian with the mean and covariance of its codes is used instead. With --development, the classifier and the models
+are trained on 50,000 training images, and another 10,000 replace the test images: use it to choose settings.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ MODELS: dict[str, type[LatentEstimator]] = {"autoencoder": Autoencoder, "vae": V
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--models", nargs="+", default=["autoencoder", "vae"], choices=MODELS)
-    parser.add_argument("--size", type=int, default=16, help="size of the codes")
+    parser.add_argument("--size", type=int, default=16, help="latent size")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--classifier-epochs", type=int, default=3)
-    parser.add_argument("--development", action="store_true", help="judge by held-out training images")
+    parser.add_argument("--development", action="store_true", help="evaluate on held-out training images")
 
 
 class Classifier(nn.Module):

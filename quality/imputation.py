@@ -1,11 +1,11 @@
-"""How well missing values are filled, beside scikit-learn's imputers, on six tables and on MNIST.
+"""Imputation of missing values on six tables and on MNIST, compared with scikit-learn's imputers.
 
-Three tenths of the values are removed at random, each alone; tables are standardised before, pictures in [0, 1]. The
-six tables are the first by their numbers in ADBench; nothing was chosen by looking at them: ``--development`` measures
-others, on which the settings were chosen. Every imputer is fitted on the rows whose missing values it then fills, and
-on MNIST all of them get the same rows, drawn from the training images.
+Three tenths of the values are removed independently at random; tables are standardised before, images are in [0, 1].
+The six tables are the first ones by number in ADBench, and were not used to choose anything: ``--development`` measures
+the others, which were. Every imputer is fitted on the rows that it then fills. On MNIST, all of them get the same rows,
+drawn from the training images.
 
-Of intervals the share is printed that holds the removed value, at a nominal nine tenths.
+For intervals, the share that contains the removed value is printed; the nominal coverage is 90 %.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ NEAREST = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
-    parser.add_argument("--seeds", type=int, default=3, help="how many times values are removed from each table")
+    """Add the options."""
+    parser.add_argument("--seeds", type=int, default=3, help="draws of missing values per table")
     parser.add_argument("--rows", type=int, default=2000, help="rows of MNIST")
-    parser.add_argument("--development", action="store_true", help="the tables on which settings were chosen")
+    parser.add_argument("--development", action="store_true", help="use the tables that settings were chosen on")
     parser.add_argument("--sets", nargs="+", help="tables by name, and mnist")
-    parser.add_argument("--skip", nargs="*", default=[], help="imputers to leave out")
+    parser.add_argument("--skip", nargs="*", default=[], help="imputers to skip")
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -85,7 +85,7 @@ def compared(name: str, whole: np.ndarray, seed: int, skip: list[str], nearest: 
     ----------
     name, whole : the set, (n, columns).
     seed : of what is removed, and of our model.
-    skip : imputers to leave out.
+    skip : imputers to skip.
     nearest : columns that the iterative imputer looks at; None for all.
     """
     missing = np.random.default_rng(seed).random(whole.shape) < REMOVED

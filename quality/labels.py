@@ -1,7 +1,7 @@
-"""Label error on the MNIST test rows of a CVAE that sees few labels and all 60,000 training rows.
+"""Label error of a CVAE on the MNIST test rows, with few labels and all 60,000 training rows.
 
-Labels are drawn, as many of each class. Beside it: the CVAE as the article has it (no label is a zero embedding, and
-classes are predicted by Bayes' rule), and a network of the encoder's size that learns from the labels alone.
+Labels are drawn in equal numbers per class. The baselines are the article's CVAE (a missing label is a zero embedding,
+and classes are predicted by Bayes' rule) and a network of the encoder's size trained on the labelled rows only.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ ARTICLE = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 1000, 3000])
-    parser.add_argument("--draws", type=int, nargs="+", default=[5, 2, 2], help="draws of labels, for each number")
+    parser.add_argument(
+        "--draws", type=int, nargs="+", default=[5, 2, 2], help="draws of labels, for each number of labels"
+    )
     parser.add_argument("--models", nargs="+", default=["cvae", "article", "supervised"], choices=MODELS)
     parser.add_argument("--article-epochs", type=int, default=30)
 

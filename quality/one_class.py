@@ -1,7 +1,7 @@
 """AUROC on MNIST of the default detector trained on the images of one digit, for each of the ten.
 
-All 10,000 test images are scored; those of the other nine digits are the anomalies. ``--choose`` measures on rows of
-the training set instead, a fifth of it, which is where settings are to be chosen.
+All 10,000 test images are scored; the images of the other nine digits are the anomalies. ``--choose`` tests on a fifth
+of the training set instead: use it to choose settings.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from hyotan.data import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--choose", action="store_true", help="on a fifth of the training rows")
+    parser.add_argument("--choose", action="store_true", help="test on a fifth of the training rows")
 
 
 def measure(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""Test error on MNIST of the prefixes of one ordered code, beside autoencoders trained for each size alone.
+"""Test error on MNIST of the prefixes of one ordered code, compared with autoencoders trained for each size separately.
 
-The ratio of the times is that of the training loops, both measured here; take it on an idle machine.
+The ratio of the training times is measured too; run this on an idle machine.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hyotan.data import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
-    parser.add_argument("--size", type=int, default=32, help="size of the ordered code")
+    """Add the options."""
+    parser.add_argument("--size", type=int, default=32, help="latent size of the ordered code")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 4, 8, 10, 16, 20, 32])
     parser.add_argument("--seed", type=int, default=0)
 

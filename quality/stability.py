@@ -1,6 +1,6 @@
-"""The choices of studies of one data set that differ in their seeds alone: sizes should stay within a factor of 2.
+"""Recommendations of studies of one dataset that differ only in their seeds: sizes should agree within a factor of 2.
 
-Beside each choice stands how well K-means on its codes of the test rows names their labels, where the set has labels.
+If the dataset has labels, the accuracy of K-means on the recommended codes of the test rows is given for each study.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from hyotan.study.choices import Option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("source", nargs="?", default="digits")
     parser.add_argument("--studies", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["ae", "vae"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 4, 8, 16, 32])
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="keep the studies in this folder, and go on with them")
+    parser.add_argument("--keep", type=Path, help="save the studies in this folder, and resume those that are there")
 
 
 def measure(arguments: argparse.Namespace) -> None:

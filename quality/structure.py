@@ -205,7 +205,7 @@ def rows_of(source: Path, commits: Mapping[str, str | None], by_hand: bool) -> l
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--src", type=Path, default=Path("src"), help="the tree: the folder above the package's")
     parser.add_argument("--beside", type=Path, help="a second tree, in a column of its own")
     parser.add_argument("--json", type=Path, help="write figures and places there")

@@ -1,8 +1,8 @@
-"""Synthetic tables: what a classifier learns from them beside real rows, how like these they are, and privacy.
+"""Synthetic tables: accuracy of a classifier trained on them compared with real rows, fidelity, and privacy.
 
-Each table is split several times, at random: 60 % training rows, from which as many synthetic ones are made, 20 %
-held out for the privacy check, 20 % to test the classifiers on. ``bootstrap`` draws training rows again and fails the
-privacy check, or that would be blind; ``columns`` draws each column for itself and teaches nothing.
+Each table is split at random several times: 60 % training rows, from which as many synthetic rows are made, 20 % held
+out for the privacy check, and 20 % to test the classifiers. ``bootstrap`` resamples training rows and has to fail the
+privacy check; ``columns`` samples each column independently and has to be useless.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ MODELS: dict[str, Synthesise] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--tables", nargs="+", default=[*TARGETS], choices=TARGETS)
     parser.add_argument("--models", nargs="+", default=[*MODELS], choices=MODELS)
     parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=10_000, help="rows of a table that are used, at most")
+    parser.add_argument("--rows", type=int, default=10_000, help="maximum number of rows per table")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("HYOTAN_DATA", ".")) / "tables")
 
 

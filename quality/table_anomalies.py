@@ -1,8 +1,8 @@
-"""Anomalies planted in three tables of several kinds of columns: AUROC of the detector beside an isolation forest.
+"""Anomalies planted in three tables of mixed column types: AUROC of the detector, compared with an isolation forest.
 
-Trained on half of the rows, tested on the others, of which every second one is spoilt: ``value`` puts another row's
-value into one column, ``pair`` a category beside another one with which it never stands in the whole table. Missing
-values are drawn before, and a spoilt value is never one. Seeds 0 and 1 are those that choices were made with.
+The detector is trained on half of the rows and tested on the others, of which every second one is corrupted: ``value``
+replaces a value by that of another row, ``pair`` sets a category that never occurs together with another one of the
+row. Missing values are drawn first, and a corrupted value is never missing. Seeds 0 and 1 were used to choose settings.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ SPOILT: dict[str, Spoil] = {"value": value, "pair": pair}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
+    """Add the options."""
     parser.add_argument("--tables", nargs="+", default=[*TABLES], choices=TABLES)
     parser.add_argument("--spoilt", nargs="+", default=[*SPOILT], choices=SPOILT)
     parser.add_argument("--handle-missing", nargs="+", type=float, default=[0.0, 0.3])
     parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
-    parser.add_argument("--rows", type=int, default=3000, help="rows of a table that are used, at most")
+    parser.add_argument("--rows", type=int, default=3000, help="maximum number of rows per table")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("HYOTAN_DATA", ".")) / "tables")
 
 

@@ -16,6 +16,7 @@ from hyotan import VAE, Autoencoder
 from hyotan.cli.flags import parameter_options
 from hyotan.errors import SettingsError
 from hyotan.estimators import ESTIMATORS
+from hyotan.models import NOISES
 from hyotan.models.families import FAMILIES
 from hyotan.parameters.domains import Anything, Choice, Flag
 from hyotan.parameters.parameter import Parameter
@@ -203,7 +204,7 @@ class TestDomains:
             ("max_epochs", "aut", r"max_epochs cannot be 'aut': expected an integer of at least 1 or 'auto'\."),
             ("likelihood", "bernouli", r"likelihood cannot be 'bernouli'.* Did you mean 'bernoulli'\?"),
             ("activation", "gellu", r"Did you mean 'gelu'\?"),
-            ("noise", "zzz", r"Choose from: gaussian, masking, salt-and-pepper, swap\."),
+            ("noise", "zzz", rf"Choose from: {', '.join(sorted(NOISES))}\."),
             ("random_state", "today", r"random_state cannot be .today.*at least 0 or a RandomState or None"),
         ],
     )

@@ -397,7 +397,7 @@ def test_says_when_the_test_rows_disagree_with_the_rows_chosen_by(ours: float, p
     choice = recommend(cells(pca, ours)).of(SEE)
     assert choice.verdict == ("helps" if ours > pca else "worse-than-pca")
     assert codes(choice) == ["test-disagrees"]
-    assert "The test rows, whose figures these are, say the opposite" in sentences.of_choice(choice)
+    assert "The test rows, whose figures are shown, contradict the rows" in sentences.of_choice(choice)
     assert "逆の結果" in sentences.of_choice(choice, "ja")
     assert codes(recommend(cells(ours, pca)).of(SEE)) == []
 
@@ -514,10 +514,10 @@ def test_every_answer_has_its_sentence_in_every_language(study: str, lang: str) 
 def test_the_verdict_names_model_size_figures_and_pca() -> None:
     lines = sentences.of_recommendation(recommend(STUDIES["full"]))
     assert lines[0] == (
-        "To compress: Take the autoencoder with a code of size 8. Share of the variance of new rows that it keeps: "
-        "80 % (80 to 80); PCA of the same size: 40 % (40 to 40). 8 is the largest size tried, and may still not be "
-        "enough: try 16 as well. Sizes 3 to 7 were not tried, and one of them may do. As good within the spread over "
-        "the repeats, at size 8: VAE."
+        "To compress: Use the autoencoder with a code of size 8. Explained variance on new rows: 80 % (80 to 80); PCA "
+        "of the same size: 40 % (40 to 40). 8 is the largest size tried, and may not be enough: try 16 as well. Sizes "
+        "3 to 7 were not tried, and one of them may be enough. As good within the spread over the repeats, at size 8: "
+        "VAE."
     )
 
 

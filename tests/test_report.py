@@ -571,7 +571,7 @@ class TestStudyPage:
     def test_without_repeats_it_speaks_of_no_intervals(self):
         text = Reader(study_page(fake_study(repeats=1))).text
         assert say("study.intro_once") in text and "±" not in text.split(say("study.intro_once"))[1].split(
-            "Which size"
+            say("section.sizes")
         )[0].replace("± 4 %", "")
 
     def test_an_empty_study_has_no_empty_sections(self):
@@ -700,7 +700,7 @@ class TestCommand:
     def test_writes_the_page_of_a_study_too(self, study):
         said = done("report", study.path)
         path = Path(said.out.strip())
-        assert path == study.path / "report.html" and "What to take" in path.read_text("utf-8")
+        assert path == study.path / "report.html" and say("section.picks") in path.read_text("utf-8")
 
     def test_out_and_json(self, runs, tmp_path):
         said = done("report", runs["ae"].path, "--out", tmp_path / "p.html", "--json", HYOTAN_LANG="ja")

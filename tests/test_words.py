@@ -14,6 +14,7 @@ import pytest
 
 import hyotan
 from hyotan.errors import SettingsError
+from hyotan.models.families import FAMILIES
 from hyotan.words import aligned, catalogue, has, languages, preferred, say, shown
 
 SOURCE = Path(hyotan.__file__).parent
@@ -81,6 +82,12 @@ def test_no_key_is_unused():
 
 def test_every_key_that_is_asked_for_is_there():
     assert sorted(key for key in asked() if not has(key)) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_family_has_its_words(family):
+    keys = [f"models.{family.name}", f"models.{family.name}_text", f"short.{family.name}"]
+    assert [key for key in keys if not has(key)] == []
 
 
 def test_japanese_is_japanese():

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import WIDTH, Array, FigureDisplay, Layout, frozen, tidy, write_atomically
+from hyotan.figures.canvas import Array, FigureDisplay, Layout, frozen, tidy, write_atomically
+from hyotan.figures.charts import ImageTable
 from hyotan.figures.chosen import thinned
 from hyotan.figures.film import film_page
 from hyotan.figures.fonts import font_path
-from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range, gap_of, mosaic, to_rgb
 from hyotan.figures.interpolation import gif_bytes
-from hyotan.figures.sheets import draw_sheet
+from hyotan.figures.sheets import draw_table, table_size
 
 MOST_FRAMES = 200
 """Longer films are thinned evenly to so many epochs, and say so."""
@@ -153,20 +154,16 @@ class TrainingAnimation(FigureDisplay):
     def _layout(self) -> Layout:
         return "compressed"
 
+    def _table(self) -> ImageTable:
+        frames = [(f"epoch {self.epochs[index]}", self.frames[index]) for index in self._milestones()]
+        return ImageTable("", (), [("original", self.originals), *frames], self.value_range)
+
     def _size(self) -> tuple[float, float]:
-        height, width = self.originals.shape[-2:]
-        cell = min(0.75, (WIDTH - 0.95) / len(self.originals) / 1.07)
-        return max(3.6, min(WIDTH, 0.95 + len(self.originals) * cell * 1.07)), 0.5 + (
-            len(self._milestones()) + 1
-        ) * cell * 1.07 * min(3.0, height / width)
+        width, height = table_size(self._table())
+        return max(3.6, width), height + 0.3
 
     def _draw(self, figure: Figure | SubFigure) -> None:
-        chosen = self._milestones()
-        pictures = to_rgb(np.concatenate([self.originals, *self.frames[chosen]]), self.value_range)
-        gap, height = gap_of(pictures), pictures.shape[1]
-        ax = figure.add_subplot()
-        names = ["original", *(f"epoch {self.epochs[index]}" for index in chosen)]
-        draw_sheet(ax, mosaic(pictures, len(self.originals), gap), (centres(len(names), height, gap), names))
+        draw_table(figure.add_subplot(), self._table())
         figure.suptitle(tidy(self.title, int(11 * self._size()[0])), x=0.01, ha="left", fontsize=10)
 
 

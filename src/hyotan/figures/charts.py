@@ -7,7 +7,7 @@ records with :meth:`hyotan.figures.canvas.Display.charts` and draw the same numb
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -273,14 +273,20 @@ class ImageTable(Chart):
 
     Attributes
     ----------
-    columns : what stands above each image.
+    columns : what stands above each image; may be empty.
     rows : the row's name and its images, (columns, height, width) or (columns, 3, height, width).
     value_range : what is drawn black and white; found in each row where None.
     beneath : for some rows, by number, what stands beneath each image.
+    headed : for some rows, by number, a heading above them.
+    beside : what the last column is, and what stands in it in each row; empty for none.
+    marked : row and column of images that stand out: their words beneath, or where there are none, a frame.
     """
 
     columns: Sequence[str]
     rows: Sequence[tuple[str, np.ndarray]]
     value_range: ValueRange | None = None
     beneath: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    headed: Mapping[int, str] = field(default_factory=dict)
+    beside: tuple[str, Sequence[str]] = ("", ())
+    marked: Collection[tuple[int, int]] = ()
     is_wide: ClassVar[bool] = True

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import INK, QUIET, VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
-from hyotan.figures.heatmaps import letters
-from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
-from hyotan.figures.sheets import draw_sheet
+from hyotan.figures.canvas import Array, AxesDisplay, frozen, tidy
+from hyotan.figures.charts import ImageTable
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range
+from hyotan.figures.sheets import draw_table, table_size
+from hyotan.words import say
 
 
 @dataclass(frozen=True)
@@ -120,67 +121,24 @@ class ConditionalReconstructionsDisplay(AxesDisplay):
             ],
         }
 
-    def _starts(self) -> list[int]:
-        """The ways that begin a group."""
-        groups = self.groups
-        return [index for index, group in enumerate(groups) if index == 0 or group != groups[index - 1]]
-
-    def _tops(self) -> Array:
-        """Where the rows begin, the originals first, in heights of a picture."""
-        room = [1.12] + [1.12 if given is None else 1.42 for given in self.given]
-        tops = np.concatenate([[0.0], np.cumsum(room)])[:-1]
-        headed = [0.62 if self.groups[index] else 0.25 for index in self._starts()]
-        for index, extra in zip(self._starts(), headed, strict=True):
-            tops[index + 1 :] += extra
-        return tops
-
-    def _height(self) -> float:
-        """Of the whole, in heights of a picture."""
-        return float(self._tops()[-1]) + (1.0 if self.given[-1] is None else 1.3)
-
-    def _cell(self) -> tuple[float, float]:
-        """Width of a picture and room beside the pictures, in inches."""
-        room = 1.0 + 0.085 * max(8, *(letters(name) for name in self.names))
-        return min(0.62, (WIDTH - room) / len(self.originals) / 1.07), room
+    def charts(self, lang: str) -> list[ImageTable]:
+        """The originals, and beneath them what each way makes of them."""
+        rows = list(zip([say("exchange.original", lang), *self.names], [self.originals, *self.images], strict=True))
+        told = {row: texts for row, texts in enumerate(self.given, start=1) if texts is not None}
+        wrong = [(row, n) for row in told for n, label in enumerate(self.labels) if told[row][n] != label]
+        beneath = {row: [say("conditions.told", lang, label=label) for label in told[row]] for row in told}
+        starts = zip(("", *self.groups), self.groups)
+        headed = {row: group for row, (before, group) in enumerate(starts, start=1) if group != before}
+        errors = ["", *(f"{error:.4f}" for error in self.mse.mean(axis=1))]
+        extra: Any = {"beneath": beneath, "headed": headed, "beside": ("MSE", errors), "marked": wrong}
+        return [ImageTable("", self.labels, rows, self.value_range, **extra)]
 
     def _size(self) -> tuple[float, float]:
-        height, width = self.originals.shape[-2:]
-        cell, room = self._cell()
-        return min(WIDTH, room + 1.07 * cell * len(self.originals)), 0.45 + self._height() * cell * height / width
+        return table_size(self.charts("en")[0])
 
     def _draw(self, ax: Axes) -> None:
-        height, width = self.originals.shape[-2:]
-        rows = to_rgb(np.concatenate([self.originals, *self.images]), self.value_range)
-        count, gap = len(self.originals), gap_of(rows)
-        strips = [mosaic(rows[start : start + count], count, gap) for start in range(0, len(rows), count)]
-        tops, right = np.rint(self._tops() * height).astype(int), strips[0].shape[1]
-        beside = round(0.65 / self._cell()[0] * width)  # for the errors
-        sheet = np.full((int(np.ceil(self._height() * height)), right + beside, 3), 255, dtype=np.uint8)
-        for top, strip in zip(tops, strips, strict=True):
-            sheet[top : top + height, :right] = strip
-        draw_sheet(ax, sheet, (tops + (height - 1) / 2, ["original", *self.names]))
-        self._write(ax, tops, centres(count, width, gap), height, right + beside)
-
-    def _write(self, ax: Axes, tops: Array, middles: Array, height: int, right: int) -> None:
-        for middle, label in zip(middles, self.labels, strict=True):
-            ax.text(middle, -0.12 * height, label, ha="center", va="bottom", fontsize=9.5, fontweight="bold")
-        for index in self._starts():
-            place = tops[index + 1] - 0.1 * height
-            ax.text(-0.5, place, self.groups[index], ha="left", va="bottom", fontsize=9.5, fontweight="bold")
-        ax.text(right, -0.12 * height, "MSE", ha="right", va="bottom", fontsize=8, color=QUIET)
-        for index, error in enumerate(self.mse.mean(axis=1)):
-            middle = tops[index + 1] + (height - 1) / 2
-            ax.text(right, middle, f"{error:.4f}", ha="right", va="center", fontsize=8, color=QUIET)
-            self._write_given(ax, index, tops[index + 1] + 1.03 * height, middles)
-
-    def _write_given(self, ax: Axes, index: int, below: float, middles: Array) -> None:
-        """The label told, under each picture; in bold where it is not the row's own."""
-        brief = all(len(label) < 3 for given in self.given for label in given or ())
-        for middle, told, label in zip(middles, self.given[index] or (), self.labels):
-            wrong = told != label
-            look: dict[str, Any] = {"color": VALIDATION, "fontweight": "bold"} if wrong else {"color": INK}
-            ax.text(middle, below, f"told {told}" if brief else told, ha="center", va="top", fontsize=7, **look)
+        draw_table(ax, self.charts("en")[0])
 
 
 def _texts(labels: Sequence[object]) -> tuple[str, ...]:
-    return tuple(tidy(label, 10) for label in labels)
+    return tuple(tidy(label, 20) for label in labels)

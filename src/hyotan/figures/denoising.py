@@ -13,14 +13,8 @@ from hyotan.figures.canvas import QUIET, WIDTH, Array, FigureDisplay, Layout, fr
 from hyotan.figures.charts import ImageTable
 from hyotan.figures.chosen import sample_tags
 from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_maps, draw_scale, name_room
-from hyotan.figures.images import (
-    ValueRange,
-    are_images,
-    as_samples,
-    checked_range,
-    to_rgb,
-)
-from hyotan.figures.sheets import block_count, draw_blocks, size_of_image
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range
+from hyotan.figures.sheets import draw_blocks, table_size
 from hyotan.metrics import psnr
 from hyotan.words import say
 
@@ -114,20 +108,20 @@ class DenoisingDisplay(FigureDisplay):
         if not are_images(self.noisy):
             tall = min(6.5, max(1.2, 0.18 * len(self.noisy)))
             return WIDTH, 1.0 + tall + (name_room(self.columns) if len(self.columns) <= MOST_NAMED else 0.3)
-        height, width = self.noisy.shape[-2:]
-        cell, across = size_of_image(len(self.noisy))
-        block = len(self._rows) * 1.08 * cell * min(height / width, 3.0)
-        room = 0.2 + 0.3 * (self.clean is not None) + 0.23 * (self.labels is not None)
-        return min(WIDTH, 1.6 + across * cell * 1.07), 0.3 + block_count(len(self.noisy)) * (block + room)
+        return table_size(*self._table())
+
+    def _table(self) -> tuple[ImageTable, list[str]]:
+        """The images, and each column's PSNR."""
+        pairs = [] if self.psnr is None else zip(*self.psnr, strict=True)
+        rows = list(self._rows.items())
+        return ImageTable("", self.labels or (), rows, self.value_range), [f"{a:.1f}\n{b:.1f}" for a, b in pairs]
 
     def _draw(self, figure: Figure | SubFigure) -> None:
         if not are_images(self.noisy):
             self._draw_heat_maps(figure)
             return
-        images = {name: to_rgb(rows, self.value_range) for name, rows in self._rows.items()}
-        psnr = None if self.psnr is None else [f"{one:.1f}\n{other:.1f}" for one, other in zip(*self.psnr, strict=True)]
-        axes = draw_blocks(figure, images, self.labels, psnr)
-        if psnr is not None:
+        axes = draw_blocks(figure, *self._table())
+        if self.psnr is not None:
             words = "PSNR in dB of the noisy image and, beneath, of the denoised one; higher is better"
             axes[-1].set_xlabel(words, color=QUIET, fontsize=8, loc="left")
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy
+from hyotan.figures.canvas import Array, AxesDisplay, frozen, tidy
 from hyotan.figures.charts import ImageTable
-from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
-from hyotan.figures.sheets import draw_sheet
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range
+from hyotan.figures.sheets import draw_table, table_size
 from hyotan.words import say
 
 
@@ -33,6 +32,8 @@ class ExchangeDisplay(AxesDisplay):
     own : tuple of str, or None
         The label of each original.
     value_range : (low, high)
+    title : str
+        In place of the usual one.
     """
 
     images: Array
@@ -40,6 +41,7 @@ class ExchangeDisplay(AxesDisplay):
     originals: Array | None
     own: tuple[str, ...] | None
     value_range: ValueRange
+    title: str = ""
 
     @classmethod
     def from_arrays(
@@ -51,6 +53,7 @@ class ExchangeDisplay(AxesDisplay):
         *,
         value_range: Sequence[float] | None = None,
         image_shape: Sequence[int] | None = None,
+        title: str = "",
     ) -> ExchangeDisplay:
         """From the decoded codes, (styles, labels, *features), and the labels that they were decoded with.
 
@@ -80,6 +83,7 @@ class ExchangeDisplay(AxesDisplay):
             None if before is None else frozen(before),
             None if own is None else tuple(tidy(label, 12) for label in own),
             checked_range(value_range, cells),
+            tidy(title, 90),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,51 +92,25 @@ class ExchangeDisplay(AxesDisplay):
 
     def charts(self, lang: str) -> list[ImageTable]:
         """A row for each style, its origin first."""
-        first = [] if self.originals is None else [say("exchange.original", lang)]
+        before = [] if self.originals is None else [say("exchange.original", lang)]
         images = self.images
         if self.originals is not None:
             images = np.concatenate([self.originals[:, None], images], axis=1)
-        rows = [(say("exchange.row", lang, n=n), row) for n, row in enumerate(images)]
-        title, caption = say("exchange.title", lang), say("exchange.text", lang)
-        return [ImageTable(title, [*first, *self.labels], rows, self.value_range, caption=caption)]
+        own = self.own or ()
+        names = [say("exchange.of", lang, label=label) for label in own]
+        names = names or [say("exchange.row", lang, n=n) for n in range(len(images))]
+        marked = [(n, len(before) + self.labels.index(x)) for n, x in enumerate(own) if x in self.labels]
+        title, caption = self.title or say("exchange.title", lang), say("exchange.text", lang)
+        rows = list(zip(names, images, strict=True))
+        return [ImageTable(title, [*before, *self.labels], rows, self.value_range, marked=marked, caption=caption)]
 
-    def _cell(self) -> float:
-        return min(0.62, (WIDTH - 1.2) / (len(self.labels) + 1.4) / 1.07)
+    def _table(self) -> ImageTable:
+        return replace(self.charts("en")[0], title=self.title)
 
     def _size(self) -> tuple[float, float]:
-        height, width = self.images.shape[-2:]
-        across = len(self.labels) + (0 if self.originals is None else 1.4)
-        return max(3.2, 1.07 * self._cell() * across + 0.6), 0.75 + 1.07 * self._cell() * len(
-            self.images
-        ) * height / width
+        width, height = table_size(self._table())
+        return max(3.2, width), height + 0.25
 
     def _draw(self, ax: Axes) -> None:
-        pictures = to_rgb(self.images.reshape(-1, *self.images.shape[2:]), self.value_range)
-        height, width, gap = *pictures.shape[1:3], gap_of(pictures)
-        sheet, left = mosaic(pictures, len(self.labels), gap), 0
-        if self.originals is not None:
-            first = mosaic(to_rgb(self.originals, self.value_range), 1, gap)
-            space = np.full((len(sheet), width // 2, 3), 255, dtype=np.uint8)
-            sheet, left = np.concatenate([first, space, sheet], axis=1), width + space.shape[1]
-        draw_sheet(ax, sheet)
-        middles = left + centres(len(self.labels), width, gap)
-        self._name(ax, middles, width)
-        self._frame_own(ax, middles, centres(len(self.images), height, gap), (width, height))
-
-    def _name(self, ax: Axes, middles: Array, width: int) -> None:
-        places, names = list(middles), list(self.labels)
-        if self.originals is not None:
-            places, names = [(width - 1) / 2, *places], ["original", *names]
-        ax.set_xticks(places, names, fontsize=9 if max(map(len, self.labels)) <= 4 else 7)
-        ax.xaxis.tick_top()
+        draw_table(ax, self._table())
         ax.set_xlabel("the same code, decoded with every label", loc="right", fontsize=8.5)
-        ax.xaxis.set_label_position("bottom")
-
-    def _frame_own(self, ax: Axes, middles: Array, rows: Array, side: tuple[int, int]) -> None:
-        if self.own is None:
-            return
-        width, height = side
-        for row, label in zip(rows, self.own, strict=True):
-            if label in self.labels:
-                corner = (middles[self.labels.index(label)] - width / 2, row - height / 2)
-                ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=VALIDATION, linewidth=1.8))

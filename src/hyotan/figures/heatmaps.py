@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import CONTINUOUS, Array, tidy
+from hyotan.figures.sheets import letters
 
 MOST_NAMED = 40
 """Up to so many columns each have their name and cell; past that a row is drawn as a profile."""
@@ -73,8 +74,3 @@ def draw_scale(figure: Figure | SubFigure, axes: Sequence[Axes], label: str) -> 
 def name_room(columns: Sequence[str]) -> float:
     """Inches that the columns' names need beneath the map."""
     return 0.35 + 0.085 * min(20, max(map(letters, columns)))
-
-
-def letters(text: str) -> int:
-    """Width of a text in Latin characters; a Japanese one is twice as wide."""
-    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)

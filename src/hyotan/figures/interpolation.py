@@ -15,19 +15,10 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from hyotan.errors import DataError, SettingsError
-from hyotan.figures.canvas import WIDTH, Array, AxesDisplay, frozen, write_atomically
-from hyotan.figures.images import (
-    ValueRange,
-    are_images,
-    as_samples,
-    centres,
-    checked_range,
-    gap_of,
-    is_grey,
-    mosaic,
-    to_rgb,
-)
-from hyotan.figures.sheets import draw_sheet
+from hyotan.figures.canvas import Array, AxesDisplay, frozen, write_atomically
+from hyotan.figures.charts import ImageTable
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range, is_grey, to_rgb
+from hyotan.figures.sheets import draw_table, table_size
 
 PER_ROW = 12
 HOLD = 600  # milliseconds that both ends of a film stay longer, for the eye to rest
@@ -81,20 +72,19 @@ class InterpolationDisplay(AxesDisplay):
         frames = [_enlarged(image) for image in to_rgb(self.images, self.value_range)]
         return walk_gif(frames, seconds, there_and_back)
 
+    def _table(self) -> ImageTable:
+        rows = [("", self.images[start : start + PER_ROW]) for start in range(0, len(self.images), PER_ROW)]
+        return ImageTable("", (), rows, self.value_range)
+
     def _size(self) -> tuple[float, float]:
-        height, width = self.images.shape[-2:]
-        across = min(PER_ROW, len(self.images))
-        rows = -(-len(self.images) // PER_ROW)
-        cell = min(0.9, (WIDTH - 0.2) / across / 1.07)
-        return max(2.4, across * cell * 1.07 + 0.15), rows * (cell * height / width * 1.07) + 0.42
+        width, height = table_size(self._table())
+        return width, height + 0.25
 
     def _draw(self, ax: Axes) -> None:
-        pictures = to_rgb(self.images, self.value_range)
-        count, _, width, _ = pictures.shape
-        gap, across = gap_of(pictures), min(PER_ROW, count)
-        steps = centres(count, width, gap), [f"{share:.2f}" for share in np.linspace(0, 1, count)]
-        draw_sheet(ax, mosaic(pictures, across, gap), columns=steps if count <= PER_ROW else ((), ()))
-        ax.set_xlabel("share of the way" if count <= PER_ROW else f"{count} even steps, row by row", fontsize=8)
+        count = len(self.images)
+        shares = [f"{share:.2f}" for share in np.linspace(0, 1, count)] if count <= PER_ROW else []
+        draw_table(ax, self._table(), shares)
+        ax.set_xlabel("share of the way" if shares else f"{count} even steps, row by row", fontsize=8)
         ax.tick_params(labelsize=8)
 
 

@@ -15,16 +15,11 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import ERROR, QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, Layout, frozen, tidy
+from hyotan.figures.charts import ImageTable
 from hyotan.figures.chosen import choose_rows, sample_tags
 from hyotan.figures.heatmaps import MOST_NAMED, column_names, column_scale, draw_heat_maps, draw_scale, name_room
-from hyotan.figures.images import (
-    ValueRange,
-    are_images,
-    as_samples,
-    checked_range,
-    to_rgb,
-)
-from hyotan.figures.sheets import PER_ROW, block_count, draw_blocks, size_of_image
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range
+from hyotan.figures.sheets import PER_ROW, draw_blocks, table_size
 
 
 class Reconstructs(Protocol):
@@ -124,17 +119,11 @@ class ReconstructionsDisplay(FigureDisplay):
 
     def _size(self) -> tuple[float, float]:
         if are_images(self.originals):
-            return self._size_of_images()
+            width, height = table_size(*self._table())
+            return min(WIDTH, width + 0.9), height
         if self.originals.shape[1] > MOST_NAMED:
             return WIDTH, 0.7 + 0.85 * -(-len(self.originals) // 2)
         return WIDTH, 1.4 + min(6.5, max(1.2, 0.18 * len(self.originals))) + name_room(self.columns)
-
-    def _size_of_images(self) -> tuple[float, float]:
-        height, width = self.originals.shape[-2:]
-        cell, across = size_of_image(len(self.originals))
-        tall = cell * min(height / width, 3.0)
-        room = 0.42 if self.labels is None else 0.65
-        return min(WIDTH, 2.0 + across * cell * 1.07), 0.2 + block_count(len(self.originals)) * (3.25 * tall + room)
 
     def _draw(self, figure: Figure | SubFigure) -> None:
         if are_images(self.originals):
@@ -144,19 +133,22 @@ class ReconstructionsDisplay(FigureDisplay):
         else:
             self._draw_heat_maps(figure)
 
+    def _table(self) -> tuple[ImageTable, list[str]]:
+        """The images with their error in colours, and each column's MSE."""
+        low, high = self.value_range
+        coloured = colormaps[ERROR](self.errors / self._top)[..., :3].transpose(0, 3, 1, 2) * (high - low) + low
+        rows = [("original", self.originals), ("reconstruction", self.reconstructions), ("absolute error", coloured)]
+        return ImageTable("", self.labels or (), rows, self.value_range), _numbers(self.mse)
+
+    @property
+    def _top(self) -> float:
+        return float(self.errors.max()) or 1.0
+
     def _draw_images(self, figure: Figure | SubFigure) -> None:
-        errors = self.errors
-        scale = Normalize(0, float(errors.max()) or 1.0)
-        coloured = np.rint(colormaps[ERROR](scale(errors))[..., :3] * 255).astype(np.uint8)
-        rows = {
-            "original": to_rgb(self.originals, self.value_range),
-            "reconstruction": to_rgb(self.reconstructions, self.value_range),
-            "absolute error": coloured,
-        }
-        axes = draw_blocks(figure, rows, self.labels, _numbers(self.mse))
+        axes = draw_blocks(figure, *self._table())
         axes[-1].set_xlabel("mean squared error per pixel", color=QUIET, fontsize=8, loc="left")
         bar = figure.colorbar(
-            ScalarMappable(scale, ERROR),
+            ScalarMappable(Normalize(0, self._top), ERROR),
             ax=axes,
             fraction=0.2 / min(PER_ROW, len(self.originals)),
             pad=0.015,

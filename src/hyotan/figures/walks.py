@@ -15,12 +15,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hyotan.analysis.latent import passages
 from hyotan.errors import DataError
-from hyotan.figures.canvas import INK, QUIET, VALIDATION, WIDTH, Array, AxesDisplay, frozen, tidy, write_atomically
+from hyotan.figures.canvas import INK, QUIET, Array, AxesDisplay, frozen, tidy, write_atomically
+from hyotan.figures.charts import ImageSheet, ImageTable
 from hyotan.figures.fonts import font_path
-from hyotan.figures.heatmaps import letters
-from hyotan.figures.images import ValueRange, are_images, as_samples, centres, checked_range, gap_of, mosaic, to_rgb
+from hyotan.figures.images import ValueRange, are_images, as_samples, checked_range, to_rgb
 from hyotan.figures.interpolation import walk_gif
-from hyotan.figures.sheets import draw_sheet
+from hyotan.figures.sheets import draw_table, table_size
+from hyotan.words import say
 
 _TEXT = 16  # pixels of a film's letters
 
@@ -72,7 +73,7 @@ class WalksDisplay(AxesDisplay):
                 f"Walks are drawn from images of one shape and number of steps; got {shapes}.",
                 "Give image_shape for flattened images.",
             )
-        seen = None if classes is None else np.array([[tidy(kind, 12) for kind in row] for row in np.asarray(classes)])
+        seen = None if classes is None else np.array([[tidy(kind, 20) for kind in row] for row in np.asarray(classes)])
         if len(rows) != len(walks) or (seen is not None and seen.shape != (len(walks), len(walks[0]))):
             given = "no classes" if seen is None else f"classes of shape {seen.shape}"
             raise DataError(
@@ -137,47 +138,25 @@ class WalksDisplay(AxesDisplay):
     def _all_classes(self) -> list[str]:
         return [] if self.classes is None else np.unique(self.classes).tolist()
 
+    def charts(self, lang: str) -> list[ImageSheet]:
+        """A strip for each walk, and the classes that it passes."""
+        strips = []
+        for name, images, passed in zip(self.rows, self.images, self.captions, strict=True):
+            caption = say("study.passed", lang, path=passed.replace("→", " → ")) if passed else ""
+            alt = say("study.walk_alt", lang, title=name)
+            strips.append(ImageSheet(name, images, len(images), self.value_range, caption=caption, alt=alt))
+        return strips
+
+    def _table(self) -> ImageTable:
+        """Under each step its class, those of neither end marked; beside each walk the way."""
+        kinds = [] if self.classes is None else self.classes.tolist()
+        marked = [(row, n) for row, of in enumerate(kinds) for n, kind in enumerate(of) if kind not in (of[0], of[-1])]
+        rows, ways = list(zip(self.rows, self.images, strict=True)), ("", self.captions if kinds else ())
+        extra: Any = {"beneath": dict(enumerate(kinds)), "beside": ways, "marked": marked}
+        return ImageTable(self.title, (), rows, self.value_range, **extra)
+
     def _size(self) -> tuple[float, float]:
-        height, width = self.images.shape[-2:]
-        across = self.images.shape[1] + self._beside(100) / 100
-        cell = min(0.62, (WIDTH - 0.55 - 0.09 * max(map(letters, self.rows))) / across)
-        room = 0.14 if self.classes is None else 0.56  # below a strip, in heights of a picture
-        tall = cell * height / width * (len(self.images) * (1 + room) - room)
-        return WIDTH, tall + 0.15 + (0.0 if self.classes is None else 0.42 * cell) + (0.28 if self.title else 0.0)
+        return table_size(self._table())
 
     def _draw(self, ax: Axes) -> None:
-        pictures = to_rgb(self.images.reshape(-1, *self.images.shape[2:]), self.value_range)
-        steps, (height, width) = self.images.shape[1], self.images.shape[-2:]
-        gap = gap_of(pictures)
-        below = 0 if self.classes is None else round(0.42 * height)
-        strips = [mosaic(pictures[row * steps :][:steps], steps, gap) for row in range(len(self.rows))]
-        room = (0, below + 2 * gap), (0, self._beside(width)), (0, 0)
-        padded = [np.pad(strip, room, constant_values=255) for strip in strips]
-        tops = np.arange(len(strips)) * len(padded[0])
-        draw_sheet(ax, np.concatenate(padded)[: -2 * gap], (tops + (height - 1) / 2, self.rows))
-        if self.title:
-            ax.set_title(self.title)
-        for top, row in zip(tops, range(len(strips)), strict=True):
-            self._write(ax, row, top + height + 0.08 * height, centres(steps, width, gap), top + (height - 1) / 2)
-
-    def _beside(self, width: int) -> int:
-        """Pixels at the right for the longest way, ``width`` a picture."""
-        longest = max(map(letters, self.captions))
-        return round((0.45 + 0.185 * longest) * width) if longest else 0
-
-    def _write(self, ax: Axes, row: int, below: float, middles: Array, middle: float) -> None:
-        """The class under each step, those of neither end in bold, and the way at the right."""
-        if self.classes is None:
-            return
-        kinds = self.classes[row]
-        for place, kind in zip(middles, kinds, strict=True):
-            passed = kind not in (kinds[0], kinds[-1])
-            look: dict[str, Any] = {"color": VALIDATION, "fontweight": "bold"} if passed else {"color": QUIET}
-            ax.text(place, below, kind, ha="center", va="top", fontsize=_fitting(self._all_classes()), **look)
-        right = middles[-1] + 0.8 * (middles[0] * 2 + 1)
-        ax.text(right, middle, self.captions[row], ha="left", va="center", fontsize=9.5)
-
-
-def _fitting(kinds: Sequence[str]) -> float:
-    longest = max(len(kind) for kind in kinds)
-    return 8.5 if longest <= 3 else 6.5 if longest <= 6 else 5
+        draw_table(ax, self._table())

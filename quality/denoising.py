@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from hyotan import DenoisingAutoencoder
-from hyotan.analysis import denoising
+from hyotan.analysis import noise_removal
 from hyotan.data import load
 
 BLIND = (0.1, 0.6)
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def told(model: DenoisingAutoencoder, level: float, X_test: np.ndarray, train: np.ndarray | None) -> str:
     """Before and after at one level; training rows are for the affine map."""
-    found = denoising.measure(model, X_test, train, level)
+    found = noise_removal.measure(model, X_test, train, level)
     if found is None or found.psnr is None:
         raise ValueError("MNIST holds images, and the model was trained on noise.")
     affine = "" if found.psnr_affine is None else f", affine map {found.psnr_affine:.2f}"

@@ -219,10 +219,10 @@ def _likelihood(estimator: Any, X: EncodedRows, samples: int, random_state: int)
     nll = -estimator.log_likelihood(X, samples, random_state).astype(np.float64)
     terms = estimator.loss_samples(X, random_state)
     mean = float(nll.mean())
-    return LikelihoodEstimate(mean, metrics.standard_error(nll), len(X), samples, negative_elbo(terms) - mean)
+    return LikelihoodEstimate(mean, metrics.standard_error(nll), len(X), samples, mean_negative_elbo(terms) - mean)
 
 
-def negative_elbo(terms: Mapping[str, np.ndarray]) -> float:
+def mean_negative_elbo(terms: Mapping[str, np.ndarray]) -> float:
     """The negative evidence lower bound at beta = 1, nats a row, with what the label costs where there is one."""
     return float((terms["reconstruction"] + terms["kl"].sum(axis=1) + terms.get("label", 0.0)).mean(dtype=np.float64))
 

@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from numbers import Real as RealNumber
 from pathlib import Path
@@ -53,7 +54,21 @@ ROWS_AT_ONCE = 10_000
 """Rows whose scores are computed at once."""
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class LearnedByDetector:
+    """What :meth:`AnomalyDetector.fit` learns; no parameters, and so not among the fields of the class below."""
+
+    members_: list[Member]
+    calibration_scores_: np.ndarray
+    offset_: float
+    tails_: Tails | None
+    preprocessor_: Preprocessor
+    feature_shape_: tuple[int, ...]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+
+@dataclass(repr=False, eq=False)
+class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
     """Finds odd rows, says how often a row as odd is met by chance, and which features make it odd.
 
     An ensemble of autoencoders, each trained on a part of the rows, judges a row by its reconstruction and by how far
@@ -109,29 +124,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         "Autoencoder(handle_missing='always')."
     )
 
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    preprocessor_: Preprocessor
-    tails_: Tails | None
-
-    def __init__(
-        self,
-        estimator: LatentEstimator | None = None,
-        *,
-        method: str = "combined",
-        contamination: float | str = "auto",
-        false_alarm_rate: float = 0.05,
-        n_estimators: int = 8,
-        held_out: float | str = "auto",
-        random_state: Any = None,
-    ) -> None:
-        self.estimator = estimator
-        self.method = method
-        self.contamination = contamination
-        self.false_alarm_rate = false_alarm_rate
-        self.n_estimators = n_estimators
-        self.held_out = held_out
-        self.random_state = random_state
+    estimator: LatentEstimator | None = None
+    _: KW_ONLY
+    method: str = "combined"
+    contamination: float | str = "auto"
+    false_alarm_rate: float = 0.05
+    n_estimators: int = 8
+    held_out: float | str = "auto"
+    random_state: Any = None
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,6 @@ from hyotan.estimators.store import file_of, from_contents
 from hyotan.files.container import Contents, read
 from hyotan.files.tensors import below, check_tensors
 from hyotan.models.families import BY_KIND
-
-ReadModel = Callable[[Contents, str], LatentEstimator]
-"""Makes a fitted model of what a file holds, and the file's name for errors."""
 
 
 @dataclass(frozen=True)
@@ -67,26 +64,17 @@ def load(
     """
     contents = read(file_of(path), kinds=[*BY_KIND, AnomalyDetector.kind])
     if contents.kind == AnomalyDetector.kind:
-        own = {"encoder": encoder, "decoder": decoder, "device": device}
-        return detector_from(contents, str(path), BY_KIND, lambda part, place: from_contents(part, place, **own))
+        return _detector(contents, str(path), encoder, decoder, device)
     return from_contents(contents, str(path), encoder, decoder, device)
 
 
 def load_detector(path: str | os.PathLike[str], device: str = "auto") -> AnomalyDetector:
     """Like :func:`load`, but a model's file is refused."""
-    contents = read(file_of(path), kinds=[AnomalyDetector.kind])
-    return detector_from(contents, str(path), BY_KIND, lambda part, place: from_contents(part, place, device=device))
+    return _detector(read(file_of(path), kinds=[AnomalyDetector.kind]), str(path), None, None, device)
 
 
-def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], read_model: ReadModel) -> AnomalyDetector:
-    """The fitted detector that a file's contents describe.
-
-    Parameters
-    ----------
-    contents : of the file.
-    source : its name, for errors.
-    kinds : of models that a member can be.
-    read_model : makes a member's model.
+def _detector(contents: Contents, source: str, *how: Any) -> AnomalyDetector:
+    """The fitted detector that a file's contents describe; ``how`` is what :func:`from_contents` is told of a member.
 
     Raises
     ------
@@ -98,10 +86,10 @@ def detector_from(contents: Contents, source: str, kinds: Mapping[str, Any], rea
         detector = AnomalyDetector(**saved.parameters)
     except (msgspec.ValidationError, TypeError) as error:
         raise ModelFileError(f"{source}: the settings are not those of a detector: {error}.", "") from error
-    if not saved.members or any(member.kind not in kinds for member in saved.members):
+    if not saved.members or any(member.kind not in BY_KIND for member in saved.members):
         raise ModelFileError(f"{source}: the members of the detector are of no kind that is known.", "")
     try:
-        detector.members_ = [_member(contents, i, own, source, read_model) for i, own in enumerate(saved.members)]
+        detector.members_ = [_member(contents, i, own, source, *how) for i, own in enumerate(saved.members)]
         detector.calibration_scores_ = _calibration(contents.tensors)
         detector.tails_ = _tails(contents.tensors, detector.members_[0].model.feature_shape_)
     except DataError as error:
@@ -139,11 +127,10 @@ def _share_preprocessor(detector: AnomalyDetector, names: Sequence[str], source:
             raise ModelFileError(f"{source}: the members of the detector know different columns.", "")
 
 
-def _member(contents: Contents, i: int, saved: SavedMember, source: str, read_model: ReadModel) -> Member:
+def _member(contents: Contents, i: int, saved: SavedMember, source: str, *how: Any) -> Member:
     own = below(contents.tensors, f"{i}/")
-    place = f"{source}, member {i}"
     part = replace(contents, kind=saved.kind, settings=saved.settings, tensors=below(own, "model/"))
-    return Member.from_arrays(read_model(part, place), saved.best, own)
+    return Member.from_arrays(from_contents(part, f"{source}, member {i}", *how), saved.best, own)
 
 
 def _calibration(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

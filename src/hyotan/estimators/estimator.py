@@ -28,47 +28,22 @@ from hyotan.estimators.build import likelihood_by_name
 from hyotan.estimators.inputs import MISSING_FIX, check_codes, check_count, check_rows, paired, refuse_new_missing
 from hyotan.estimators.splits import Split
 from hyotan.estimators.store import save_model
-from hyotan.imputation.filler import MissingValueFiller
 from hyotan.metrics import some_rows
 from hyotan.models.families import Family
-from hyotan.models.inference import Inference
 from hyotan.models.latent_model import LatentModel
 from hyotan.models.noise import RandomMask
 from hyotan.models.summary import Summary, summarise
 from hyotan.parameters.table import check_settings, parameters_of
 from hyotan.preprocessing.checks import RANGE_SLACK
 from hyotan.preprocessing.encoded import EncodedRows
-from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.sampling.code_sampler import DENSITY, CodeSampler
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
-from hyotan.sampling.refinement import Refiner
 from hyotan.training.callbacks import Callback
 from hyotan.training.resident import ResidentRows
 
 
-class Learned:
-    """What :meth:`LatentEstimator.fit` learns; no parameters, and so not among the fields of the class below."""
-
-    preprocessor_: Preprocessor
-    inference_: Inference
-    sampler_: CodeSampler
-    filler_: MissingValueFiller
-    refiner_: Refiner | None
-    handles_missing_: bool
-    had_missing_: bool
-    code_mean_: np.ndarray
-    code_covariance_: np.ndarray
-    history_: list[dict[str, Any]]
-    n_iter_: int
-    best_epoch_: int
-    train_seconds_: float
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    classes_: np.ndarray
-
-
 @dataclass(repr=False, eq=False)
-class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LatentEstimator(learning.Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A model with a code, under scikit-learn's contract. The families below it say which model.
 
     The parameters are those of every family; :mod:`hyotan.parameters` has their domains and their help.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +20,17 @@ MOST_LATENT = 32
 """Size of the default VAE's code, at most: as many values as the table has columns are never too few."""
 
 
-class VAEImputer(TransformerMixin, BaseEstimator):
+class LearnedByImputer:
+    """What :meth:`VAEImputer.fit` learns; no parameters, and so not among the fields of the class below."""
+
+    estimator_: UnlabelledEstimator
+    indicator_: MissingIndicator | None
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+
+@dataclass(repr=False, eq=False)
+class VAEImputer(LearnedByImputer, TransformerMixin, BaseEstimator):
     """Missing values filled by a VAE that is trained on what is observed (Mattei & Frellsen 2019).
 
     Rows are independent, and those that :meth:`transform` meets need not be those of :meth:`fit`.
@@ -47,21 +58,11 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     (False, (100, 4))
     """
 
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-
-    def __init__(
-        self,
-        estimator: UnlabelledEstimator | None = None,
-        *,
-        missing_values: float = np.nan,
-        add_indicator: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.estimator = estimator
-        self.missing_values = missing_values
-        self.add_indicator = add_indicator
-        self.random_state = random_state
+    estimator: UnlabelledEstimator | None = None
+    _: KW_ONLY
+    missing_values: float = np.nan
+    add_indicator: bool = False
+    random_state: Any = None
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train on what is observed in X, (n, features).

@@ -220,17 +220,10 @@ def check_codes(Z: Any, latent_dim: int, smallest: int | None = None) -> np.ndar
     refuse_not_real(given, "Z")
     sizes = range(latent_dim if smallest is None else smallest, latent_dim + 1)
     if given.ndim != 2 or given.shape[1] not in sizes or len(given) == 0:
-        one_size = f"(n, {latent_dim}): one code of size {latent_dim} a row"
-        raise DataError(
-            f"Z has shape {given.shape}; expected "
-            + (
-                one_size
-                if len(sizes) == 1
-                else f"(n, k): the first k values of a code a row, {sizes[0]} to {latent_dim}"
-            )
-            + ".",
-            "For a single code pass Z[None].",
-        )
+        expected = f"(n, {latent_dim}): one code of size {latent_dim} a row"
+        if len(sizes) > 1:
+            expected = f"(n, k): the first k values of a code a row, {sizes[0]} to {latent_dim}"
+        raise DataError(f"Z has shape {given.shape}; expected {expected}.", "For a single code pass Z[None].")
     try:
         codes = given.astype(np.float64)
     except (TypeError, ValueError):

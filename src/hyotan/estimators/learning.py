@@ -28,7 +28,9 @@ from hyotan.models.latent_model import LatentModel
 from hyotan.models.noise import RandomMask
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.layouts import fit_preprocessor
+from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import has_missing
+from hyotan.sampling.code_sampler import CodeSampler
 from hyotan.sampling.conditionals import fitted_rows
 from hyotan.sampling.refinement import Refiner
 from hyotan.training.callbacks import Callback, ProgressReporter
@@ -44,6 +46,27 @@ missing values, whose rows to come may have categories that it has not."""
 
 DESCRIBED_ROWS = 20_000
 """Training rows, at most, whose codes are described by their mean and covariance."""
+
+
+class Learned:
+    """What an estimator's ``fit`` learns; no parameters, and so not among the fields of the estimators."""
+
+    preprocessor_: Preprocessor
+    inference_: Inference
+    sampler_: CodeSampler
+    filler_: MissingValueFiller
+    refiner_: Refiner | None
+    handles_missing_: bool
+    had_missing_: bool
+    code_mean_: np.ndarray
+    code_covariance_: np.ndarray
+    history_: list[dict[str, Any]]
+    n_iter_: int
+    best_epoch_: int
+    train_seconds_: float
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    classes_: np.ndarray
 
 
 @contextmanager

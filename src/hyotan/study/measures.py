@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hyotan import metrics
 from hyotan.analysis.clustering import RUNS, kmeans_runs
-from hyotan.analysis.evaluation import Evaluation, evaluate, negative_elbo
+from hyotan.analysis.evaluation import Evaluation, evaluate, mean_negative_elbo
 from hyotan.analysis.latent import random_pairs, smoothness
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.sampling.densities import FITTED_ROWS, Mixture
@@ -240,7 +240,7 @@ def _smoothness(code: Generator, rows: ClassedRows, seed: int) -> float:
 def _bound(estimator: LatentEstimator, rows: ClassedRows, seed: int) -> float | None:
     """The negative bound at beta = 1, nats a row, with what the label costs where there is one; None without a KL."""
     terms = estimator.loss_samples(rows.X, seed)
-    return negative_elbo(terms) if "kl" in terms else None
+    return mean_negative_elbo(terms) if "kl" in terms else None
 
 
 def _label_error(estimator: Any, rows: ClassedRows) -> float | None:

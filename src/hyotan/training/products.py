@@ -13,7 +13,7 @@ import platform
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,12 @@ AS_EXACT = 4.0
 """Rounding errors that are so many times as large still count as those of float32; bfloat16's are a thousand times."""
 
 
-@contextmanager
-def fast_products(device: torch.device) -> Iterator[None]:
+def fast_products(device: torch.device) -> AbstractContextManager[None]:
     """Take the faster library for float32 products on the CPU while entered; elsewhere, change nothing.
 
     The choice hangs on the machine alone, never on a time that was measured: the same training gives the same bits.
     """
-    if device.type != "cpu" or not prefers_onednn():
-        yield
-        return
-    with _allowed(ALLOWED):
-        yield
+    return _allowed(ALLOWED) if device.type == "cpu" and prefers_onednn() else nullcontext()
 
 
 @functools.cache
@@ -71,8 +66,7 @@ def bf16_is_slow(device: torch.device) -> bool:
     """Whether bfloat16's products are slower than float32's here: on processors of the x86 line they are, unless there
     is a matrix unit (AMX) or AMD's instructions for them. Where that is not known, False.
     """
-    about = _about_processor()
-    if device.type != "cpu" or not re.search(r"^flags\b", about, re.MULTILINE):
+    if device.type != "cpu" or not re.search(r"^flags\b", about := _about_processor(), re.MULTILINE):
         return False
     flags = set(about.split())
     return "amx_bf16" not in flags and not (_is_amd() and "avx512_bf16" in flags)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from hyotan.data.arrays import checked_features, checked_labels, digest, drawn_rows, value_range
 from hyotan.data.frames import as_frame, mixed_frame
-from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread, stored
+from hyotan.data.stored import COMPARED_BYTES, COMPARED_ROWS, Array, Runs, StoredRows, held_out_rows, spread, stored
 from hyotan.errors import DataError, SettingsError
 from hyotan.words.phrases import counted, number
 
@@ -138,7 +138,7 @@ class Dataset:
         """
         if (in_file := stored(self.X)) is None:
             return self
-        rows = compared_rows(in_file)
+        rows = in_file.some(COMPARED_ROWS, COMPARED_BYTES)
         note = f"{len(rows):,} of {counted(len(self.X), 'row')}, evenly spread, stand for the file, which is too large."
         return replace(self.take(rows), notes=(*self.notes, note))
 

@@ -320,11 +320,6 @@ def held_out_rows(X: StoredRows, fraction: float) -> int:
     return min(wanted, HELD_OUT_ROWS, X.fitting(HELD_OUT_BYTES), len(X) - 1)
 
 
-def compared_rows(X: StoredRows) -> np.ndarray:
-    """The numbers of the rows that stand for all where models are compared: see :data:`COMPARED_ROWS`."""
-    return X.some(COMPARED_ROWS, COMPARED_BYTES)
-
-
 def evenly(n: int, count: int) -> np.ndarray:
     """At most ``count`` of ``n`` row numbers, evenly spread, ascending, int64."""
     return np.arange(n) if n <= count else np.arange(count) * n // count

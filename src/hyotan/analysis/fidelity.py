@@ -415,7 +415,7 @@ def compare_training(
 
     Parameters
     ----------
-    train, synthetic, test : tables with the same columns; rows without a target are left out.
+    train, synthetic, test : tables with the same columns; rows without a target are ignored.
     target : the column to predict.
     categories : columns of numbers that are categories; the target is one in any case.
     random_state : seed of the classifier, gradient-boosted trees.

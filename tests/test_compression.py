@@ -400,7 +400,7 @@ class TestCommands:
         assert np.load(tmp_path / "b" / "decompressed.npy").shape == (50, 8, 8)
         (tmp_path / "b" / "run").rename(tmp_path / "c")
         said = hyotan("decompress", "b/x.hyc", cwd=tmp_path)
-        assert said.code == 2 and "no longer lies in" in said.err
+        assert said.code == 2 and "is no longer in" in said.err
         assert said.begins("fix:") == ["Name the model: hyotan decompress b/x.hyc --run RUN"]
         done("decompress", "b/x.hyc", "--run", "c", "-o", "again.csv", cwd=tmp_path)
         assert len((tmp_path / "again.csv").read_text().splitlines()) == 51

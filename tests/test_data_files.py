@@ -104,7 +104,7 @@ def test_a_truncated_npy_names_both_sizes(tmp_path: Path) -> None:
         ({"x_train": TABLE, "y_train": np.arange(30), "x_test": TABLE, "y_test": np.arange(30)}, ()),
         ({"data": TABLE, "target": np.arange(30)}, ()),
         ({"anything": TABLE, "labels": np.arange(30)}, ()),
-        ({"X": TABLE, "y": np.arange(30), "w": np.ones(2)}, ("Left out of the archive: 'w'.",)),
+        ({"X": TABLE, "y": np.arange(30), "w": np.ones(2)}, ("Ignored in the archive: 'w'.",)),
     ],
 )
 def test_npz_keys_are_understood(tmp_path: Path, saved: dict, spare: tuple) -> None:

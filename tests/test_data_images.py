@@ -84,7 +84,7 @@ def test_hidden_files_do_not_count_and_others_are_noted(tmp_path: Path) -> None:
     dataset = load(tmp_path)
     assert dataset.y.tolist() == ["cat"]
     assert dataset.notes == (
-        "Left out what is no image: 'readme.txt'.",
+        "Ignored, as they are not images: 'readme.txt'.",
         "Without images: the sub-folders 'dog'.",
     )
 

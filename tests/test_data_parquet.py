@@ -86,7 +86,7 @@ def test_text_in_a_table_too_large_for_memory_is_refused(tmp_path: Path, large: 
     with pytest.raises(
         DataError,
         match=r"Tables as large as this are read as numbers alone, and 1 column is not a number: 'kind' \(such as .*"
-        r"Name it as the label with --label kind, or leave it out with --ignore kind",
+        r"Name it as the label with --label kind, or ignore it with --ignore kind",
     ):
         load(path)
 

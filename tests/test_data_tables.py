@@ -128,7 +128,7 @@ def test_rows_with_missing_values_are_left_out_of_a_table(write: Writer) -> None
     whole = load(write(BIRDS), missing="drop")
     assert isinstance(whole.X, Frame)
     assert all(column.null_count == 0 for column in whole.X.table.columns)
-    assert any("missed a value and were left out (--missing drop)" in note for note in whole.notes)
+    assert any("had missing values and were ignored (--missing drop)" in note for note in whole.notes)
     with pytest.raises(DataError, match=r"Columns that are no numbers have no mean to fill in \(--missing mean\)\."):
         load(write(BIRDS), missing="mean")
 
@@ -152,7 +152,7 @@ def test_the_value_that_spoils_a_column_of_numbers_is_shown(write: Writer) -> No
     numbers = "".join(f"{n},{n}\n" for n in range(20))
     with pytest.raises(
         DataError,
-        match=r"Column 'bill power' holds numbers, but also '13O'\. Mend the values, or leave the column out with "
+        match=r"Column 'bill power' holds numbers, but also '13O'\. Mend the values, or ignore the column with "
         r"--ignore 'bill power' \(in Python: ignore=\['bill power'\]\)\.",
     ):
         load(write(f"bill power,mass\n{numbers}13O,2\n"))
@@ -230,7 +230,7 @@ def test_missing_values_are_counted_by_column_with_the_ways_out(write: Writer) -
 def test_dropping_leaves_whole_rows_and_says_how_many(write: Writer) -> None:
     dataset = load(write("a,b\n1,2\n,4\n5,6\n"), missing="drop")
     assert dataset.X.tolist() == [[1, 2], [5, 6]]
-    assert dataset.notes == ("1 of 3 rows missed a value and were left out (--missing drop).",)
+    assert dataset.notes == ("1 of 3 rows had missing values and were ignored (--missing drop).",)
 
 
 def test_filling_takes_the_mean_of_what_is_there(write: Writer) -> None:
@@ -267,13 +267,13 @@ def test_no_missing_values_no_note(write: Writer) -> None:
 
 
 def test_no_row_left_is_refused(write: Writer) -> None:
-    with pytest.raises(DataError, match="Every row misses a value"):
+    with pytest.raises(DataError, match="Every row has a missing value"):
         load(write("a,b\n1,\n,2\n"), missing="drop")
 
 
 @pytest.mark.parametrize("missing", ["error", "drop", "mean"])
 def test_a_column_without_any_value_is_refused(write: Writer, missing: str) -> None:
-    with pytest.raises(DataError, match="No value at all stands in 'b'. Leave out with --ignore b"):
+    with pytest.raises(DataError, match="Every value is missing in 'b'. Type: --ignore b"):
         load(write("a,b\n1,\n2,\n"), missing=missing)
 
 
@@ -300,7 +300,7 @@ def test_rows_without_a_label_are_marked_and_kept(
 
 
 def test_the_mark_for_unlabelled_rows_must_be_free(write: Writer) -> None:
-    with pytest.raises(DataError, match="the value -1, which would mark them, is taken"):
+    with pytest.raises(DataError, match="-1, which would mark them, is itself a label"):
         load(write("k,x\n-1,1\n,2\n"), label="k", missing="mean")
 
 
@@ -404,7 +404,7 @@ def test_repeated_names_are_numbered(write: Writer) -> None:
 def test_a_column_that_counts_the_rows_is_kept_and_noted(write: Writer) -> None:
     dataset = load(write(",x\n0,5\n1,6\n2,8\n"))
     assert dataset.feature_names == ("unnamed_1", "x")
-    assert dataset.notes[-1] == "'unnamed_1' only counts the rows; leave it out with --ignore unnamed_1."
+    assert dataset.notes[-1] == "'unnamed_1' only counts the rows; ignore it with --ignore unnamed_1."
     assert "counts the rows" in load(write("id,x\n1,5\n2,6\n")).notes[0]
     assert load(write("x,y\n0,5\n1,6\n2,8\n")).notes == ()
     assert load(write("id,x\n4,5\n9,6\n")).notes == ()

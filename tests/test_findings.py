@@ -199,7 +199,7 @@ def repeated(ae: list[float], vae: list[float]) -> Study:
 def test_a_difference_that_changes_sign_is_within_the_spread() -> None:
     finding = found(repeated([0.80, 0.70, 0.76], [0.71, 0.77, 0.75]), "autoencoder-separates-better")
     assert (finding.outcome, finding.comparisons) == ("not-reproduced", ("spread",))
-    assert "the differences are within the spread" in sentences.of_finding(finding)
+    assert "the differences are within the spread" in sentences.outcome(finding)
 
 
 def test_repeats_are_compared_in_pairs() -> None:
@@ -257,13 +257,14 @@ def test_a_finding_is_written_with_its_figures() -> None:
     cells, experiments = measured("passed", {("vae", 4, "none"): [3.0, 4.0], ("vae", 64, "none"): [0.0, 1.0]})
     finding = found((cells, experiments), "smaller-passes-more")
     assert json.loads(json.dumps(finding.to_dict()))["figures"][0]["value"]["mean"] == 3.5
-    assert sentences.of_finding(finding) == (
-        "A4: The smaller the code, the more other digits a walk passes. Reproduced. "
+    assert sentences.claim(finding) == "The smaller the code, the more other digits a walk passes."
+    assert sentences.outcome(finding) == "Reproduced"
+    assert sentences.figures_of(finding) == [
         "Other classes passed on a walk: VAE 4: 3.5 (−2.85 to 9.85), VAE 64: 0.5 (−5.85 to 6.85)."
-    )
+    ]
 
 
-WRITERS: list[Callable[[Replication, str], str]] = [sentences.of_finding, sentences.claim, sentences.outcome]
+WRITERS: list[Callable[[Replication, str], str]] = [sentences.claim, sentences.outcome]
 
 
 @pytest.mark.parametrize("lang", languages())

@@ -21,7 +21,6 @@ from hyotan.analysis.latent import (
     spherical_walk,
     step_lengths,
     tsne_plane,
-    walk_named,
 )
 from hyotan.errors import DataError, SettingsError
 
@@ -110,15 +109,6 @@ class TestDecoding:
         assert calls == [(20, 3)] and rows.shape == (4, 5, 1, 2)
         np.testing.assert_allclose(rows[2, 3, 0], [walks[2, 3].sum(), walks[2, 3, 0]])
 
-    def test_a_walk_is_chosen_by_name(self) -> None:
-        assert walk_named("spherical") is spherical_walk and walk_named("linear") is linear_walk
-
-    def test_another_name_is_answered_with_the_nearest(self) -> None:
-        with pytest.raises(
-            SettingsError, match=r"one of linear, spherical; got 'sperical'\. Did you mean 'spherical'\?"
-        ):
-            walk_named("sperical")
-
 
 class TestPairs:
     """Ends drawn at random."""
@@ -187,7 +177,6 @@ class TestPassages:
         found = passages(classes)
         assert found.runs == ((1, 8, 6, 0), (1, 0), (3, 8, 3, 8, 9, 7), (5, 2, 5))
         assert found.others.tolist() == [2, 0, 2, 1]
-        assert found.mean_others == pytest.approx(5 / 4)
 
     def test_reads_as_the_article_writes_it(self) -> None:
         assert passages([[1, 8, 6, 0], [1, 1, 0, 0]]).captions() == ["1→8→6→0", "1→0"]

@@ -12,7 +12,7 @@ from torch import nn
 from hyotan import CVAE, VAE, Autoencoder
 from hyotan.analysis.evaluation import evaluate
 from hyotan.data import Dataset, arrays, stored
-from hyotan.data.stored import Runs, StoredRows, evenly, spread
+from hyotan.data.stored import RowRanges, StoredRows, evenly, spread
 from hyotan.errors import DataError
 from hyotan.training import streams
 from hyotan.training.callbacks import Callback, Fitting
@@ -59,8 +59,10 @@ class TestRuns:
         counts, _ = np.histogram(runs[:], bins=20, range=(0, 1_000_000))
         assert counts.min() > 0.9 * counts.max()
 
-    @pytest.mark.parametrize("runs", [spread(500, 60, 0.3), spread(500, 60, 0.3).others, Runs(500, 1, 40, 460).others])
-    def test_pieces_are_the_numbers(self, runs: Runs) -> None:
+    @pytest.mark.parametrize(
+        "runs", [spread(500, 60, 0.3), spread(500, 60, 0.3).others, RowRanges(500, 1, 40, 460).others]
+    )
+    def test_pieces_are_the_numbers(self, runs: RowRanges) -> None:
         for start, stop in ((0, len(runs)), (7, 31), (len(runs) - 3, len(runs)), (5, 5)):
             numbers = [row for first, end in runs.pieces(start, stop) for row in range(first, end)]
             assert numbers == runs[start:stop].tolist()

@@ -136,13 +136,11 @@ def _as_numbers(column: ndarray) -> ndarray | None:
     if column.dtype.kind != "O":
         return None
     present = [value for value in column.tolist() if not _is_missing(value)]
-    if not present or any(isinstance(value, bool | np.bool_ | str) or not _is_real(value) for value in present):
+    if not present or any(
+        isinstance(value, bool | np.bool_ | str) or not hasattr(value, "__float__") for value in present
+    ):
         return None
     return np.array([np.nan if _is_missing(value) else float(value) for value in column.tolist()])
-
-
-def _is_real(value: Any) -> bool:
-    return hasattr(value, "__float__")
 
 
 def _is_missing(value: Any) -> bool:
@@ -417,7 +415,7 @@ def compare_training(
 
     Parameters
     ----------
-    train, synthetic, test : tables with the same columns; rows without a target are left out.
+    train, synthetic, test : tables with the same columns; rows without a target are ignored.
     target : the column to predict.
     categories : columns of numbers that are categories; the target is one in any case.
     random_state : seed of the classifier, gradient-boosted trees.

@@ -5,8 +5,8 @@
 >>> linear_walk(np.array([0.0, 0.0]), np.array([2.0, 4.0]), 3).tolist()
 [[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]
 >>> passed = passages(np.array([[1, 1, 8, 6, 0]]))
->>> passed.captions()[0], passed.mean_others
-('1→8→6→0', 2.0)
+>>> passed.captions()[0], passed.others
+('1→8→6→0', array([2]))
 
 Arrays in, arrays out: a model comes in only as a function that decodes. Many walks are one array, (walks, steps, …), so
 that a decoder is called once for all of them.
@@ -22,7 +22,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from hyotan.errors import DataError, SettingsError, did_you_mean
+from hyotan.errors import DataError, SettingsError
 from hyotan.metrics import fit_pca, some_rows
 
 Interpolate = Callable[[ArrayLike, ArrayLike, int], ndarray]
@@ -82,13 +82,6 @@ def spherical_walk(a: ArrayLike, b: ArrayLike, steps: int = 11) -> ndarray:
 
 WALKS: dict[str, Interpolate] = {"linear": linear_walk, "spherical": spherical_walk}
 """Every way from one code to another, by its name."""
-
-
-def walk_named(name: str) -> Interpolate:
-    """The function behind a name; raises SettingsError for one that is not in WALKS."""
-    if name not in WALKS:
-        raise SettingsError(f"walk must be one of {', '.join(WALKS)}; got {name!r}.", did_you_mean(name, WALKS))
-    return WALKS[name]
 
 
 def decoded(walks: ndarray, decode: Decode) -> ndarray:
@@ -160,11 +153,6 @@ class Passages:
 
     runs: tuple[tuple[Any, ...], ...]
     others: ndarray
-
-    @property
-    def mean_others(self) -> float:
-        """Mean number of other classes a walk."""
-        return float(self.others.mean())
 
     def captions(self) -> list[str]:
         """Each walk as text, ``1→8→6→0``."""

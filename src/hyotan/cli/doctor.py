@@ -25,9 +25,10 @@ def doctor(printer: Printer) -> None:
     hyotan doctor --json
     """
     import torch
-    from platformdirs import user_cache_path, user_config_path
+    from platformdirs import user_config_path
 
     from hyotan.data import NAMES
+    from hyotan.data.named import cache_folder
     from hyotan.estimators.build import choose_device
     from hyotan.training.products import bf16_is_slow
 
@@ -43,7 +44,7 @@ def doctor(printer: Printer) -> None:
         "can_write_here": os.access(Path.cwd(), os.W_OK),
         "runs": str(Path("runs").resolve()),
         "config": str(user_config_path("hyotan") / "hyotan.toml"),
-        "cache": os.environ.get("HYOTAN_CACHE") or str(user_cache_path("hyotan")),
+        "cache": str(cache_folder()),
         "data": os.environ.get("HYOTAN_DATA"),
     }
     rows = {

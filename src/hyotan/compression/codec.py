@@ -247,7 +247,10 @@ class Compressor:
             )
         self.codes = np.asarray(estimator.transform(X), dtype=np.float64)
         self.rows = _as_rows(X)
-        self._typical = self._codes_to_choose_by()
+        if len(self.codes) < TYPICAL_ROWS:  # too few to have an entropy
+            self._typical = np.asarray(estimator.sample_codes(TYPICAL_ROWS, random_state=0), dtype=np.float64)
+        else:
+            self._typical = self.codes[evenly(len(self.codes), RATE_ROWS)]
         some = self._typical[evenly(len(self._typical), METRIC_ROWS)]
         metric = quantisation.metric_of(
             lambda z: estimator.preprocessor_.to_model(estimator.inverse_transform(z)), some
@@ -291,12 +294,6 @@ class Compressor:
             mse_of_model=self.own_error,
         )
         return Compressed(described, grid.synthesis, packed.payload)
-
-    def _codes_to_choose_by(self) -> np.ndarray:
-        """Codes of the rows, unless they are too few to have an entropy."""
-        if len(self.codes) < TYPICAL_ROWS:
-            return np.asarray(self.estimator.sample_codes(TYPICAL_ROWS, random_state=0), dtype=np.float64)
-        return self.codes[evenly(len(self.codes), RATE_ROWS)]
 
     def _grid(self, step: float, some: np.ndarray | slice = slice(None)) -> CodeGrid:
         return CodeGrid.of(self.basis, self.codes[some], step)

@@ -10,7 +10,16 @@ from numpy.typing import ArrayLike
 
 from hyotan.data.arrays import checked_features, checked_labels, digest, drawn_rows, value_range
 from hyotan.data.frames import as_frame, mixed_frame
-from hyotan.data.stored import Array, Runs, StoredRows, compared_rows, held_out_rows, spread, stored
+from hyotan.data.stored import (
+    COMPARED_BYTES,
+    COMPARED_ROWS,
+    Array,
+    RowRanges,
+    StoredRows,
+    held_out_rows,
+    spread,
+    stored,
+)
 from hyotan.errors import DataError, SettingsError
 from hyotan.words.phrases import counted, number
 
@@ -38,7 +47,7 @@ class Dataset:
     feature_names : tuple of str, optional
         A table's columns.
     notes : tuple of str
-        What was guessed or left out, one sentence each, with the flag that changes it.
+        What was guessed or ignored, one sentence each, with the flag that changes it.
     source : str
         What was asked for.
     ids : ndarray of shape (n,), optional
@@ -138,7 +147,7 @@ class Dataset:
         """
         if (in_file := stored(self.X)) is None:
             return self
-        rows = compared_rows(in_file)
+        rows = in_file.some(COMPARED_ROWS, COMPARED_BYTES)
         note = f"{len(rows):,} of {counted(len(self.X), 'row')}, evenly spread, stand for the file, which is too large."
         return replace(self.take(rows), notes=(*self.notes, note))
 
@@ -216,7 +225,7 @@ class Dataset:
         return counted(self.n_classes or 0, "label")
 
 
-def _labels_at(y: np.ndarray, rows: Runs) -> np.ndarray:
+def _labels_at(y: np.ndarray, rows: RowRanges) -> np.ndarray:
     return np.concatenate([y[start:stop] for start, stop in rows.pieces(0, len(rows))])
 
 

@@ -81,13 +81,13 @@ def _files(path: Path) -> tuple[list[Path], list[str]]:
         raise _no_images(path, [*here, *(file for files in below.values() for file in files)], folders)
     other = [file.name for file in [*here, *(f for files in below.values() for f in files)] if not _is_image(file)]
     bare = [folder.name for folder, files in below.items() if not any(map(_is_image, files))]
-    notes = [f"Left out what is no image: {listed(other, 3)}."] if other else []
+    notes = [f"Ignored, as they are not images: {listed(other, 3)}."] if other else []
     notes += [f"Without images: the sub-folders {listed(bare, 3)}."] if bare else []
     return loose or nested, notes
 
 
 def _listing(path: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders, hidden ones left aside, each in natural order."""
+    """Files and folders, hidden ones ignored, each in natural order."""
     seen = sorted((p for p in path.iterdir() if not p.name.startswith((".", "__MACOSX"))), key=_natural)
     return [p for p in seen if p.is_file()], [p for p in seen if p.is_dir()]
 
@@ -132,7 +132,7 @@ def _opened(path: Path) -> Iterator[Image]:
             with Image.open(path, formats=DECODERS) as image:
                 yield image
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is far too large an image ({error}).", "Leave it out.") from error
+        raise DataError(f"{path} is far too large an image ({error}).", "Remove it from the folder.") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         if isinstance(error, DataError):
             raise

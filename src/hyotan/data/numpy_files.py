@@ -60,7 +60,7 @@ def _read_archive(archive: zipfile.ZipFile, request: Request) -> Dataset:
     X, notes = arrays.as_rows(found["X"])
     used = {*keys.values()}
     if spare := [key for key in members if key not in used]:
-        notes = [*notes, f"Left out of the archive: {listed(spare)}."]
+        notes = [*notes, f"Ignored in the archive: {listed(spare)}."]
     test = {"X_test": found.get("X_test"), "y_test": found.get("y_test")}
     return Dataset.from_arrays(X, found.get("y"), **test, notes=notes, missing_allowed=_keeps_missing(request))
 
@@ -75,7 +75,7 @@ def _keeps_missing(request: Request) -> bool:
 
 
 def _roles(keys: Sequence[str], request: Request) -> dict[str, str]:
-    """Which key plays X, y, X_test and y_test; a role that nothing plays is left out."""
+    """Which key plays X, y, X_test and y_test; a role that nothing plays is omitted."""
     if request.label is not None and request.label not in keys:
         raise DataError(f"The archive holds no array '{request.label}'.", did_you_mean(request.label, keys))
     roles = {

@@ -71,7 +71,7 @@ def load(
     label : str, optional
         The table's column, or the archive's array, that becomes `y`.
     ignore, columns : sequence of str
-        Table columns to leave out; table columns to keep, in this order.
+        Table columns to ignore; table columns to keep, in this order.
     missing : {"error", "drop", "mean", "keep"}
         What a table's missing values mean: refuse, leave the rows out, fill in the column's mean, or keep them as NaN,
         for models that learn from what is there. Of arrays, missing values are kept or refused.

@@ -39,7 +39,7 @@ COMPARED_ROWS, COMPARED_BYTES = 100_000, 2**29
 """Where rows in a file have to come into memory after all, for models to be compared on them: so many of them."""
 
 
-class Runs:
+class RowRanges:
     """Row numbers in closed form: evenly spread runs of ``n`` rows, or what lies between the runs.
 
     Parameters
@@ -64,9 +64,9 @@ class Runs:
         return self.numbers(_places(places, len(self)))
 
     @property
-    def others(self) -> Runs:
+    def others(self) -> RowRanges:
         """The rows that are not among these."""
-        return Runs(self.n, self.count, self.length, self.start, not self.inside)
+        return RowRanges(self.n, self.count, self.length, self.start, not self.inside)
 
     def numbers(self, places: Any) -> Any:
         """The numbers of the rows at some places of this sequence, an array or a single one."""
@@ -98,7 +98,7 @@ class Runs:
         return self.start - within if within < self.start else gap - within
 
 
-def spread(n: int, held: int, start: float) -> Runs:
+def spread(n: int, held: int, start: float) -> RowRanges:
     """Some ``held`` of ``n`` rows, in short runs that are spread evenly.
 
     Parameters
@@ -108,17 +108,17 @@ def spread(n: int, held: int, start: float) -> Runs:
     """
     length = min(RUN_ROWS, max(1, held // 16))
     count = min(held // length, n // (length + 1))
-    return Runs(n, count, length, int(start * (n // count - length + 1)))
+    return RowRanges(n, count, length, int(start * (n // count - length + 1)))
 
 
-def first(n: int, held: int) -> Runs:
+def first(n: int, held: int) -> RowRanges:
     """The first ``held`` of ``n`` rows."""
-    return Runs(n, 1, held, 0)
+    return RowRanges(n, 1, held, 0)
 
 
-def last(n: int, held: int) -> Runs:
+def last(n: int, held: int) -> RowRanges:
     """The last ``held`` of ``n`` rows."""
-    return Runs(n, 1, held, n - held)
+    return RowRanges(n, 1, held, n - held)
 
 
 class StoredRows:
@@ -134,7 +134,7 @@ class StoredRows:
     picked : which rows, one pattern within the other.
     """
 
-    def __init__(self, mapped: np.memmap, dtype: np.dtype | None = None, picked: tuple[Runs, ...] = ()) -> None:
+    def __init__(self, mapped: np.memmap, dtype: np.dtype | None = None, picked: tuple[RowRanges, ...] = ()) -> None:
         self._mapped, self._picked = mapped, picked
         self.dtype = dtype_in_memory(mapped.dtype) if dtype is None else dtype
         self.shape = (len(picked[-1]) if picked else len(mapped), *mapped.shape[1:])
@@ -154,14 +154,14 @@ class StoredRows:
         return self.nbytes // len(self)
 
     @overload
-    def __getitem__(self, rows: Runs) -> StoredRows: ...
+    def __getitem__(self, rows: RowRanges) -> StoredRows: ...
 
     @overload
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray: ...
 
-    def __getitem__(self, rows: int | slice | np.ndarray | Runs) -> np.ndarray | StoredRows:
-        """Some rows, read into memory; of :class:`Runs`, as they are in the file."""
-        if isinstance(rows, Runs):
+    def __getitem__(self, rows: int | slice | np.ndarray | RowRanges) -> np.ndarray | StoredRows:
+        """Some rows, read into memory; of :class:`RowRanges`, as they are in the file."""
+        if isinstance(rows, RowRanges):
             return StoredRows(self._mapped, self.dtype, (*self._picked, rows))
         if isinstance(rows, int | np.integer):
             return self.read(rows % len(self), rows % len(self) + 1)[0]
@@ -318,11 +318,6 @@ def held_out_rows(X: StoredRows, fraction: float) -> int:
     """How many rows to hold out for a share of them, fewer than there are: see :data:`HELD_OUT_ROWS`."""
     wanted = int(len(X) * fraction + 1e-9)
     return min(wanted, HELD_OUT_ROWS, X.fitting(HELD_OUT_BYTES), len(X) - 1)
-
-
-def compared_rows(X: StoredRows) -> np.ndarray:
-    """The numbers of the rows that stand for all where models are compared: see :data:`COMPARED_ROWS`."""
-    return X.some(COMPARED_ROWS, COMPARED_BYTES)
 
 
 def evenly(n: int, count: int) -> np.ndarray:

@@ -153,7 +153,7 @@ class Survey:
         missing, rows = counted(int(self._missing.sum()), "value"), counted(self.total, "row")
         raise DataError(
             f"{missing} missing in {self._holed:,} of {rows}: {shown}.",
-            "Learn from them as they are with --missing keep, leave those rows out with --missing drop, or fill in the "
+            "Keep them as they are with --missing keep, ignore those rows with --missing drop, or fill in the "
             "column's mean with --missing mean (in Python: missing='keep', missing='drop' or missing='mean').",
         )
 
@@ -184,11 +184,11 @@ def row_id_notes(names: Sequence[str]) -> list[str]:
     """A note on columns that only count the rows: they carry no information that a model should learn."""
     if not names:
         return []
-    return [f"{listed(names)} only counts the rows; leave it out with {flag('ignore', names)}."]
+    return [f"{listed(names)} only counts the rows; ignore it with {flag('ignore', names)}."]
 
 
 def dropped_note(kept: int, rows: int) -> str:
     """A sentence on rows that are ignored; refuses to ignore all of them."""
     if not kept:
-        raise DataError("Every row misses a value, so none is left.", "Fill them in with --missing mean.")
-    return f"{rows - kept:,} of {counted(rows, 'row')} missed a value and were left out (--missing drop)."
+        raise DataError("Every row has a missing value, so none is left.", "Fill them in with --missing mean.")
+    return f"{rows - kept:,} of {counted(rows, 'row')} had missing values and were ignored (--missing drop)."

@@ -148,7 +148,7 @@ def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _decoded_bytes(file: parquet.ParquetFile, request: Request) -> int:
-    """Bytes of the features in float32, if all columns but those left out are numbers."""
+    """Bytes of the features in float32, if all columns but the ignored ones are numbers."""
     columns = len(request.columns) or len(file.schema_arrow.names) - len(request.ignore) - (request.id is not None)
     return 4 * file.metadata.num_rows * max(1, columns - (request.label is not None))
 
@@ -213,7 +213,7 @@ def _refuse_spoilt(features: pa.Table, request: Request) -> None:
             what = f"numbers, but also '{strange[0]}'" if strange else f"numbers stored as text, such as '{values[0]}'"
             raise DataError(
                 f"Column '{name}' holds {what}.",
-                f"Mend the values, or leave the column out with {_ignoring([name], request)}.",
+                f"Mend the values, or ignore the column with {_ignoring([name], request)}.",
             )
 
 
@@ -232,17 +232,17 @@ def refuse_text(features: pa.Table, request: Request) -> None:
 
 def _text_fix(names: list[str], request: Request) -> str:
     if request.label is not None:
-        return f"Leave out with {_ignoring(names, request)}."
+        return f"Ignore them with {_ignoring(names, request)}."
     first, every = names[0], [*request.ignore, *names[1:]]
     label = f"{flag('label', [first])}"
     if len(names) == 1:
         alone = [*request.ignore, first]
         return (
-            f"Name it as the label with {label}, or leave it out with {flag('ignore', alone)} "
+            f"Name it as the label with {label}, or ignore it with {flag('ignore', alone)} "
             f"(in Python: label={first!r} or ignore={alone!r})."
         )
     return (
-        f"Name one as the label with {label}, and leave out the others with {flag('ignore', every)} "
+        f"Name one as the label with {label}, and ignore the others with {flag('ignore', every)} "
         f"(in Python: label={first!r}, ignore={every!r})."
     )
 
@@ -263,7 +263,7 @@ def _ignoring(names: Sequence[str], request: Request) -> str:
 def refuse_empty(names: Sequence[str], request: Request) -> None:
     """Refuse columns without any value."""
     if names:
-        raise DataError(f"No value at all stands in {listed(names)}.", f"Leave out with {_ignoring(names, request)}.")
+        raise DataError(f"Every value is missing in {listed(names)}.", f"Type: {_ignoring(names, request)}.")
 
 
 def matrix(features: pa.Table) -> np.ndarray:
@@ -324,8 +324,8 @@ def _unlabelled(y: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
         return y
     if np.any(y == UNLABELLED):
         raise DataError(
-            f"The label has missing values, and the value {UNLABELLED}, which would mark them, is taken.",
-            "Leave those rows out with --missing drop.",
+            f"The label has missing values, but {UNLABELLED}, which would mark them, is itself a label.",
+            "Ignore those rows with --missing drop.",
         )
     return _settled(np.where(is_missing, UNLABELLED, y))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hyotan.data import arrays
-from hyotan.data.stored import Array, Runs, first, held_out_rows, last, spread, stored
+from hyotan.data.stored import Array, RowRanges, first, held_out_rows, last, spread, stored
 from hyotan.errors import DataError
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.training.resident import ResidentRows, TrainingRows, as_tensor
@@ -20,8 +20,8 @@ from hyotan.training.streams import Prepare, StreamedRows
 class Split:
     """The rows of a fit: which are trained on and which are held out, (n_train,) and (n_held_out,)."""
 
-    train: np.ndarray | Runs
-    validation: np.ndarray | Runs
+    train: np.ndarray | RowRanges
+    validation: np.ndarray | RowRanges
 
 
 def split_of(X: Array, fraction: float, rows: str, random: np.random.RandomState) -> Split:

@@ -462,7 +462,9 @@ def _contents(raw: _Raw, kinds: Collection[str] | None) -> Contents:
     described = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in table["tensors"].items()}
     if described != shapes:
         raise _broken(raw.path, "its description and its header name different tensors")
-    _check_kind(raw.path, table["kind"], kinds)
+    if kinds is not None and table["kind"] not in kinds:
+        wanted = " or ".join(f"'{name}'" for name in sorted(kinds))
+        raise ModelFileError(f"{raw.path} holds '{table['kind']}'; expected {wanted}.", "Name a file of that kind.")
     return Contents(table["kind"], table["settings"], {}, table["versions"], table["format"], described)
 
 
@@ -491,9 +493,3 @@ def _follows_schema(table: dict[str, Any]) -> bool:
 
 def _describes_tensor(entry: object) -> bool:
     return isinstance(entry, dict) and set(entry) == {"dtype", "shape", "sha256"} and _counts(entry["shape"])
-
-
-def _check_kind(path: Path, kind: str, kinds: Collection[str] | None) -> None:
-    if kinds is not None and kind not in kinds:
-        wanted = " or ".join(f"'{name}'" for name in sorted(kinds))
-        raise ModelFileError(f"{path} holds '{kind}'; expected {wanted}.", "Name a file of that kind.")

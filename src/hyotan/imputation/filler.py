@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hyotan.data.stored import Runs
+from hyotan.data.stored import RowRanges
 from hyotan.errors import SettingsError
 from hyotan.imputation.filling import Filling, LinearGuess, best_shrinkage, guessed, linear_of
 from hyotan.models.inference import Inference, padded_batches, rows_at_once
@@ -46,7 +46,7 @@ class MissingValueFiller:
 
     @classmethod
     def fit(
-        cls, inference: Inference, rows: EncodedRows, train: np.ndarray | Runs, validation: np.ndarray | Runs
+        cls, inference: Inference, rows: EncodedRows, train: np.ndarray | RowRanges, validation: np.ndarray | RowRanges
     ) -> MissingValueFiller:
         """Learn on held-out rows how far the model is to be trusted, and how far imputations are off.
 

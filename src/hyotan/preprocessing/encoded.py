@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from hyotan.data.stored import Array, Runs, StoredRows
+from hyotan.data.stored import Array, RowRanges, StoredRows
 
 if TYPE_CHECKING:
     from hyotan.preprocessing.preprocessor import Preprocessor
@@ -60,9 +60,9 @@ class EncodedRows:
         """The same rows with their numbers kept, for those who ask for them more than once."""
         return self if self._numbers is not None else type(self)(self.preprocessor, self.original, self.numbers)
 
-    def take(self, places: slice | np.ndarray | Runs) -> EncodedRows:
+    def take(self, places: slice | np.ndarray | RowRanges) -> EncodedRows:
         """Some of the rows."""
-        rows = places[:] if isinstance(places, Runs) else places
+        rows = places[:] if isinstance(places, RowRanges) else places
         numbers = None if self._numbers is None else self._numbers[rows]
         return EncodedRows(self.preprocessor, self.original[rows], numbers)
 
@@ -80,7 +80,7 @@ class EncodedFile(EncodedRows):
             done += len(block)
         return found
 
-    def take(self, places: slice | np.ndarray | Runs) -> EncodedRows:
+    def take(self, places: slice | np.ndarray | RowRanges) -> EncodedRows:
         """Some of the rows: those of a pattern stay in the file, all others come into memory."""
         if self._numbers is not None:
             return super().take(places)

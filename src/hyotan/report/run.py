@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,15 +15,14 @@ from hyotan import metrics
 from hyotan.analysis.evaluation import as_trained
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
-from hyotan.estimators.estimator import LatentEstimator
 from hyotan.figures import Display
 from hyotan.figures.charts import Chart
 from hyotan.models.families import BY_KIND, Family
 from hyotan.parameters.parameter import Parameter
 from hyotan.parameters.table import PARAMETERS, default_of
-from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.gallery import RUN_FIGURES, Shown
 from hyotan.runs.run_folder import HISTORY, RunFolder
+from hyotan.runs.run_training import FinishedRun
 from hyotan.runs.settings import RunConfig
 
 MOST_ROWS = 10_000
@@ -37,24 +36,8 @@ Bounds = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
-class RunRecord:
-    """A finished run, opened.
-
-    Attributes
-    ----------
-    folder : the run's.
-    estimator : with its best weights.
-    train, test : the rows it was trained on and those it has not seen.
-    metrics : what ``metrics.json`` says.
-    history : one dict an epoch.
-    """
-
-    folder: RunFolder
-    estimator: LatentEstimator
-    train: Dataset
-    test: Dataset
-    metrics: Mapping[str, Any]
-    history: tuple[Mapping[str, Any], ...]
+class RunRecord(FinishedRun):
+    """A finished run, opened."""
 
     @staticmethod
     def open(folder: RunFolder) -> RunRecord:
@@ -76,7 +59,8 @@ class RunRecord:
             )
         estimator = folder.load_model()
         train, test = folder.split_data()
-        return RunRecord(folder, estimator, train, test, found, read_history(folder))
+        encoded = estimator.encode_rows(test.X)
+        return RunRecord(folder, estimator, train, test, encoded, found, read_history(folder))
 
     @property
     def config(self) -> RunConfig:
@@ -102,21 +86,6 @@ class RunRecord:
     def family(self) -> Family:
         """What the model's family can do."""
         return type(self.estimator).family
-
-    @property
-    def kl_per_dimension(self) -> Sequence[float] | None:
-        """Nats of each latent dimension; None for a code that has no prior."""
-        return self.metrics.get("kl_per_dimension")
-
-    @cached_property
-    def encoded(self) -> EncodedRows:
-        """The test rows, checked and encoded once."""
-        return self.estimator.encode_rows(self.test.X)
-
-    @property
-    def frames(self) -> None:
-        """The epochs' reconstructions: a run's folder does not keep them."""
-        return None
 
     @cached_property
     def _displays(self) -> list[tuple[str, Display | None]]:

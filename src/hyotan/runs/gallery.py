@@ -7,10 +7,10 @@ the section; words that are new go into the catalogues of :mod:`hyotan.words`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -36,45 +36,13 @@ from hyotan.figures import (
 from hyotan.metrics import are_active
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.runs.run_folder import FIGURES
-from hyotan.runs.run_training import FittedRun, tracked_rows, without_missing
+from hyotan.runs.run_training import FinishedRun, FittedRun, tracked_rows, without_missing
 from hyotan.sampling.code_sampler import DENSITY, PRIOR
 
 SCATTER_ROWS = 5000
 
 EXCHANGED, MOST_LABELS = 8, 20
 """Rows whose style is shown under every label, and labels that are shown at most."""
-
-
-class FinishedRun(Protocol):
-    """A run that has come to its end: just fitted, or opened again."""
-
-    @property
-    def estimator(self) -> LatentEstimator:
-        """With its best weights."""
-
-    @property
-    def train(self) -> Dataset:
-        """The rows it was trained on."""
-
-    @property
-    def test(self) -> Dataset:
-        """Rows that it has not seen."""
-
-    @property
-    def encoded(self) -> EncodedRows:
-        """Those rows, checked and encoded once for all figures."""
-
-    @property
-    def history(self) -> Sequence[Mapping[str, Any]]:
-        """One mapping an epoch."""
-
-    @property
-    def kl_per_dimension(self) -> Sequence[float] | None:
-        """Nats of each latent dimension; None for a code that has no prior."""
-
-    @property
-    def frames(self) -> tuple[np.ndarray, list[int], np.ndarray] | None:
-        """Originals, epochs and the reconstructions after each, where these were kept."""
 
 
 class Shown:
@@ -203,8 +171,7 @@ def _exchange(run: FinishedRun) -> ExchangeDisplay | None:
     if len(rows) == 0:
         return None
     X, y = run.test.X[rows], run.test.y[rows]
-    images = estimator.exchange_labels(X, y)[:, :MOST_LABELS]  # pyrefly: ignore[missing-attribute]
-    scaled = shown.scaled(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
+    scaled = shown.exchanged(X, y)[:, :MOST_LABELS]
     labels = [str(label) for label in estimator.classes_[:MOST_LABELS]]
     return ExchangeDisplay.from_arrays(scaled, labels, shown.rows(X), y.tolist(), value_range=shown.value_range)
 

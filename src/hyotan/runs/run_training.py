@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,28 +26,41 @@ TRACKED_ROWS = 10
 MAX_FRAME_BYTES = 32 * 2**20
 
 
-@dataclass(frozen=True)
-class FittedRun:
-    """What a fit leaves: the folder, the estimator, the data, and how good it is."""
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run that has come to its end: just fitted, or opened again.
+
+    Attributes
+    ----------
+    folder : the run's.
+    estimator : with its best weights.
+    train, test : the rows it was trained on, and held-out rows.
+    encoded : the held-out rows, checked and encoded once for all figures.
+    metrics : what ``metrics.json`` says.
+    history : one mapping per epoch.
+    frames : originals (m, …), epochs, and reconstructions (epochs, m, …) in the model's range, where they were kept.
+    """
 
     folder: RunFolder
     estimator: LatentEstimator
     train: Dataset
     test: Dataset
     encoded: EncodedRows
-    evaluation: Evaluation
-    frames: tuple[np.ndarray, list[int], np.ndarray] | None
-    """Originals (m, …), epochs, and reconstructions (epochs, m, …), in the model's range."""
-
-    @property
-    def history(self) -> Sequence[Mapping[str, Any]]:
-        """One mapping an epoch."""
-        return self.estimator.history_
+    metrics: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    frames: tuple[np.ndarray, list[int], np.ndarray] | None = None
 
     @property
     def kl_per_dimension(self) -> Sequence[float] | None:
         """Nats of each latent dimension; None for a code that has no prior."""
-        return self.evaluation.kl_per_dimension
+        return self.metrics.get("kl_per_dimension")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRun(FinishedRun):
+    """What a fit leaves: the run, and its evaluation."""
+
+    evaluation: Evaluation = field(kw_only=True)
 
 
 def fit(
@@ -120,21 +133,17 @@ def resume(
     """
     snapshot = folder.read_snapshot()
     if max_epochs is None:
-        _refuse_finished(folder, snapshot)
+        if snapshot is not None and (folder.path / METRICS).is_file() and _is_finished(snapshot):
+            end = _end_of(snapshot)
+            raise SettingsError(
+                f"{folder.path} is finished (epoch {snapshot.settings['epoch']} of {end}).",
+                f"To train it longer, type: hyotan resume {folder.path} --max-epochs {2 * end}",
+            )
     elif _is_planned(snapshot, max_epochs):
         max_epochs = None  # The same words again, after a stop on the way: the run is told no more than it knows.
     else:
         _end_before(folder, snapshot, max_epochs)
     return fit(folder, callbacks, interval, max_epochs=max_epochs)
-
-
-def _refuse_finished(folder: RunFolder, snapshot: Snapshot | None) -> None:
-    if snapshot is not None and (folder.path / METRICS).is_file() and _is_finished(snapshot):
-        end = _end_of(snapshot)
-        raise SettingsError(
-            f"{folder.path} is finished (epoch {snapshot.settings['epoch']} of {end}).",
-            f"To train it longer, type: hyotan resume {folder.path} --max-epochs {2 * end}",
-        )
 
 
 def _end_of(snapshot: Snapshot) -> int:
@@ -218,8 +227,10 @@ class RunTraining:
         estimator.save(self.folder.path / MODEL)
         rows = estimator.encode_rows(self.test.X)
         evaluation = evaluate(estimator, rows, self.train.X, y=self.test.y)
-        self.folder.write_metrics(metrics_of(estimator, evaluation))
-        return FittedRun(self.folder, estimator, self.train, self.test, rows, evaluation, self._frames(rows))
+        metrics = metrics_of(estimator, evaluation)
+        self.folder.write_metrics(metrics)
+        parts = self.folder, estimator, self.train, self.test, rows, metrics, estimator.history_, self._frames(rows)
+        return FittedRun(*parts, evaluation=evaluation)
 
     def _frames(self, rows: EncodedRows) -> tuple[np.ndarray, list[int], np.ndarray] | None:
         if not self.tracker.frames:

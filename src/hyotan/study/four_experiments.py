@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyotan.analysis.latent import WALKS, decoded, passages, random_pairs, tsne_plane, walk_named
+from hyotan.analysis.latent import WALKS, decoded, linear_walk, passages, random_pairs, tsne_plane
 from hyotan.figures import WalksDisplay
 from hyotan.files.folders import write_json
 from hyotan.metrics import knn_accuracy, row_errors
@@ -120,7 +120,7 @@ def _walks(bench: Bench, pictured: bool) -> tuple[list[Walked], list[Observation
         if not code.decodes_alone:
             continue
         codes = code.encode(bench.X)
-        rows = decoded(walk_named("linear")(codes[pairs[:, 0]], codes[pairs[:, 1]], STEPS), code.decode)
+        rows = decoded(linear_walk(codes[pairs[:, 0]], codes[pairs[:, 1]], STEPS), code.decode)
         others = passages(bench.probe.along(rows)).others
         passed.append(Observations(code.model, code.latent_dim, others.astype(float).tolist()))
         walks += _pictured_walks(bench, code, codes) if pictured else []

@@ -241,13 +241,13 @@ def configure(
 ) -> StudyConfig:
     """Settings for these data: what is not given comes from the preset, cut to what the data allow.
 
-    The preset's models that need labels are left out where there are none or values are missing, its sizes that are no
-    smaller than a row.
+    The preset's models that need labels are ignored where there are none or values are missing; so are its sizes that
+    are no smaller than a row.
 
     Parameters
     ----------
     dataset : the data behind ``source``.
-    weaker : parameters that everything else wins over; those that no model of the study has are left out.
+    weaker : parameters that everything else wins over; those that no model of the study has are ignored.
     others : as :class:`StudyConfig` has them; ``parameters`` win over the preset's, those of one model included.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyotan.study.cells import Interval
 from hyotan.study.choices import ALONE, HELPS, NOTHING, UNKNOWN, Advice, Caveat, Option, Recommendation
-from hyotan.study.replications import NO_LABEL, NOT_REPRODUCED, UNTESTED, Measurement, Replication
+from hyotan.study.replications import NO_LABEL, NOT_REPRODUCED, Measurement, Replication
 from hyotan.words import has, say, shown
 
 SHARES = frozenset({"explained", "knn_accuracy", "coverage", "mistaken", "pulled", "plane", "kept", "fall"})
@@ -97,14 +97,6 @@ def rules(recommendation: Recommendation, lang: str = "en") -> dict[str, str]:
     """By what each choice was made, by its purpose in words."""
     choices = recommendation.choices
     return {say(f"recommendation.purpose.{choice.purpose}", lang): rule(choice, lang) for choice in choices}
-
-
-def of_finding(finding: Replication, lang: str = "en") -> str:
-    """What an article says, whether we find it too, and our figures, in one line."""
-    words = {"article": finding.article, "says": claim(finding, lang), "outcome": outcome(finding, lang)}
-    if finding.outcome == UNTESTED:
-        return say("claim.line_untested", lang, **words)
-    return say("claim.line", lang, **words, figures=say("recommendation.space", lang).join(figures_of(finding, lang)))
 
 
 def claim(finding: Replication, lang: str = "en") -> str:

@@ -289,7 +289,7 @@ class TestRunPage:
     def test_its_command_parses_to_the_run_s_own_settings(self, runs, tmp_path):
         """What the page says how to make the run, makes the same settings."""
         for name, run in runs.items():
-            from hyotan.cli.fit import choose, fit
+            from hyotan.cli.fit import fit, fit_settings
 
             verb = shlex.split(fit_command(run.config))
             assert verb[:2] == ["hyotan", "fit"]
@@ -298,7 +298,7 @@ class TestRunPage:
                 k: v for k, v in options.items() if k not in ("out", "overwrite", "summary", "tensorboard", "as_json")
             }
             source, model, recipe, config = (given.pop(k) for k in ("source", "model", "recipe", "config"))
-            chosen = choose(
+            chosen = fit_settings(
                 source, model, recipe, config, {k: v for k, v in given.items() if k not in ("quiet", "debug")}
             )
             assert chosen["source"] == run.config.source and chosen["kind"] == run.config.kind, name

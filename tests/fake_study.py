@@ -9,9 +9,16 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from hyotan.data import load
-from hyotan.figures.charts import ImageTable
+from hyotan.figures import (
+    ClusteringDisplay,
+    CodePlotsDisplay,
+    ConditionalReconstructionsDisplay,
+    ExchangeDisplay,
+    WalksDisplay,
+    Way,
+)
 from hyotan.report.page import PageNote
-from hyotan.report.study_page import Claim, Clusterings, CodePlot, Measure, Pick, StudyReport, Walk
+from hyotan.report.study_page import Claim, Pick, StudyReport
 from hyotan.study.cells import Cell, Interval, Scores, interval
 from hyotan.study.choices import (
     BEST_CLUSTERS,
@@ -30,6 +37,7 @@ from hyotan.study.choices import (
     Option,
     Recommendation,
 )
+from hyotan.study.drawing import Measure, size_curves
 from hyotan.study.plan import configure
 from hyotan.study.replications import findings
 from hyotan.study.study_folder import StudyFolder
@@ -38,7 +46,7 @@ MODELS, SIZES = ("ae", "vae", "cvae", "pca"), (2, 4, 8, 16, 32)
 HOSTILE = "<b>ヒゲ</b>&\"'"
 
 
-def fake_study(repeats: int = 3) -> StudyReport:
+def fake_study(repeats: int = 3, lang: str = "en") -> StudyReport:
     random = np.random.default_rng(0)
     digits = load_digits()
     images, labels = digits.images / 16, digits.target
@@ -65,10 +73,14 @@ def fake_study(repeats: int = 3) -> StudyReport:
     bound = Measure("bound", {pair: value for pair, value in bound.values.items() if pair[0] in ("vae", "cvae")})
     measures = [mse, bound, knn, curve("v_measure", 0.45, 0.75, 0.03), curve("active_units", 2, 12, 0.4)]
     measures += [curve("smoothness", 0.5, 0.8, 0.02)]
-    groups = [
-        (model, size, np.clip(0.5 + 0.05 * i + 0.04 * random.standard_normal(50), 0, 1).tolist())
-        for i, (model, size) in enumerate([("ae", 2), ("ae", 16), ("vae", 2), ("vae", 16), ("pca", 16), ("raw", 64)])
-    ]
+    groups = [("ae", 2), ("ae", 16), ("vae", 2), ("vae", 16), ("pca", 16), ("raw", 64)]
+    runs = {
+        pair: dict.fromkeys(
+            ("v_measure", "accuracy"), np.clip(0.5 + 0.05 * i + 0.04 * random.standard_normal(50), 0, 1).tolist()
+        )
+        for i, pair in enumerate(groups)
+    }
+    references = {"raw": runs.pop(("raw", 64))}
     some = random.permutation(len(images))[:600]
     plane = np.stack([np.cos(labels[some]), np.sin(labels[some])], axis=1) * 3 + random.standard_normal((600, 2)) * 0.4
     walk = np.stack([(1 - t) * images[3] + t * images[8] for t in np.linspace(0, 1, 11)])
@@ -96,33 +108,34 @@ def fake_study(repeats: int = 3) -> StudyReport:
         ],
         measures=measures,
         repeats=repeats,
-        clusterings=[Clusterings("v_measure", groups), Clusterings("accuracy", groups)],
-        plots=[
-            CodePlot("VAE, size 2", plane, names[some]),
-            CodePlot("t-SNE of VAE codes, size 16", plane[::-1], labels[some], ("t-SNE 1", "t-SNE 2")),
-        ],
-        walks=[
-            Walk("VAE, size 16, straight", walk, ["3"] * 4 + ["9"] * 3 + ["8"] * 4),
-            Walk("AE, on the sphere", walk),
-        ],
-        reconstructions=[
-            ImageTable(
-                "CVAE, size 4",
-                list("0123456789"),
-                [("original", ten), ("right label", ten), (HOSTILE, 1 - ten)],
-                caption="…",
-            )
-        ],
-        exchanges=[
-            ImageTable("One style under every label", list("0123456789"), [(f"style {i}", ten) for i in range(4)])
-        ],
+        figures={
+            "sizes": [display for one in measures if (display := size_curves(one, lang)) is not None],
+            "clusterings": [ClusteringDisplay.from_runs(runs, references, measures=("v_measure", "accuracy"))],
+            "codes": [
+                CodePlotsDisplay.from_planes({"VAE, size 2": plane}, names[some], raw=["VAE, size 2"]),
+                CodePlotsDisplay.from_planes({"t-SNE of VAE codes, size 16": plane[::-1]}, labels[some]),
+            ],
+            "walks": [
+                WalksDisplay.from_arrays(
+                    walk[None], ["VAE, size 16"], [["3"] * 4 + ["9"] * 3 + ["8"] * 4], title="Straight"
+                ),
+                WalksDisplay.from_arrays(walk[None], ["AE"], title="On the sphere", is_aside=True),
+            ],
+            "conditions": [
+                ConditionalReconstructionsDisplay.from_ways(
+                    ten,
+                    "0123456789",
+                    [Way("right label", ten, "CVAE, size 4", "0123456789"), Way(HOSTILE, 1 - ten, "CVAE, size 4")],
+                )
+            ],
+            "exchanges": [ExchangeDisplay.from_arrays(np.stack([ten] * 4), "0123456789")],
+        },
         claims=[
             Claim("Walks through a CVAE pass fewer classes.", "yes", "1.2 against 2.9", "A4: figure 7"),
             Claim("Codes of size 64 cluster best.", "no", "V-measure 0.71 against 0.74 at size 16", "A4: table 2"),
             Claim("K-means varies over runs.", "partly", "SD 0.03"),
             Claim("Labels help.", "untested", "–"),
         ],
-        value_range=(0.0, 1.0),
         data=[("Source", "digits"), ("Rows", "1,456 + 161 + 180")],
         settings=[("Preset", "default"), ("Epochs", "60")],
         command="hyotan study digits --sizes 2,4,8,16,32 --repeats 3",

@@ -114,9 +114,7 @@ NARROW: dict[str, Callable[[], Display]] = {
     "japanese classes": lambda: CodePlotsDisplay.from_planes(
         {"t" * 60: images(30, 2)}, ["プルオーバー", "コート", "Tシャツ"] * 10
     ),
-    "one size": lambda: SizeCurvesDisplay.from_curves(
-        {"m" * 50: {7: (1.0, None, None)}}, "誤差", recommended=("m" * 50, 7)
-    ),
+    "one size": lambda: SizeCurvesDisplay.from_curves({"m" * 50: {7: (1.0, None, None)}}, "誤差"),
     "one box": lambda: ClusteringDisplay.from_runs({("n" * 50, 3): {"ari": [0.5]}}, measures=["ari"]),
     "one denoised": lambda: DenoisingDisplay.from_arrays(images(1, 9, 4), images(1, 9, 4), labels=["瓢箪から駒"]),
     "denoised columns": lambda: DenoisingDisplay.from_arrays(*images(2, 3, 4), columns=["c" * 50] * 4),

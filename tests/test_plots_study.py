@@ -135,12 +135,6 @@ class TestSizeCurves:
         ax = SizeCurvesDisplay.from_curves({"ae": many}, "error").plot()
         assert 6 < len(ax.get_xticks()) < 26 and {1, 2, 64} <= set(ax.get_xticks())
 
-    def test_marks_what_is_recommended(self) -> None:
-        ax = SizeCurvesDisplay.from_curves(CURVES, "error", recommended=("ae", 16)).plot()
-        ring = next(line for line in ax.lines if str(line.get_label()).startswith("recommended"))
-        assert ring.get_label() == "recommended: AE, 16"
-        assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (16, 1.0)
-
     def test_says_which_way_is_better(self) -> None:
         titles = [
             SizeCurvesDisplay.from_curves(CURVES, "m", lower_is_better=lower).plot().get_title(loc="right")
@@ -161,10 +155,6 @@ class TestSizeCurves:
     def test_a_size_of_nought_is_a_level(self) -> None:
         with pytest.raises(DataError, match=r"sizes of 1 or more; got \[0, 2\]\. Give what has no size as levels"):
             SizeCurvesDisplay.from_curves({"ae": {2: (1.0, None, None)}, "mean": {0: (2.0, None, None)}}, "error")
-
-    def test_a_recommendation_must_have_been_measured(self) -> None:
-        with pytest.raises(DataError, match=r"Nothing was measured for the recommended model 'ae' of size 4"):
-            SizeCurvesDisplay.from_curves(CURVES, "error", recommended=("ae", 4))
 
 
 STEPS = RNG.random((2, 5, 6, 4))

@@ -24,12 +24,13 @@ from scipy import stats
 from command_line import done, fitted, hyotan, sketch
 from fake_study import HOSTILE, fake_folder, fake_study
 from hyotan.errors import RunFolderError
+from hyotan.figures import LatentScatterDisplay
 from hyotan.figures.canvas import SHAPES
 from hyotan.figures.charts import BarChart, BoxChart, Chart, Curve, ImageSheet, LineChart, ScatterChart, box_of
 from hyotan.figures.images import to_rgb
 from hyotan.report import page as pages
 from hyotan.report.findings import notes_of
-from hyotan.report.latent_page import code_plot, eta_squared
+from hyotan.report.latent_page import eta_squared
 from hyotan.report.markup import html_table, json_script, tag
 from hyotan.report.pictures import Thumbnails
 from hyotan.report.run import RunRecord, bootstrap, fit_command
@@ -119,7 +120,7 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
 def read(runs) -> dict[tuple[str, str], Reader]:
     """Every page that the tests look at, by what it is about and its language."""
     found = {(name, lang): Reader(run_page(run, lang)) for name, run in runs.items() for lang in languages()}
-    return found | {("study", lang): Reader(study_page(fake_study(), lang)) for lang in languages()}
+    return found | {("study", lang): Reader(study_page(fake_study(lang=lang), lang)) for lang in languages()}
 
 
 ABOUT = [(name, lang) for name in ("vae", "ae", "table", "study") for lang in ("en", "ja")]
@@ -383,6 +384,10 @@ class TestNumbers:
         assert eta_squared(values, kinds.astype(str)) == pytest.approx(3 * f / (3 * f + 196))
 
 
+def code_plot(codes, labels) -> str:
+    return pages.html_figure(LatentScatterDisplay.from_codes(codes, labels).charts("en")[0], "en")
+
+
 def parse(chart: Chart) -> ElementTree.Element:
     return ElementTree.fromstring(drawn(chart)[0])
 
@@ -472,11 +477,11 @@ class TestCharts:
 
     def test_many_points_are_drawn_by_their_share_and_it_is_said(self):
         labels = np.repeat(["a", "b"], [9000, 1000])
-        figure = code_plot(np.random.default_rng(0).normal(size=(10_000, 2)), labels.tolist(), "t", "en")
+        figure = code_plot(np.random.default_rng(0).normal(size=(10_000, 2)), labels.tolist())
         assert "of 10,000 points" in figure and "(1,350)" in figure and "(150)" in figure
 
     def test_numbers_of_many_kinds_are_put_in_bins(self):
-        figure = code_plot(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100.0), "t", "en")
+        figure = code_plot(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100.0))
         assert figure.count("(20)") == 5
 
     def test_a_gourd_is_narrow_at_the_code(self):
@@ -611,11 +616,12 @@ class TestStudyFolder:
         assert ("mean", 0) in mse and ("raw", 64) not in mse
 
     def test_clusterings_hold_every_run_of_every_repeat(self, study):
-        (clusterings,) = study_report(study).clusterings
-        assert clusterings.measure == "v_measure"
-        assert {(model, size): len(values) for model, size, values in clusterings.groups} == {
-            **{(model, size): 150 for model in ("ae", "vae", "cvae", "pca") for size in (2, 4, 16)},
-            ("raw", 64): 150,
+        (clusterings,) = study_report(study).figures["clusterings"]
+        (chart,) = clusterings.charts("en")
+        assert clusterings.measures == ("v_measure",)
+        assert {name: len(values) for name, values, _ in chart.groups} == {
+            **{f"{model}, size {size}": 150 for model in ("AE", "VAE", "CVAE", "PCA") for size in (2, 4, 16)},
+            "features": 150,
         }
 
     def test_what_to_take_is_what_was_recommended(self, study):
@@ -671,8 +677,9 @@ class TestStudyFolder:
         (copy / "data").mkdir()
         pictures.save(copy / "data" / "pictures.hyotan")
         report = study_report(StudyFolder(copy), lang)
-        assert [plot.axes for plot in report.plots] == [("z0", "z1"), ("", "")]
-        assert [walk.folded for walk in report.walks] == [False, True]
+        plots, walks = ([c for d in report.figures[s] for c in d.charts(lang)] for s in ("codes", "walks"))
+        assert [(plot.x_label, plot.y_label) for plot in plots] == [("z0", "z1"), ("", "")]
+        assert sorted(walk.is_aside for walk in walks) == [False, True]
         reader = Reader(study_page(report, lang))
         assert reader.open == [] and {"codes", "walks", "conditions", "exchanges"} < {
             a["id"] for a in reader.of("section")

@@ -35,12 +35,14 @@ class Chart:
     title : in words; may be empty where a heading says it already.
     caption : what else to know.
     is_aside : whether it is folded away until it is asked for.
+    group : a heading over charts that follow each other.
     is_wide : whether it takes the page's width, instead of standing beside others.
     """
 
     title: str
     caption: str = field(default="", kw_only=True)
     is_aside: bool = field(default=False, kw_only=True)
+    group: str = field(default="", kw_only=True)
     is_wide: ClassVar[bool] = False
 
     @property
@@ -63,7 +65,7 @@ class Curve:
     x, y : the numbers; a NaN is a missing value.
     low, high : of the intervals; NaN or None where there is none.
     color : place in the palette.
-    marker : as Matplotlib spells it.
+    marker : as Matplotlib spells it; empty for none.
     dashed : for what is only there to compare with.
     """
 

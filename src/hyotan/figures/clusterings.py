@@ -15,7 +15,9 @@ from matplotlib.patches import Patch
 
 from hyotan.errors import DataError, did_you_mean
 from hyotan.figures.canvas import QUIET, WIDTH, Array, FigureDisplay, frozen
+from hyotan.figures.charts import BoxChart
 from hyotan.figures.styles import Appearance, looks_of
+from hyotan.words import say
 
 TITLES = {
     "v_measure": "V-measure",
@@ -40,8 +42,8 @@ class ClusteringDisplay(FigureDisplay):
         Latent sizes, ascending.
     values : array of shape (measures, models, sizes, runs)
         NaN where a model has no such size, or fewer runs than another.
-    references : mapping of name to array of shape (measures, 3)
-        Least, mean and greatest value of what has no latent size, such as clusters of the data themselves.
+    sizeless : mapping of name to its runs
+        Of what has no latent size, such as clusters of the data themselves: an array for each measure.
     names : mapping of model to what is written for it
     """
 
@@ -49,7 +51,7 @@ class ClusteringDisplay(FigureDisplay):
     models: tuple[str, ...]
     sizes: Array
     values: Array
-    references: Mapping[str, Array]
+    sizeless: Mapping[str, Sequence[Array]]
     names: Mapping[str, str]
 
     @classmethod
@@ -85,11 +87,36 @@ class ClusteringDisplay(FigureDisplay):
             for index, measure in enumerate(measures):
                 column = _taken(found, measure)
                 values[index, models.index(model), sizes.index(size), : len(column)] = column
-        lines = {
-            name: frozen([_spread(_taken(found, measure)) for measure in measures])
-            for name, found in (references or {}).items()
+        sizeless = {
+            name: [frozen(_taken(found, measure)) for measure in measures] for name, found in (references or {}).items()
         }
-        return cls(tuple(measures), models, frozen(sizes), frozen(values), lines, dict(names or {}))
+        return cls(tuple(measures), models, frozen(sizes), frozen(values), sizeless, dict(names or {}))
+
+    @property
+    def references(self) -> dict[str, Array]:
+        """Least, mean and greatest value of what has no latent size, (measures, 3) each."""
+        return {
+            name: np.array([[runs.min(), runs.mean(), runs.max()] for runs in found])
+            for name, found in self.sizeless.items()
+        }
+
+    def charts(self, lang: str) -> list[BoxChart]:
+        """A box for each model and size, and for what has no size; a chart a measure."""
+        looks, others = looks_of(self.models, self.names), self._reference_looks()
+        drawn = []
+        for index, measure in enumerate(self.measures):
+            groups = [
+                (say("short.sized", lang, model=look.name, size=size), _known(runs).tolist(), look.color_number)
+                for look, rows in zip(looks, self.values[index], strict=True)
+                for size, runs in zip(self.sizes, rows, strict=True)
+                if np.isfinite(runs).any()
+            ]
+            runs = [found[index].tolist() for found in self.sizeless.values()]
+            groups += [(look.name, found, look.color_number) for look, found in zip(others, runs, strict=True)]
+            name = say(f"measure.{measure}", lang)
+            unit = say("study.with_direction", lang, name=name, direction=say("study.higher", lang))
+            drawn.append(BoxChart(name, unit, groups))
+        return drawn
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain values: ``runs`` of each model, size and measure, and the references."""
@@ -153,10 +180,6 @@ def _taken(found: Runs, measure: str) -> Sequence[float]:
     if measure not in found or not len(found[measure]):
         raise DataError(f"A clustering has no '{measure}'.", did_you_mean(measure, found))
     return found[measure]
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    return [float(np.min(values)), float(np.mean(values)), float(np.max(values))]
 
 
 def _known(values: Array) -> Array:

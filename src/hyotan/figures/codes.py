@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import PALETTE, QUIET, SHAPES, WIDTH, Array, FigureDisplay, finite_numbers, frozen, tidy
+from hyotan.figures.charts import ScatterChart
 from hyotan.figures.chosen import label_key, stratified
-from hyotan.figures.scatter import UNLABELLED, merge_rare, spread_out, write_names
+from hyotan.figures.scatter import UNLABELLED, merge_rare, scatter_chart, spread_out, write_names
 
 MOST_POINTS = 2_000
 
@@ -103,6 +104,13 @@ class CodePlotsDisplay(FigureDisplay):
             ],
             "classes": None if self.classes is None else self.classes.tolist(),
         }
+
+    def charts(self, lang: str) -> list[ScatterChart]:
+        """A chart a panel; the axes of a projection mean nothing."""
+        return [
+            scatter_chart(title, points, self.classes, self.order, ("z0", "z1") if raw else ("", ""), lang, self.total)
+            for title, points, raw in zip(self.titles, self.points, self.raw, strict=True)
+        ]
 
     def _across(self) -> int:
         count = len(self.titles)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
 
 from hyotan.errors import DataError, did_you_mean
-from hyotan.figures.canvas import QUIET, TRAINING, VALIDATION, WIDTH, Array, FigureDisplay, frozen
+from hyotan.figures.canvas import QUIET, WIDTH, Array, FigureDisplay, frozen
 from hyotan.figures.charts import Curve, LineChart
 from hyotan.figures.chosen import thinned
+from hyotan.figures.lines import draw_lines
 from hyotan.words import say
 
 NATS = "nats per sample\n(lower is better)"
@@ -148,33 +148,20 @@ class LossCurvesDisplay(FigureDisplay):
             self._draw_panel(figure.add_subplot(grid[row, column * span : (column + 1) * span]), panel)
 
     def _draw_panel(self, ax: Axes, panel: _Panel) -> None:
-        keys = [key for key in panel.keys if key in self.curves]
-        for key in keys:
-            self._draw_curve(ax, key)
-        ax.set_title(panel.title)
+        epochs = self.epochs.tolist()
+        looks = {False: ("training", 0, "o"), True: ("validation", 1, "s")}
+        curves = [
+            Curve(name, epochs, self.curves[key].tolist(), None, None, color, marker, dashed=color == 1)
+            for key in panel.keys
+            if key in self.curves
+            for name, color, marker in [looks[key.startswith("val_")]]
+        ]
+        draw_lines(ax, LineChart(panel.title, "epoch", panel.unit, curves))
         ax.set_ylabel(panel.unit)
-        ax.set_xlabel("epoch")
-        ax.grid(axis="y")
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=6))
-        ax.margins(x=0.03, y=0.12)
-        if len(keys) > 1:
+        if len(curves) > 1:
             ax.legend(handlelength=2.2)
         if panel.marks_best:
             self._mark_best(ax)
-
-    def _draw_curve(self, ax: Axes, key: str) -> None:
-        held_out = key.startswith("val_")
-        ax.plot(
-            self.epochs,
-            self.curves[key],
-            color=VALIDATION if held_out else TRAINING,
-            linestyle=(0, (4, 1.5)) if held_out else "-",
-            marker=("s" if held_out else "o") if len(self.epochs) <= 20 else None,
-            markersize=3,
-            linewidth=1.5,
-            label="validation" if held_out else "training",
-        )
 
     def _mark_best(self, ax: Axes) -> None:
         index = self._best_index()

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 
 from hyotan.errors import DataError
 from hyotan.figures.canvas import INK, QUIET, WIDTH, Array, AxesDisplay, frozen
+from hyotan.figures.charts import Curve, LineChart
+from hyotan.figures.lines import draw_lines, list_at_the_right
 from hyotan.figures.styles import looks_of
 
 
@@ -67,37 +69,28 @@ class RatesDisplay(AxesDisplay):
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain values."""
         curves = {
-            model: [{"bits": float(b), "mse": float(e)} for b, e in zip(*self._curve(row), strict=True)]
+            model: [{"bits": b, "mse": e} for b, e in zip(*self._curve(row), strict=True)]
             for row, model in enumerate(self.models)
         }
         return {"curves": curves, "lossless": dict(self.lossless)}
 
-    def _curve(self, row: int) -> tuple[Array, Array]:
+    def _curve(self, row: int) -> tuple[list[float], list[float]]:
         known = np.isfinite(self.bits[row])
-        return self.bits[row][known], self.errors[row][known]
+        return self.bits[row][known].tolist(), self.errors[row][known].tolist()
 
     def _size(self) -> tuple[float, float]:
         return WIDTH * 0.8, 3.8
 
     def _draw(self, ax: Axes) -> None:
-        for row, look in enumerate(looks_of(self.models, self.names)):
-            # PCA's curve has many points, whose marks would hide it.
-            marker = "" if self.models[row] == "pca" else look.marker
-            style = {"color": look.color, "linestyle": look.line, "marker": marker, "markersize": 4.5}
-            ax.plot(*self._curve(row), label=look.name, **style)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
+        curves = [
+            Curve(look.name, *self._curve(row), None, None, look.color_number, look.marker, look.is_baseline)
+            for row, look in enumerate(looks_of(self.models, self.names))
+        ]
+        draw_lines(ax, LineChart("Mean squared error a feature", "bits a row", "", curves, log_x=True, log_y=True))
         for name, bits in self.lossless.items():
             self._mark(ax, name, bits)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-        ax.tick_params(which="minor", labelsize=8.5, labelcolor=INK)
-        ax.grid(which="both", axis="both")
-        ax.set_xlabel("bits a row")
-        ax.set_title("Mean squared error a feature")
         ax.set_title("to the left and below is better", loc="right", fontsize=8, color=QUIET)
-        ax.legend(handlelength=2.8, labelspacing=0.7, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+        list_at_the_right(ax)
 
     @staticmethod
     def _mark(ax: Axes, name: str, bits: float) -> None:

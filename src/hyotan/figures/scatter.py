@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -28,13 +29,15 @@ from hyotan.figures.canvas import (
     frozen,
     tidy,
 )
+from hyotan.figures.charts import ScatterChart
 from hyotan.figures.chosen import label_key, stratified
 from hyotan.figures.fonts import font_families, warn_if_undrawable
+from hyotan.words import say, shown
 
 Method = Literal["auto", "raw", "pca"]
 MOST_CLASSES = 20
 """More classes than these cannot be told apart: the rarest are drawn as one."""
-MOST_POINTS, MOST_SHAPES, MOST_GLYPHS = 20_000, 3_000, 1_500
+MOST_POINTS, MOST_SHAPES, MOST_GLYPHS, MOST_ON_A_PAGE = 20_000, 3_000, 1_500, 1_500
 OTHER, UNLABELLED = "other", "unlabelled"
 
 
@@ -57,6 +60,8 @@ class LatentScatterDisplay(AxesDisplay):
         With each principal component's share of the codes' variance.
     one_dimensional : bool
         The second coordinate is a random scatter without meaning.
+    shares : (float, float), or None
+        Of the codes' variance, where the axes are principal components.
     """
 
     points: Array
@@ -66,6 +71,7 @@ class LatentScatterDisplay(AxesDisplay):
     centroids: Mapping[str, Array]
     axis_names: tuple[str, str]
     one_dimensional: bool = False
+    shares: tuple[float, float] | None = None
 
     @classmethod
     def from_codes(
@@ -107,7 +113,7 @@ class LatentScatterDisplay(AxesDisplay):
         """
         matrix = _matrix(codes)
         texts, values, order = _read_labels(labels, len(matrix), names)
-        plane, found, flat = _plane(matrix, dims, method, random_state)
+        plane, found, shares = _plane(matrix, dims, method, random_state)
         limit = _most_points(texts) if max_points is None else max_points
         rows = stratified(texts, len(matrix), limit, random_state)
         return cls(
@@ -117,7 +123,8 @@ class LatentScatterDisplay(AxesDisplay):
             None if values is None else frozen(values[rows]),
             {name: frozen(plane[texts == name].mean(axis=0)) for name in order},
             axis_names or found,
-            flat,
+            matrix.shape[1] == 1,
+            shares,
         )
 
     @property
@@ -128,6 +135,18 @@ class LatentScatterDisplay(AxesDisplay):
             return ""
         how = "at random" if self.classes is None else "in proportion from every class"
         return f"{shown:,} of {self.total:,} points shown, drawn {how}"
+
+    def charts(self, lang: str) -> list[ScatterChart]:
+        """The same points, at most MOST_ON_A_PAGE of them."""
+        title = say("latent.plane" if self.shares else "latent.raw", lang)
+        axes = self.axis_names
+        if self.shares:
+            first, second = (say("latent.component", lang, n=n, share=f"{s:.0%}") for n, s in enumerate(self.shares, 1))
+            axes = first, second
+        elif self.one_dimensional:
+            axes = axes[0], say("latent.jitter", lang)
+        classes, order = (self.classes, list(self.centroids)) if self.values is None else binned(self.values)
+        return [scatter_chart(title, self.points, classes, order, axes, lang, self.total)]
 
     def _size(self) -> tuple[float, float]:
         return (7.0, 3.0) if self.one_dimensional else (7.0 if self._has_legend() else 6.0, 6.0)
@@ -203,6 +222,44 @@ class LatentScatterDisplay(AxesDisplay):
         ax.legend(handles, texts, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 
+def scatter_chart(
+    title: str,
+    points: Array,
+    classes: Array | None,
+    order: Sequence[str],
+    axes: tuple[str, str],
+    lang: str,
+    total: int,
+) -> ScatterChart:
+    """Points for a page, at most MOST_ON_A_PAGE of them, every class by its share.
+
+    Parameters
+    ----------
+    title, axes : in words.
+    points, classes : (n, 2) and (n,).
+    order : the classes as they stand in the legend.
+    lang : of the page.
+    total : how many points there were.
+    """
+    rows = stratified(classes, len(points), MOST_ON_A_PAGE)
+    key = "latent.all" if len(rows) == total else "latent.shown"
+    renamed = {OTHER: say("latent.other", lang), UNLABELLED: say("latent.unlabelled", lang)}
+    labels = None if classes is None else [renamed.get(str(name), str(name)) for name in classes[rows]]
+    names = [renamed.get(name, name) for name in order]
+    note = say(key, lang, n=len(rows), of=total)
+    return ScatterChart(title, *axes, points[rows], labels, names, frozenset(renamed.values()), caption=note)
+
+
+def binned(values: Array, bins: int = 5) -> tuple[Array, list[str]]:
+    """Numbers, (n,), as text: the bins of equal counts that they fall in; and the bins in order."""
+    cuts = np.nanquantile(values, np.linspace(0, 1, bins + 1))
+    place = np.clip(np.searchsorted(cuts, values, side="right") - 1, 0, bins - 1)
+    names = [f"{shown(float(a), 3)} – {shown(float(b), 3)}" for a, b in pairwise(cuts)]
+    known = np.isfinite(values)
+    texts = np.where(known, np.array(names)[place], UNLABELLED)
+    return texts, names + [UNLABELLED] * (not known.all())
+
+
 def principal_plane(codes: ArrayLike) -> tuple[Array, Array]:
     """The first two principal components of the codes, (n, 2), and their shares of the variance, (2,).
 
@@ -252,7 +309,7 @@ def _matrix(codes: ArrayLike) -> Array:
 
 def _plane(
     codes: Array, dims: tuple[int, int] | None, method: Method, random_state: int
-) -> tuple[Array, tuple[str, str], bool]:
+) -> tuple[Array, tuple[str, str], tuple[float, float] | None]:
     latent = codes.shape[1]
     if method not in ("auto", "raw", "pca"):
         raise SettingsError(f"method must be 'auto', 'raw' or 'pca'; got {method!r}.")
@@ -260,12 +317,12 @@ def _plane(
         raise SettingsError(f"dims must be two numbers from 0 to {latent - 1}; got {tuple(dims)}.")
     if latent == 1:
         scatter = np.random.default_rng(random_state).uniform(-1, 1, len(codes))
-        return np.column_stack([codes[:, 0], scatter]), ("z0", "random scatter, no meaning"), True
+        return np.column_stack([codes[:, 0], scatter]), ("z0", "random scatter, no meaning"), None
     if dims is None and (method == "pca" or (method == "auto" and latent > 2)):
         plane, shares = principal_plane(codes)
-        return plane, (_component(1, shares[0], latent), _component(2, shares[1], latent)), False
+        return plane, (_component(1, shares[0], latent), _component(2, shares[1], latent)), (shares[0], shares[1])
     first, second = dims or (0, 1)
-    return codes[:, [first, second]], (f"z{first}", f"z{second}"), False
+    return codes[:, [first, second]], (f"z{first}", f"z{second}"), None
 
 
 def _component(index: int, share: float, latent: int) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from hyotan.errors import DataError
-from hyotan.figures.canvas import INK, QUIET, WIDTH, Array, AxesDisplay, frozen
-from hyotan.figures.styles import Appearance, looks_of
+from hyotan.figures.canvas import QUIET, WIDTH, Array, AxesDisplay, frozen
+from hyotan.figures.charts import Curve, LineChart
+from hyotan.figures.lines import draw_lines, list_at_the_right
+from hyotan.figures.styles import looks_of
+from hyotan.words import say
 
 Ends = tuple[float, float | None, float | None]
 
 
 @dataclass(frozen=True, eq=False)
 class SizeCurvesDisplay(AxesDisplay):
-    """Means by latent size with their intervals, and the size that is recommended.
+    """Means by latent size with their intervals, and what has no size as a level.
 
     Attributes
     ----------
@@ -31,8 +33,8 @@ class SizeCurvesDisplay(AxesDisplay):
         NaN where a model has no such size, or a single value no interval.
     levels : mapping of name to value
         Of what has no latent size, such as the mean of the data.
-    recommended : (model, size) or None
-    lower_is_better : bool
+    lower_is_better : bool or None
+        None where neither is better.
     names : mapping of model to what is written for it
     """
 
@@ -43,8 +45,7 @@ class SizeCurvesDisplay(AxesDisplay):
     lows: Array
     highs: Array
     levels: Mapping[str, float]
-    recommended: tuple[str, int] | None
-    lower_is_better: bool
+    lower_is_better: bool | None
     names: Mapping[str, str]
 
     @classmethod
@@ -54,8 +55,7 @@ class SizeCurvesDisplay(AxesDisplay):
         measure: str,
         *,
         levels: Mapping[str, float] | None = None,
-        recommended: tuple[str, int] | None = None,
-        lower_is_better: bool = True,
+        lower_is_better: bool | None = True,
         names: Mapping[str, str] | None = None,
     ) -> SizeCurvesDisplay:
         """From ``curves[model][size] = (mean, low, high)``; low and high are None for a single value.
@@ -63,12 +63,11 @@ class SizeCurvesDisplay(AxesDisplay):
         Parameters
         ----------
         levels : values of what has no size, by model (``mean``, ``raw``) or by the name to write.
-        recommended : the model and size to mark.
 
         Raises
         ------
         DataError
-            There is no curve, a size is below 1, or nothing was measured where the recommendation lies.
+            There is no curve, or a size is below 1.
         """
         sizes = sorted({size for curve in curves.values() for size in curve})
         if not sizes or sizes[0] < 1:
@@ -79,10 +78,6 @@ class SizeCurvesDisplay(AxesDisplay):
         for row, curve in enumerate(curves.values()):
             for size, ends in curve.items():
                 table[:, row, sizes.index(size)] = [np.nan if end is None else end for end in ends]
-        if recommended is not None and recommended[1] not in curves.get(recommended[0], {}):
-            raise DataError(
-                f"Nothing was measured for the recommended model {recommended[0]!r} of size {recommended[1]}."
-            )
         return cls(
             measure,
             tuple(curves),
@@ -91,7 +86,6 @@ class SizeCurvesDisplay(AxesDisplay):
             frozen(table[1]),
             frozen(table[2]),
             dict(levels or {}),
-            recommended,
             lower_is_better,
             dict(names or {}),
         )
@@ -107,56 +101,36 @@ class SizeCurvesDisplay(AxesDisplay):
         ]
         return {"measure": self.measure, "points": points, "levels": dict(self.levels)}
 
+    def charts(self, lang: str) -> list[LineChart]:
+        """The same curves; nothing where there is one size."""
+        if len(self.sizes) < 2:
+            return []
+        chart = self._chart(lang)
+        return [replace(chart, caption=say("study.cut", lang) if chart.cuts else "")]
+
+    def _chart(self, lang: str) -> LineChart:
+        sizes, tables = self.sizes.tolist(), [table.tolist() for table in (self.means, self.lows, self.highs)]
+        curves = [
+            Curve(look.name, sizes, mean, low, high, look.color_number, look.marker, look.is_baseline)
+            for look, mean, low, high in zip(looks_of(self.models, self.names), *tables, strict=True)
+        ]
+        ends = [sizes[0], *sizes[1:][-1:]]
+        curves += [
+            Curve(look.name, ends, [value] * len(ends), color=look.color_number, marker="", dashed=True)
+            for look, value in zip(looks_of(tuple(self.levels), self.names), self.levels.values(), strict=True)
+        ]
+        better = {None: "", True: say("study.lower", lang), False: say("study.higher", lang)}[self.lower_is_better]
+        ticks = _ticks(sizes)
+        return LineChart(self.measure, say("study.size", lang), better, curves, log_x=True, x_ticks=ticks)
+
     def _size(self) -> tuple[float, float]:
         return WIDTH * 0.8, 3.5
 
     def _draw(self, ax: Axes) -> None:
-        for name, look in zip(self.levels, looks_of(tuple(self.levels), self.names), strict=True):
-            ax.axhline(self.levels[name], color=look.color, linewidth=1.1, linestyle=look.line, label=look.name)
-        looks = looks_of(self.models, self.names)
-        for row, look in enumerate(looks):
-            self._draw_curve(ax, row, look)
-        if self.recommended is not None:
-            self._mark(ax, *self.recommended)
-        self._finish(ax)
-
-    def _draw_curve(self, ax: Axes, row: int, look: Appearance) -> None:
-        there = np.isfinite(self.means[row])
-        sizes, means = self.sizes[there], self.means[row][there]
-        lows, highs = (np.where(np.isfinite(ends), ends, self.means)[row][there] for ends in (self.lows, self.highs))
-        ax.fill_between(sizes, lows, highs, color=look.color, alpha=0.15, linewidth=0)
-        ax.vlines(sizes, lows, highs, color=look.color, linewidth=1)
-        ax.plot(
-            sizes, means, color=look.color, linestyle=look.line, marker=look.marker, markersize=5.5, label=look.name
-        )
-
-    def _mark(self, ax: Axes, model: str, size: int) -> None:
-        value = self.means[self.models.index(model), int(np.flatnonzero(self.sizes == size)[0])]
-        ax.axvline(size, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
-        ax.plot(
-            [size],
-            [value],
-            linestyle="none",
-            marker="o",
-            markersize=15,
-            markerfacecolor="none",
-            markeredgecolor=INK,
-            markeredgewidth=1.3,
-            label=f"recommended: {looks_of((model,), self.names)[0].name}, {size}",
-        )
-
-    def _finish(self, ax: Axes) -> None:
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_locator(FixedLocator(_ticks(self.sizes.tolist())))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.margins(x=0.06, y=0.08)
-        ax.grid()
-        ax.set_xlabel("latent size")
-        ax.set_title(self.measure)
-        better = "lower is better" if self.lower_is_better else "higher is better"
-        ax.set_title(better, loc="right", fontsize=8, color=QUIET)
-        ax.legend(handlelength=2.8, labelspacing=0.7, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+        chart = self._chart("en")
+        draw_lines(ax, chart)
+        ax.set_title(chart.y_label, loc="right", fontsize=8, color=QUIET)
+        list_at_the_right(ax)
 
 
 def _ticks(sizes: Sequence[int]) -> list[int]:

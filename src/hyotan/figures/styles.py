@@ -30,6 +30,11 @@ class Appearance:
     line: Literal["-"] | tuple[float, tuple[float, ...]] = "-"
     color_number: int = 8
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is there to compare with; drawn dashed."""
+        return self.line != "-"
+
 
 def _look_of_family(family: Family) -> Appearance:
     style = family.style
@@ -56,7 +61,8 @@ def looks_of(models: Sequence[str], names: Mapping[str, str] | None = None) -> l
         look = LOOKS.get(model)
         if look is None:
             hatch = HATCHES[-1 - new % len(HATCHES)]
-            look = Appearance(model, colors[new % len(colors)], markers[new % len(markers)], hatch)
+            color = colors[new % len(colors)]
+            look = Appearance(model, color, markers[new % len(markers)], hatch, color_number=PALETTE.index(color))
             new += 1
         found.append(replace(look, name=tidy(names.get(model, look.name))))
     return found

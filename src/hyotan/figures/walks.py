@@ -39,6 +39,8 @@ class WalksDisplay(AxesDisplay):
         What each step looks like to a classifier.
     value_range : (low, high)
     title : str
+    is_aside : bool
+        Whether a page folds it away.
     """
 
     formats: ClassVar[tuple[str, ...]] = ("png", "svg", "pdf", "gif")
@@ -47,6 +49,7 @@ class WalksDisplay(AxesDisplay):
     classes: Array | None
     value_range: ValueRange
     title: str = ""
+    is_aside: bool = False
 
     @classmethod
     def from_arrays(
@@ -56,6 +59,7 @@ class WalksDisplay(AxesDisplay):
         classes: ArrayLike | None = None,
         *,
         title: str = "",
+        is_aside: bool = False,
         value_range: Sequence[float] | None = None,
         image_shape: Sequence[int] | None = None,
     ) -> WalksDisplay:
@@ -82,7 +86,7 @@ class WalksDisplay(AxesDisplay):
         stack = np.stack(walks)
         names = tuple(tidy(row, 30) for row in rows)
         kinds = None if seen is None else frozen(seen)
-        return cls(frozen(stack), names, kinds, checked_range(value_range, stack), tidy(title, 90))
+        return cls(frozen(stack), names, kinds, checked_range(value_range, stack), tidy(title, 90), is_aside)
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -143,8 +147,8 @@ class WalksDisplay(AxesDisplay):
         strips = []
         for name, images, passed in zip(self.rows, self.images, self.captions, strict=True):
             caption = say("study.passed", lang, path=passed.replace("→", " → ")) if passed else ""
-            alt = say("study.walk_alt", lang, title=name)
-            strips.append(ImageSheet(name, images, len(images), self.value_range, caption=caption, alt=alt))
+            words = {"caption": caption, "alt": say("study.walk_alt", lang, title=name), "group": self.title}
+            strips.append(ImageSheet(name, images, len(images), self.value_range, is_aside=self.is_aside, **words))
         return strips
 
     def _table(self) -> ImageTable:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
-
 import numpy as np
 
 from hyotan.figures.canvas import tidy
-from hyotan.figures.charts import BarChart, ScatterChart
-from hyotan.figures.scatter import OTHER, UNLABELLED, LatentScatterDisplay, principal_plane
+from hyotan.figures.charts import BarChart
+from hyotan.figures.scatter import MOST_ON_A_PAGE, LatentScatterDisplay
 from hyotan.metrics import ACTIVE_VARIANCE, mean_filled, observed_mean
 from hyotan.report.markup import Html, html_table, join, tag
 from hyotan.report.page import html_figure, side_by_side
@@ -17,9 +14,8 @@ from hyotan.report.run import RunRecord
 from hyotan.report.run_figures import names_of
 from hyotan.words import say, shown
 
-MOST_BARS, MOST_POINTS = 32, 1500
+MOST_BARS = 32
 SHOWN_UNITS, MOST_UNITS = 12, 256
-BINS = 5
 
 
 def latent(record: RunRecord, lang: str) -> Html:
@@ -34,66 +30,8 @@ def latent(record: RunRecord, lang: str) -> Html:
 
 
 def _scatter(record: RunRecord, lang: str) -> Html:
-    title = say("latent.raw" if record.codes.shape[1] == 2 else "latent.plane", lang)
-    return code_plot(record.codes, record.labels(), title, lang)
-
-
-def code_plot(
-    codes: np.ndarray, labels: Any, title: str, lang: str, axes: tuple[str, str] | None = None, caption: str = ""
-) -> Html:
-    """Codes (n, latent) as points, at most :data:`MOST_POINTS` of them, every class by its share.
-
-    Parameters
-    ----------
-    codes : (n, latent); more than two dimensions are brought to their principal plane, one is spread at random.
-    labels : n labels or None; numbers of many kinds are put in bins of equal counts.
-    title : of the plot.
-    lang : of the page.
-    axes : names of the axes, where they are known.
-    caption : what else to know.
-    """
-    display = LatentScatterDisplay.from_codes(codes, _binned(labels), max_points=MOST_POINTS)
-    renamed = {OTHER: say("latent.other", lang), UNLABELLED: say("latent.unlabelled", lang)}
-    classes = None if display.classes is None else [renamed.get(str(name), str(name)) for name in display.classes]
-    first, second = axes or _axis_names(codes, lang)
-    count = len(display.points)
-    some = count < display.total
-    note = say("latent.shown", lang, n=count, of=display.total) if some else say("latent.all", lang, n=count)
-    chart = ScatterChart(
-        title,
-        first,
-        second,
-        display.points,
-        classes,
-        [renamed.get(name, name) for name in display.centroids],
-        frozenset(renamed.values()),
-        caption=f"{caption} {note}".strip(),
-    )
-    return html_figure(chart, lang)
-
-
-def _binned(labels: Any) -> Any:
-    """Labels, or, where they are numbers of more kinds than can be told apart, the bins that they fall in."""
-    if labels is None:
-        return None
-    array = np.asarray(labels)
-    if array.dtype.kind not in "iuf" or len(np.unique(array)) <= 20:
-        return labels
-    cuts = np.nanquantile(array, np.linspace(0, 1, BINS + 1))
-    place = np.clip(np.searchsorted(cuts, array, side="right") - 1, 0, BINS - 1)
-    names = [f"{shown(float(a), 3)} – {shown(float(b), 3)}" for a, b in pairwise(cuts)]
-    return [names[index] if np.isfinite(value) else None for index, value in zip(place, array, strict=True)]
-
-
-def _axis_names(codes: np.ndarray, lang: str) -> tuple[str, str]:
-    latent_dim = codes.shape[1]
-    if latent_dim == 1:
-        return "z0", say("latent.jitter", lang)
-    if latent_dim == 2:
-        return "z0", "z1"
-    _, shares = principal_plane(codes)
-    first, second = (say("latent.component", lang, n=n, share=f"{share:.0%}") for n, share in enumerate(shares, 1))
-    return first, second
+    display = LatentScatterDisplay.from_codes(record.codes, record.labels(), max_points=MOST_ON_A_PAGE)
+    return html_figure(display.charts(lang)[0], lang)
 
 
 def _bars(record: RunRecord, lang: str) -> Html:

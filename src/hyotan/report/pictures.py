@@ -12,7 +12,7 @@ from PIL import Image
 from hyotan.figures.canvas import tidy
 from hyotan.figures.charts import ImageSheet, ImageTable, ValueRange
 from hyotan.figures.images import as_samples, gap_of, mosaic, png_bytes, to_rgb, value_range_of
-from hyotan.report.markup import Html, tag
+from hyotan.report.markup import Html, join, tag
 from hyotan.report.svg import drawn
 from hyotan.words import say
 
@@ -65,10 +65,11 @@ def _(chart: ImageSheet, thumbnails: Thumbnails) -> tuple[Html, None]:
 def _(chart: ImageTable, thumbnails: Thumbnails) -> tuple[Html, None]:
     if thumbnails.are_dropped:
         return _dropped(thumbnails)
-    names = [tag("th", tidy(name, 20), scope="col", class_="pic") for name in chart.columns]
+    beside = [chart.beside[0]] if chart.beside[1] else []
+    names = [tag("th", tidy(name, 20), scope="col", class_="pic") for name in [*chart.columns, *beside]]
     body = [_row(chart, number, thumbnails) for number in range(len(chart.rows))]
     inner = tag("table", tag("thead", tag("tr", tag("td"), names)), tag("tbody", body), class_="picture-table")
-    name = chart.title or chart.caption
+    name = chart.title or chart.caption or chart.rows[0][0]
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=name), None
 
 
@@ -76,11 +77,19 @@ def _row(chart: ImageTable, number: int, thumbnails: Thumbnails) -> Html:
     name, images = chart.rows[number]
     ends = chart.value_range or value_range_of(np.asarray(images))
     beneath = chart.beneath.get(number, [""] * len(chart.columns))
+    marked = [column for row, column in chart.marked if row == number]
     cells = [
-        tag("td", thumbnails.of(image, ends, f"{name}, {column}"), tag("small", word) if word else None, class_="pic")
-        for image, column, word in zip(images, chart.columns, beneath, strict=True)
+        tag("td", thumbnails.of(image, ends, f"{name}, {column}"), _word(word, n in marked), class_="pic")
+        for n, (image, column, word) in enumerate(zip(images, chart.columns, beneath, strict=True))
     ]
-    return tag("tr", tag("th", tidy(name, 40), scope="row"), cells)
+    cells += [tag("td", text) for text in chart.beside[1][number : number + 1]]
+    heading = chart.headed.get(number)
+    head = tag("tr", tag("th", heading, colspan=1 + len(cells), scope="rowgroup")) if heading else None
+    return join([head, tag("tr", tag("th", tidy(name, 40), scope="row"), cells)])
+
+
+def _word(word: str, is_marked: bool) -> Html | None:
+    return tag("small", tag("b", word) if is_marked else word) if word else None
 
 
 def _dropped(thumbnails: Thumbnails) -> tuple[Html, None]:

@@ -13,25 +13,12 @@ import msgspec
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
-from hyotan.figures.styles import LOOKS
-from hyotan.report.experiments import with_pictures
 from hyotan.report.page import PageNote
-from hyotan.report.study_page import (
-    IN_SECONDS,
-    NO,
-    PARTLY,
-    UNTESTED,
-    YES,
-    Claim,
-    Clusterings,
-    Measure,
-    Pick,
-    StudyReport,
-    model_name,
-)
+from hyotan.report.study_page import NO, PARTLY, UNTESTED, YES, Claim, Pick, StudyReport
 from hyotan.study import sentences
-from hyotan.study.cells import MEAN, Cell, Interval, interval, models_of, sizes_of
+from hyotan.study.cells import Cell
 from hyotan.study.choices import ALONE, CHOSEN_ON_TEST, HELPS, NOTHING, Advice, Option, Recommendation
+from hyotan.study.drawing import measures_of, model_name, study_figures
 from hyotan.study.exhibits import Exhibits
 from hyotan.study.plan import DEFAULT, StudyConfig
 from hyotan.study.replications import NOT_REPRODUCED, REPRODUCED, Replication
@@ -39,24 +26,6 @@ from hyotan.study.replications import PARTLY as PARTLY_REPRODUCED
 from hyotan.study.replications import UNTESTED as NOT_TESTED
 from hyotan.study.study_folder import DATA, StudyFolder
 from hyotan.words import has, say, shown
-
-SHOWN = (
-    "mse",
-    "explained",
-    "bound",
-    "nll",
-    "knn_accuracy",
-    "label_error",
-    "v_measure",
-    "accuracy",
-    "trustworthiness",
-    "smoothness",
-    "coverage",
-    "active_units",
-)
-"""Measures in the order in which the page has them."""
-
-AGREEMENTS = ("v_measure", "accuracy", "nmi", "ari")
 
 PICTURES = "pictures.hyotan"
 """What the experiments left, in the study's folder of data."""
@@ -89,7 +58,10 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
     recommendation = Recommendation.from_dict(record["recommendation"])
     train, test = folder.load_data()
     config = folder.config
-    report = StudyReport(
+    path = folder.path / DATA / PICTURES
+    pictures = Exhibits.load(path) if path.is_file() else None
+    found = study_figures(cells, pictures, lang)
+    return StudyReport(
         title=say("study.title", lang, data=train.name, models=_listed(config.models, lang)),
         facts=_facts(folder, lang),
         level=_level(recommendation.headline),
@@ -97,9 +69,9 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
         picks=[_pick(choice, lang) for choice in recommendation.choices],
         warnings=sorted(_warnings(recommendation, cells, record, lang), key=lambda note: note.level != WARNING),
         numbers=_numbers(recommendation, cells, record, lang),
-        measures=_measures(cells),
+        measures=measures_of(cells),
         repeats=config.repeats,
-        clusterings=_clusterings(cells),
+        figures={section: [display for _, display in named] for section, named in found.items()},
         claims=_claims(record, lang),
         data=_data(train, test, config, lang),
         settings=_settings(config, recommendation, lang),
@@ -107,8 +79,6 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
         facts_to_reproduce=_facts_to_reproduce(config, record, lang),
         record=_machine_readable(record),
     )
-    path = folder.path / DATA / PICTURES
-    return with_pictures(report, Exhibits.load(path), lang) if path.is_file() else report
 
 
 def _listed(models: Sequence[str], lang: str) -> str:
@@ -201,46 +171,6 @@ def _failures(record: Mapping[str, Any], lang: str) -> Iterator[PageNote]:
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
-
-
-def _measures(cells: Sequence[Cell]) -> list[Measure]:
-    """Every measure that was taken, of every model and size, on the test rows."""
-    pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
-    found = []
-    for name in SHOWN:
-        values = {pair: value for pair in pairs if (value := interval(cells, *pair, name, "test")) is not None}
-        if any(model in LOOKS and model != MEAN for model, _ in values):
-            found.append(Measure(name, values))
-    times = {pair: value for pair in pairs if (value := _seconds(cells, *pair)) is not None}
-    return [*found, Measure(IN_SECONDS, times)] if times else found
-
-
-def _seconds(cells: Sequence[Cell], model: str, latent_dim: int) -> Interval | None:
-    """Training time; a code that is a prefix of a longer one has none of its own."""
-    return Interval.of(
-        cell.train_seconds
-        for cell in cells
-        if (cell.model, cell.latent_dim) == (model, latent_dim) and not cell.is_baseline and not cell.nested
-    )
-
-
-def _clusterings(cells: Sequence[Cell]) -> list[Clusterings]:
-    """For each measure of agreement all runs of all repeats, by model and size."""
-    found = []
-    for measure in AGREEMENTS:
-        groups = [
-            (model, size, _runs(cells, model, size, measure))
-            for model in models_of(cells)
-            for size in sizes_of(cells, model)
-        ]
-        if any(values for _, _, values in groups):
-            found.append(Clusterings(measure, [group for group in groups if group[2]]))
-    return found
-
-
-def _runs(cells: Sequence[Cell], model: str, latent_dim: int, measure: str) -> list[float]:
-    chosen = [cell for cell in cells if (cell.model, cell.latent_dim) == (model, latent_dim)]
-    return [value for cell in chosen for value in cell.clusterings.get(measure, [])]
 
 
 def _claims(record: Mapping[str, Any], lang: str) -> list[Claim]:

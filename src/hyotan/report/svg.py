@@ -275,7 +275,7 @@ def _curve(one: Curve, chart: LineChart, x: Axis, y: Axis) -> list[Html]:
     known = [(a, b) for a, b in zip(one.x, one.y, strict=True) if chart.is_known(b)]
     points = [(x.at(a), y.at(b)) for a, b in known]
     line = tag("path", d=line_through(points), class_="ln dash" if one.dashed else "ln") if len(points) > 1 else None
-    if one.dashed:
+    if not one.marker:
         return [line] if line else []
     step = max(1, -(-len(points) // MARKERS_ON_A_LINE))
     # Curves of one chart carry their markers at different places, so that none hides another.
@@ -301,9 +301,8 @@ def _band(one: Curve, chart: LineChart, x: Axis, y: Axis) -> Html | None:
 
 def _line_sign(one: Curve) -> Html:
     line = tag("path", d="M1,7H27", class_="ln dash" if one.dashed else "ln")
-    return swatch(
-        colour(one.color), line, None if one.dashed else tag("path", d=marker(one.marker, 4, 14, 7), class_="mk")
-    )
+    mark = tag("path", d=marker(one.marker, 4, 14, 7), class_="mk") if one.marker else None
+    return swatch(colour(one.color), line, mark)
 
 
 # -- boxes and bars: they lie, so that names are read without turning the head, on a phone too ----------------------

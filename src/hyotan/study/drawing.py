@@ -1,8 +1,13 @@
-"""The figures of a study, from the pictures of its experiments and from its cells."""
+"""The figures of a study: one table, which its folder and its page are drawn from.
+
+A new figure takes a record of its numbers (a :class:`hyotan.figures.Display`) that gives ``charts``, a function here,
+and a line of FROM_CELLS or FROM_EXHIBITS, which names the section of the page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,90 +21,117 @@ from hyotan.figures import (
     SizeCurvesDisplay,
     WalksDisplay,
 )
+from hyotan.figures.clusterings import MEASURES
 from hyotan.figures.conditional import Way
+from hyotan.figures.styles import LOOKS
 from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, Interval, interval, models_of, sizes_of
-from hyotan.study.exhibits import Exhibits, Plane, Told, Walked
+from hyotan.study.exhibits import Exhibits, Told, Walked
 from hyotan.words import say
 
+Named = Iterator[tuple[str, Display]]
+"""Figures by the names of their files; those without a name are on the page alone."""
+
 CURVES = ("mse", "bound", "nll", "knn_accuracy", "smoothness", "coverage", "active_units")
-"""Measures that are drawn against the latent size."""
+"""Measures whose curves have files."""
+
+SHOWN = (
+    "mse",
+    "explained",
+    "bound",
+    "nll",
+    "knn_accuracy",
+    "label_error",
+    "v_measure",
+    "accuracy",
+    "trustworthiness",
+    "smoothness",
+    "coverage",
+    "active_units",
+)
+"""Measures in the order in which the page has them."""
+
+COUNTED = frozenset({"active_units", "kl"})
+"""Measures of which neither more nor less is better."""
+
+IN_SECONDS = "train_seconds"
 
 
-def displays(pictures: Exhibits, cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
-    """Every figure of a study, by the name of its files."""
-    for drawing in (_drawn_reconstructions, _drawn_walks, _drawn_planes, _drawn_exchanges):
-        yield from drawing(pictures)
-    yield from _drawn_clusterings(cells)
-    yield from _drawn_curves(cells)
+@dataclass(frozen=True)
+class Measure:
+    """One measure of every model and size, on the test rows.
+
+    Attributes
+    ----------
+    name : as :class:`hyotan.study.cells.Scores` spells it, or ``train_seconds``.
+    values : its interval over the repeats, by model and latent size; the mean at size 0, the features (``raw``) at
+        their number.
+    """
+
+    name: str
+    values: Mapping[tuple[str, int], Interval]
+
+    @property
+    def lower_is_better(self) -> bool | None:
+        """None where neither is."""
+        return None if self.name in COUNTED else self.name in LOWER_IS_BETTER or self.name == IN_SECONDS
 
 
-def _drawn_reconstructions(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
-    if pictures.originals is None or not pictures.told:
-        return
-    ways = [
-        Way(_told(told), told.images, f"latent size {told.latent_dim}", told.given)
-        for told in sorted(pictures.told, key=lambda told: told.latent_dim)
-    ]
-    labels = pictures.shown or [""] * len(pictures.originals)
-    yield (
-        "conditional",
-        ConditionalReconstructionsDisplay.from_ways(pictures.originals, labels, ways, value_range=pictures.value_range),
+def measures_of(cells: Sequence[Cell]) -> list[Measure]:
+    """Every measure that was taken, of every model and size, on the test rows."""
+    pairs = [(model, size) for model in models_of(cells) for size in sizes_of(cells, model)]
+    found = []
+    for name in SHOWN:
+        values = {pair: value for pair in pairs if (value := interval(cells, *pair, name, "test")) is not None}
+        if any(model in LOOKS and model != MEAN for model, _ in values):
+            found.append(Measure(name, values))
+    times = {pair: value for pair in pairs if (value := _seconds(cells, *pair)) is not None}
+    return [*found, Measure(IN_SECONDS, times)] if times else found
+
+
+def _seconds(cells: Sequence[Cell], model: str, latent_dim: int) -> Interval | None:
+    """Training time; a code that is a prefix of a longer one has none of its own."""
+    return Interval.of(
+        cell.train_seconds
+        for cell in cells
+        if (cell.model, cell.latent_dim) == (model, latent_dim) and not cell.is_baseline and not cell.nested
     )
 
 
-def _told(told: Told) -> str:
-    """The model, and what it was told."""
-    name = say(f"short.{told.model}")
-    return say(f"conditions.{told.condition}", model=name) if told.condition else name
+def model_name(model: str, latent_dim: int | None, lang: str) -> str:
+    """A model and its size in words, short enough for a chart."""
+    name = say(f"short.{model}", lang)
+    return name if latent_dim is None or model in (MEAN, RAW) else say("short.sized", lang, model=name, size=latent_dim)
 
 
-def _sized(found: Walked | Plane) -> str:
-    """The model and its size."""
-    return say("short.sized", model=say(f"short.{found.model}"), size=found.latent_dim)
+def _names(lang: str) -> dict[str, str]:
+    return {model: say(f"short.{model}", lang) for model in LOOKS}
 
 
-def _drawn_walks(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
-    groups: dict[tuple[str, tuple[str, str]], list[Walked]] = {}
-    for walk in pictures.walks:
-        groups.setdefault((walk.way, walk.ends), []).append(walk)
-    for number, ((way, ends), walks) in enumerate(groups.items()):
-        yield (
-            f"walks-{way}-{number // len(WALKS) + 1}",
-            WalksDisplay.from_arrays(
-                np.stack([walk.images for walk in walks]),
-                [_sized(walk) for walk in walks],
-                [walk.classes for walk in walks],
-                title=say(f"walked.{way}", start=ends[0], end=ends[1]),
-                value_range=pictures.value_range,
-            ),
-        )
+# -- from the numbers --------------------------------------------------------------------------------------------------
 
 
-def _drawn_planes(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
-    labels = pictures.plane_labels or None
-    raw = {_sized(plane): plane.points for plane in pictures.planes if plane.is_code}
-    if raw:
-        yield "codes", CodePlotsDisplay.from_planes(raw, labels, raw=list(raw))
-    tsne = {
-        say("codes.tsne_features") if plane.model == RAW else say("codes.tsne", name=_sized(plane)): plane.points
-        for plane in pictures.planes
-        if not plane.is_code
-    }
-    if tsne:
-        yield "tsne", CodePlotsDisplay.from_planes(tsne, labels)
+def size_curves(measure: Measure, lang: str) -> SizeCurvesDisplay | None:
+    """A measure against the latent size; None where no model has two sizes."""
+    # The mean and the data themselves have no size: each is a level.
+    levels = {model: value.mean for (model, _), value in measure.values.items() if model in (MEAN, RAW)}
+    curves: dict[str, dict[int, tuple[float, float | None, float | None]]] = {}
+    for (model, size), value in measure.values.items():
+        if model not in levels:
+            curves.setdefault(model, {})[size] = value.mean, value.low, value.high
+    if not any(len(curve) > 1 for curve in curves.values()):
+        return None
+    title, lower = say(f"measure.{measure.name}", lang), measure.lower_is_better
+    return SizeCurvesDisplay.from_curves(curves, title, levels=levels, lower_is_better=lower, names=_names(lang))
 
 
-def _drawn_exchanges(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
-    for found in pictures.exchanged:
-        yield (
-            f"exchange-{found.latent_dim}",
-            ExchangeDisplay.from_arrays(
-                found.images, pictures.labels, found.originals, found.own, value_range=pictures.value_range
-            ),
-        )
+def _curves(cells: Sequence[Cell], lang: str) -> Named:
+    for measure in measures_of(cells):
+        if (display := size_curves(measure, lang)) is not None:
+            yield f"sizes-{measure.name.replace('_', '-')}" if measure.name in CURVES else "", display
 
 
-def _drawn_clusterings(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
+def _clusterings(cells: Sequence[Cell], lang: str) -> Named:
+    """All runs of all repeats."""
     runs: dict[tuple[str, int], dict[str, list[float]]] = {}
     for cell in cells:
         if cell.clusterings and cell.model != MEAN:
@@ -109,30 +141,95 @@ def _drawn_clusterings(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
     references = {model: found for (model, _), found in runs.items() if model == RAW}
     found = {pair: values for pair, values in runs.items() if pair[0] != RAW}
     if found:
-        yield "clusterings", ClusteringDisplay.from_runs(found, references)
+        measures = [name for name in MEASURES if all(name in values for values in runs.values())]
+        yield "clusterings", ClusteringDisplay.from_runs(found, references, measures=measures, names=_names(lang))
 
 
-def _drawn_curves(cells: Sequence[Cell]) -> Iterator[tuple[str, Display]]:
-    for measure in CURVES:
-        values = {model: dict(_by_size(cells, model, measure)) for model in models_of(cells)}
-        # The mean and the data themselves have no size: each is a level.
-        levels = {model: next(iter(own.values())).mean for model, own in values.items() if own and model in (MEAN, RAW)}
-        curves = {
-            model: {size: (value.mean, value.low, value.high) for size, value in own.items()}
-            for model, own in values.items()
-            if own and model not in levels
-        }
-        if any(len(curve) > 1 for curve in curves.values()):
-            yield (
-                f"sizes-{measure.replace('_', '-')}",
-                SizeCurvesDisplay.from_curves(
-                    curves, say(f"measure.{measure}"), levels=levels, lower_is_better=measure in LOWER_IS_BETTER
-                ),
-            )
+# -- from what the experiments left ------------------------------------------------------------------------------------
 
 
-def _by_size(cells: Sequence[Cell], model: str, measure: str) -> Iterator[tuple[int, Interval]]:
-    """A measure on the test rows at each size of a model."""
-    for size in sizes_of(cells, model):
-        if (value := interval(cells, model, size, measure, "test")) is not None:
-            yield size, value
+def _planes(pictures: Exhibits, lang: str) -> Named:
+    labels = pictures.plane_labels or None
+    raw, projected = {}, {}
+    for plane in pictures.planes:
+        name = model_name(plane.model, plane.latent_dim, lang)
+        if plane.is_code:
+            raw[name] = plane.points
+        else:
+            key = "codes.tsne_features" if plane.model == RAW else "codes.tsne"
+            projected[say(key, lang, name=name)] = plane.points
+    if raw:
+        yield "codes", CodePlotsDisplay.from_planes(raw, labels, raw=list(raw))
+    if projected:
+        yield "tsne", CodePlotsDisplay.from_planes(projected, labels)
+
+
+def _walks(pictures: Exhibits, lang: str) -> Named:
+    """Straight walks; a page folds the others away."""
+    groups: dict[tuple[str, tuple[str, str]], list[Walked]] = {}
+    for walk in pictures.walks:
+        groups.setdefault((walk.way, walk.ends), []).append(walk)
+    for number, ((way, ends), walks) in enumerate(groups.items()):
+        yield (
+            f"walks-{way}-{number // len(WALKS) + 1}",
+            WalksDisplay.from_arrays(
+                np.stack([walk.images for walk in walks]),
+                [model_name(walk.model, walk.latent_dim, lang) for walk in walks],
+                [walk.classes for walk in walks],
+                title=say(f"walked.{way}", lang, start=ends[0], end=ends[1]),
+                is_aside=way != "linear",
+                value_range=pictures.value_range,
+            ),
+        )
+
+
+def _reconstructions(pictures: Exhibits, lang: str) -> Named:
+    if pictures.originals is None or not pictures.told:
+        return
+    ways = [
+        Way(_way(told, lang), told.images, say("conditions.size", lang, size=told.latent_dim), told.given)
+        for told in sorted(pictures.told, key=lambda told: told.latent_dim)
+    ]
+    labels = pictures.shown or [""] * len(pictures.originals)
+    ends = pictures.value_range
+    yield "conditional", ConditionalReconstructionsDisplay.from_ways(pictures.originals, labels, ways, value_range=ends)
+
+
+def _way(told: Told, lang: str) -> str:
+    """The model, and what it was told."""
+    name = say(f"short.{told.model}", lang)
+    return say(f"conditions.{told.condition}", lang, model=name) if told.condition else name
+
+
+def _exchanges(pictures: Exhibits, lang: str) -> Named:
+    for found in pictures.exchanged:
+        title, ends = model_name(found.model, found.latent_dim, lang), pictures.value_range
+        arrays = found.images, pictures.labels, found.originals, found.own
+        yield f"exchange-{found.latent_dim}", ExchangeDisplay.from_arrays(*arrays, value_range=ends, title=title)
+
+
+FROM_CELLS: Mapping[str, Callable[[Sequence[Cell], str], Named]] = {"sizes": _curves, "clusterings": _clusterings}
+FROM_EXHIBITS: Mapping[str, Callable[[Exhibits, str], Named]] = {
+    "codes": _planes,
+    "walks": _walks,
+    "conditions": _reconstructions,
+    "exchanges": _exchanges,
+}
+"""Figures by the section of the page that shows their ``charts``."""
+
+
+def study_figures(
+    cells: Sequence[Cell], pictures: Exhibits | None = None, lang: str = "en"
+) -> dict[str, list[tuple[str, Display]]]:
+    """Every figure of a study with the name of its files, by section.
+
+    Parameters
+    ----------
+    cells : the study's.
+    pictures : what its experiments left; None before them.
+    lang : of the words in the figures.
+    """
+    found = {section: list(compute(cells, lang)) for section, compute in FROM_CELLS.items()}
+    if pictures is None:
+        return found
+    return found | {section: list(compute(pictures, lang)) for section, compute in FROM_EXHIBITS.items()}

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from hyotan.analysis.latent import WALKS, decoded, linear_walk, passages, random_pairs, tsne_plane
-from hyotan.figures import WalksDisplay
 from hyotan.files.folders import write_json
 from hyotan.metrics import knn_accuracy, row_errors
 from hyotan.runs.gallery import Shown
 from hyotan.study.bench import Bench, Code
 from hyotan.study.cells import RAW
-from hyotan.study.drawing import displays
+from hyotan.study.drawing import study_figures
 from hyotan.study.exhibits import Exchanged, Exhibits, Plane, Told, Walked
 from hyotan.study.replications import NO_LABEL, RIGHT_LABEL, WRONG_LABEL, Experiments, Observations
 from hyotan.study.study_folder import DATA, FIGURES, StudyFolder
@@ -36,10 +35,11 @@ def run_experiments(path: Path) -> Experiments:
     (path / DATA).mkdir(exist_ok=True)
     pictures.save(path / DATA / PICTURES)
     write_json(path / DATA / "experiments.json", numbers.to_dict())
-    for name, display in displays(pictures, folder.cells()):
-        display.save(path / FIGURES / f"{name}.png")
-        if isinstance(display, WalksDisplay):
-            display.save_gif(path / FIGURES / f"{name}.gif")
+    for name, display in [named for found in study_figures(folder.cells(), pictures).values() for named in found]:
+        if not name:
+            continue
+        for suffix in {"png", "gif"} & set(display.formats):
+            display.save(path / FIGURES / f"{name}.{suffix}")
         if hasattr(display, "to_dict"):
             write_json(path / DATA / f"{name}.json", display.to_dict())
     return numbers

@@ -30,6 +30,7 @@ from hyotan.estimators.inputs import check_count, check_rows, refuse_new_missing
 from hyotan.estimators.splits import in_memory
 from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files.container import write
+from hyotan.models.families import FAMILIES
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.layouts import fit_preprocessor, layout_of
 from hyotan.preprocessing.preprocessor import Preprocessor
@@ -64,7 +65,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
+    estimator : an estimator of any family, not fitted, of which copies are trained; None for an
         Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
@@ -183,8 +184,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         model = self.estimator
         if model is not None and not isinstance(model, LatentEstimator):
+            names = [family.class_name for family in FAMILIES]
             raise SettingsError(
-                f"estimator cannot be {model!r}: expected an Autoencoder, DenoisingAutoencoder, VAE or CVAE, or None.",
+                f"estimator cannot be {model!r}: expected an {', '.join(names)} or None.",
                 "Pass an instance: AnomalyDetector(Autoencoder(8)).",
             )
         if self.method not in METHODS:

@@ -20,6 +20,7 @@ from hyotan.cli.flags import (
 from hyotan.cli.options import data_options, names, option, place, switch
 from hyotan.cli.output import Printer, table
 from hyotan.errors import SettingsError, did_you_mean
+from hyotan.models.families import BY_NAME
 from hyotan.parameters.domains import Integer, Integers
 
 SET_BY_STUDY = ("latent_dim", "ordered")
@@ -36,7 +37,7 @@ GRID = ("models", "sizes", "repeats", "preset", "nested")
 
 @command(hidden=(*SET_BY_STUDY, *RARE))
 @click.argument("source", required=False)
-@option("--models", "Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
+@option("--models", f"Of {','.join(BY_NAME)}.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
 @option("--sizes", "Latent sizes.  [2,4,8,16,32]", Integers())
 @option("--repeats", "Trainings of each, with different seeds.  [3]", Integer(1))
 @option("--preset", "default, or article: as an article compared them.", metavar="NAME")

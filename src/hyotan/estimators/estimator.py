@@ -368,8 +368,9 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         ----------
         n_samples : how many.
         random_state : int, RandomState or None.
-        sampler : ``density``, the mixture of Gaussians fitted to the codes of the training rows; or ``prior``, a VAE's
-            N(0, I). An autoencoder has no prior: in its place stands one Gaussian with the codes' mean and covariance.
+        sampler : ``density``, the mixture of Gaussians fitted to the codes of the training rows; or ``prior``,
+            N(0, I) where the family has a prior. An autoencoder has none: in its place stands one Gaussian with the
+            codes' mean and covariance.
         """
         check_is_fitted(self)
         n = check_count("n_samples", n_samples)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hyotan.figures.charts import ImageTable
+from hyotan.models.families import short_name
 from hyotan.report.study_page import CodePlot, StudyReport, Walk, model_name
 from hyotan.study.cells import RAW
 from hyotan.study.exhibits import Exchanged, Exhibits, Told
@@ -70,7 +71,7 @@ def _reconstructions(pictures: Exhibits, lang: str) -> Iterator[ImageTable]:
 
 
 def _way(told: Told, lang: str) -> str:
-    name = say(f"short.{told.model}", lang)
+    name = short_name(told.model, lang)
     return name if not told.condition else say(f"conditions.{told.condition}", lang, model=name)
 
 

@@ -146,7 +146,7 @@ def _hundredths(value: float) -> str:
 
 def _aggregate(record: RunRecord) -> np.ndarray | None:
     """Standard deviation of codes drawn from the posterior, over all rows, (latent,): 1 where they fit the prior."""
-    if not record.family.prior:
+    if not record.family.probabilistic:
         return None
     draws = record.estimator.posterior_sample(record.rows.X, 1, random_state=0)  # pyrefly: ignore[missing-attribute]
     return draws[0].std(axis=0)

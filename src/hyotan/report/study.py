@@ -14,6 +14,7 @@ from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
 from hyotan.figures.styles import LOOKS
+from hyotan.models.families import short_name
 from hyotan.report.experiments import with_pictures
 from hyotan.report.page import PageNote
 from hyotan.report.study_page import (
@@ -112,7 +113,7 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
 
 
 def _listed(models: Sequence[str], lang: str) -> str:
-    return say("study.comma", lang).join(say(f"short.{model}", lang) for model in models)
+    return say("study.comma", lang).join(short_name(model, lang) for model in models)
 
 
 def _facts(folder: StudyFolder, lang: str) -> str:

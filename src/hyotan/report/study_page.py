@@ -12,6 +12,7 @@ import numpy as np
 from hyotan.figures.canvas import tidy
 from hyotan.figures.charts import BoxChart, Curve, ImageSheet, ImageTable, LineChart
 from hyotan.figures.styles import LOOKS, looks_of
+from hyotan.models.families import short_name
 from hyotan.report.latent_page import code_plot
 from hyotan.report.markup import Html, html_table, join, pairs, tag
 from hyotan.report.page import (
@@ -233,7 +234,7 @@ def _page_of(report: StudyReport, thumbnails: Thumbnails, lang: str) -> Page:
 
 def model_name(model: str, latent_dim: int | None, lang: str) -> str:
     """A model and its size in words, short enough for a chart."""
-    name = say(f"short.{model}", lang)
+    name = short_name(model, lang)
     return name if latent_dim is None or model in (MEAN, RAW) else say("short.sized", lang, model=name, size=latent_dim)
 
 
@@ -339,7 +340,7 @@ def _against_size(measure: Measure, lang: str) -> LineChart | None:
 
 def _line(measure: Measure, model: str, ticks: Sequence[int], lang: str) -> Curve:
     found = {size: value for (name, size), value in measure.values.items() if name == model}
-    look, name = looks_of((model,))[0], say(f"short.{model}", lang)
+    look, name = looks_of((model,))[0], short_name(model, lang)
     if model in (MEAN, RAW):  # of no size, or of one that is not on the axis: a line across to compare with
         value = next(iter(found.values())).mean
         return Curve(name, [float(ticks[0]), float(ticks[-1])], [value, value], color=look.color_number, dashed=True)

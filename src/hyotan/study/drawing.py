@@ -17,6 +17,7 @@ from hyotan.figures import (
     WalksDisplay,
 )
 from hyotan.figures.conditional import Way
+from hyotan.models.families import short_name
 from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, Interval, interval, models_of, sizes_of
 from hyotan.study.exhibits import Exhibits, Plane, Told, Walked
 from hyotan.words import say
@@ -49,13 +50,13 @@ def _drawn_reconstructions(pictures: Exhibits) -> Iterator[tuple[str, Display]]:
 
 def _told(told: Told) -> str:
     """The model, and what it was told."""
-    name = say(f"short.{told.model}")
+    name = short_name(told.model)
     return say(f"conditions.{told.condition}", model=name) if told.condition else name
 
 
 def _sized(found: Walked | Plane) -> str:
     """The model and its size."""
-    return say("short.sized", model=say(f"short.{found.model}"), size=found.latent_dim)
+    return say("short.sized", model=short_name(found.model), size=found.latent_dim)
 
 
 def _drawn_walks(pictures: Exhibits) -> Iterator[tuple[str, Display]]:

@@ -154,9 +154,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         subsets = self._draw(len(checked), random)
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
-        if self.method == RECOLLECTION and checked.ndim == 2:
-            raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
-        layout = layout_of(checked)
+        layout = layout_of(checked, "auto" if self.estimator is None else self.estimator.layout)
+        if self.method == RECOLLECTION and layout != "image":
+            found = "a table" if checked.ndim == 2 else f"made of {layout}s"
+            raise SettingsError(f"method='recollection' compares images, X is {found}.", "Leave it out.")
         model = self._model(checked, len(subsets.members[0]), layout)
         is_drawn_in = layout == "vector" and self.estimator is None
         self.tails_ = Tails.of(np.delete(checked, subsets.held_out, axis=0)) if is_drawn_in else None
@@ -334,8 +335,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             The rows are not images.
         """
         found = self.explain(X)
-        if found.ndim < 3:
-            raise DataError(f"Rows of shape {found.shape[1:]} are no images.", "Use explain(X): it goes by column.")
+        if not self.preprocessor_.is_image:
+            raise DataError(f"Rows of shape {found.shape[1:]} are no images.", "Use explain(X): it goes by value.")
         return found.sum(axis=1) if found.ndim == 4 else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -375,7 +376,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _weights(self) -> Mapping[str, float]:
-        return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
+        return combined(self.preprocessor_.is_image) if self.method == "combined" else {self.method: 1}
 
     def _scores(self, rows: EncodedRows) -> np.ndarray:
         """Each member's score of each row, (members, n)."""

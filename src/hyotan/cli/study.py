@@ -120,7 +120,7 @@ def _written(path: Path, typed: set[str]) -> dict[str, Any]:
 
 def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: bool, jobs: int | None) -> None:
     """Make a study's folder for the settings chosen, and work in it."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from hyotan.cli.training import run_name
     from hyotan.data import load as load_data
@@ -128,6 +128,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
     from hyotan.study.plan import configure
 
     dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
+    dataset = replace(dataset, layout=chosen["parameters"].get("layout", "auto"))
     printer.describe(dataset)
     config = configure(dataset, **chosen)
     folder = create_study(config, dataset, run_name(config.source, "study"), out, overwrite)

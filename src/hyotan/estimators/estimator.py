@@ -104,6 +104,7 @@ class LatentEstimator(Learned, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     architecture: str = "auto"
     channels: Sequence[int] = (32, 64)
     output_activation: str | None = None
+    layout: str = "auto"
     likelihood: str = "auto"
     likelihood_scale: float = 1.0
     column_kinds: Mapping[str, str] | None = None

@@ -23,6 +23,7 @@ from hyotan.parameters.domains import (
 )
 from hyotan.parameters.parameter import Parameter
 from hyotan.preprocessing.column_kinds import CHOICES as COLUMN_KINDS
+from hyotan.preprocessing.layouts import LAYOUTS
 from hyotan.training import OPTIMIZERS, SCHEDULES
 
 TABLE: tuple[Parameter, ...] = (
@@ -100,6 +101,7 @@ TABLE: tuple[Parameter, ...] = (
         "Share of each class's labels that training sees; the others are hidden.",
         trait="labels",
     ),
+    Parameter("layout", "auto", Choice(tuple(LAYOUTS)), "How a row's values lie; auto: by the dimensions of X."),
     Parameter("likelihood", "auto", Choice(tuple(LIKELIHOODS)), "p(x|z); auto: bernoulli for pictures, else gaussian."),
     Parameter(
         "column_kinds",

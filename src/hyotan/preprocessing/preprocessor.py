@@ -53,6 +53,11 @@ class Preprocessor(ABC):
         @property
         def is_bounded(self) -> bool: ...  # noqa: D102
 
+    @property
+    def is_image(self) -> bool:
+        """Whether a row can be shown as a picture, and compared as one."""
+        return self.layout == "image"
+
     # -- there and back ------------------------------------------------------------------------------------------------
 
     def encode(self, X: Array, slack: float = 0.0) -> EncodedRows:

@@ -91,19 +91,15 @@ def names_of(record: RunRecord) -> Sequence[str]:
     return [str(name) for name in found] if len(found) == count else [f"x{index}" for index in range(count)]
 
 
-def _in_line(rows: Any) -> np.ndarray:
-    """The values of each row one after the other, (n, features)."""
-    return np.asarray(rows).reshape(len(rows), -1)
-
-
 def _columns(record: RunRecord, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it misses most."""
     names = names_of(record)
-    kept = kept_share(*squares(record)).reshape(-1)
+    in_line = record.estimator.preprocessor_.in_line
+    kept = kept_share(*(in_line(part[None])[0] for part in squares(record)))
     order = np.argsort(np.where(np.isnan(kept), np.inf, kept), kind="stable").tolist()
     chart = kept_chart([(names[index], float(kept[index])) for index in order], lang)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
-    given, own = (_in_line(rows) for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X)))
+    given, own = (in_line(np.asarray(rows)) for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X)))
     typical = np.sqrt(observed_mean(np.square(own - given, dtype=np.float64)))
     low, high = ends(given, axis=0)
     rows = [
@@ -119,9 +115,12 @@ def _columns(record: RunRecord, lang: str) -> Html:
 
 
 def _worst(record: RunRecord, names: Sequence[str], lang: str) -> Html:
-    before, after = (_in_line(rows) for rows in record.pair)
+    in_line = record.estimator.preprocessor_.in_line
+    before, after = (in_line(rows) for rows in record.pair)
     missed = np.abs(after - before)
-    given, own = (_in_line(rows).tolist() for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X)))
+    given, own = (
+        in_line(np.asarray(rows)).tolist() for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X))
+    )
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
         columns = [
@@ -178,7 +177,7 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
         names = as_table.names[:12]
         values = [list(row.values())[:12] for row in as_table.table.to_pylist()]
     else:
-        names, values = names_of(record)[:12], _in_line(drawn)[:, :12].tolist()
+        names, values = names_of(record)[:12], record.estimator.preprocessor_.in_line(drawn)[:, :12].tolist()
     rows = [[str(index + 1), *[_cell(value) for value in row]] for index, row in enumerate(values)]
     return join(
         [

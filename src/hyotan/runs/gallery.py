@@ -116,7 +116,7 @@ class Shown:
 
     def _drawn(self, rows: np.ndarray) -> np.ndarray:
         """Images as they are; of other rows the values in one line, (n, features)."""
-        return rows if self.is_image else rows.reshape(len(rows), -1)
+        return rows if self.is_image else self.estimator.preprocessor_.in_line(rows)
 
     def exchanged(self, X: Array, y: np.ndarray) -> np.ndarray:
         """The code of each row under every label, of a conditional model, in the range that is drawn.

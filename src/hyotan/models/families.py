@@ -160,6 +160,23 @@ FAMILIES: tuple[Family, ...] = (
         cost=3.0,
         traits=frozenset({"posterior", "labels"}),
     ),
+    Family(
+        kind="wae",
+        name="wae",
+        label="WAE",
+        names={"en": "WAE", "ja": "WAE"},
+        texts={
+            "en": "A Wasserstein autoencoder: an autoencoder whose codes, of all rows together, were held near a "
+            "standard normal, so that new codes can be drawn and decoded; each row has one code.",
+            "ja": "ワッサースタイン・オートエンコーダです。全行のコードの分布が標準正規分布に近くなるように学習した"
+            "オートエンコーダなので、新しいコードを引いてデコードできます。各行のコードは一つに決まります。",
+        },
+        home="hyotan.estimators.wae:WAE",
+        style=Style(5, "X", "----"),
+        prior=True,
+        cost=1.5,
+        traits=UNLABELLED_TRAITS | {"matched codes"},
+    ),
 )
 """Every family, in the order in which help and figures name them."""
 

@@ -61,6 +61,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter("free_bits", 0.0, Real(), "KL per dimension that costs nothing, in nats.", trait="posterior"),
     Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", trait="posterior"),
     Parameter("objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", trait="importance weights"),
+    Parameter("mmd_weight", 10.0, Real(), "Weight of the codes' MMD to N(0, I), in nats.", trait="matched codes"),
     Parameter("label_dim", 64, Integer(1), "Size of the labels' embedding.", trait="labels"),
     Parameter(
         "unlabelled_rows",

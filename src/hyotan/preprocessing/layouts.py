@@ -9,6 +9,7 @@ The module loads neither NumPy nor torch, for ``hyotan fit --help`` reads it.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,9 +76,21 @@ LAYOUTS: Mapping[str, Layout] = {
             _CONVOLUTIONS,
             convolved_above=4096,  # an MLP's first layer grows with them
         ),
+        Layout(
+            "sequence",
+            {3: "(n, length, channels)"},
+            "hyotan.preprocessing.sequences:SequencePreprocessor",
+            "hyotan.models.sequences:SequenceEncoder:SequenceDecoder",
+            convolved_above=0,
+            channel_axis=-1,
+            is_guessed=False,
+        ),
     )
 }
 """Every layout, by name."""
+
+NARROW, LONG = 8, 4
+"""Images with a side of so few pixels and the other one so many times as long may be sequences."""
 
 
 def layout_by_dimensions(asked: str, dimensions: int) -> Layout:
@@ -122,6 +135,8 @@ def fit_preprocessor(
     if X.ndim not in layout.shapes:
         wanted = " or ".join(layout.shapes.values())
         raise DataError(f"layout='{asked}' takes X of shape {wanted}; X has shape {X.shape}.", "Reshape X.")
+    if asked == "auto" and X.ndim == 3:
+        _hint_at_sequences(X.shape)
     return layout.preprocessor_class.fit(X, train, settings, default, likelihoods)
 
 
@@ -130,3 +145,17 @@ def is_mixed(X: Array) -> bool:
     from hyotan.data.frames import Frame
 
     return isinstance(X, Frame)
+
+
+def _hint_at_sequences(shape: tuple[int, ...]) -> None:
+    """Say what narrow images may be, since a layout is not guessed; Python shows a warning once."""
+    height, width = shape[1:]
+    narrow, long = sorted((height, width))
+    if narrow <= NARROW and long >= LONG * narrow:
+        turned = "" if height == long else ", after X.transpose(0, 2, 1)"
+        warnings.warn(
+            f"X of shape {shape} is taken for grey images of {height}×{width} pixels. For sequences of {long} steps "
+            f"and {narrow} channels pass layout='sequence' (--layout sequence){turned}; layout='image' ends this hint.",
+            UserWarning,
+            stacklevel=2,
+        )

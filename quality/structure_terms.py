@@ -36,6 +36,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(frozenset({"DenoisingAutoencoder", "DenoisingModel"}), frozenset({"denoising-autoencoder", "dae"})),
     Family(frozenset({"VAE", "VAEModel"}), frozenset({"vae"})),
     Family(frozenset({"CVAE", "CVAEModel"}), frozenset({"cvae"})),
+    Family(frozenset({"WAE", "WAEModel"}), frozenset({"wae"})),
 )
 
 FAMILY_QUESTION = re.compile(r"_?is_(a_)?(vae|cvae|dae|ae|autoencoder|variational|conditional|denoising|bayesian)")

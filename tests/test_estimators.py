@@ -230,7 +230,7 @@ class TestTheCode:
         estimator = fitted(family)
         drawn = estimator.sample_codes(20_000, random_state=0, sampler=sampler)
         mean, covariance = np.zeros(3), np.eye(3)
-        if sampler == "density" or not family.family.probabilistic:  # an autoencoder has no prior, but a Gaussian
+        if sampler == "density" or not family.family.prior:  # an autoencoder has no prior, but a Gaussian
             is_vae = estimator.family.probabilistic
             codes = estimator.posterior_sample(IMAGES, random_state=0)[0] if is_vae else estimator.transform(IMAGES)
             mean, covariance = codes.mean(axis=0), np.cov(codes.T)

@@ -11,16 +11,17 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 
-from hyotan import VAE, Autoencoder, DenoisingAutoencoder, evaluate
+from hyotan import VAE, Autoencoder, evaluate
 from hyotan.analysis.evaluation import Evaluation, as_trained
 from hyotan.estimators.estimator import LatentEstimator
+from hyotan.models import families
 
 DIGITS = load_digits()
 IMAGES = (DIGITS.images / 16).astype(np.float32)
 TRAIN, TEST = IMAGES[:300], IMAGES[300:420]
 PIXELS, PIXELS_TEST = (TRAIN * 255).astype(np.uint8), (TEST * 255).astype(np.uint8)
 SMALL: dict[str, Any] = {"latent_dim": 4, "hidden_dims": (24,), "max_epochs": 4, "random_state": 0}
-FAMILIES = {"ae": Autoencoder, "dae": DenoisingAutoencoder, "vae": VAE}
+FAMILIES = {family.name: family.estimator for family in families.FAMILIES if not family.conditional}
 BY_FAMILY = pytest.mark.parametrize("name", FAMILIES)
 
 _fitted: dict[str, LatentEstimator] = {}

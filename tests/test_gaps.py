@@ -14,17 +14,20 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, evaluate, load
+from hyotan import CVAE, VAE, Autoencoder, evaluate, load
 from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.likelihoods import Observed
 from hyotan.errors import DataError, SettingsError
 from hyotan.estimators.estimator import LatentEstimator
 from hyotan.metrics import mean_image_errors, mse, pca_errors, row_errors
+from hyotan.models import families
 from hyotan.models import vae as vae_module
 from hyotan.models.noise import RandomMask
 from hyotan.preprocessing.scaling import SCALINGS
 
-FAMILIES: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "dae": DenoisingAutoencoder, "vae": VAE}
+FAMILIES: dict[str, Any] = {
+    family.name: family.estimator for family in families.FAMILIES if "missing values" in family.traits
+}
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden_dims": (16,), "max_epochs": 2, "random_state": 0}
 CONV: dict[str, Any] = {"architecture": "conv", "channels": (4, 8)}

@@ -16,7 +16,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan import CVAE, VAE, WAE, Autoencoder, DenoisingAutoencoder, load
 from hyotan.distributions import LIKELIHOODS
 from hyotan.errors import ModelFileError, SettingsError, SourceNotFoundError
 from hyotan.estimators.estimator import LatentEstimator
@@ -72,6 +72,7 @@ VARIANTS: dict[str, Callable[[], LatentEstimator]] = {
     "cvae-zero": lambda: CVAE(**SMALL, labelled_fraction=0.5, unlabelled_rows="zero"),
     "cvae-conv": lambda: CVAE(**SMALL, architecture="conv", channels=(2, 4)),
     "cvae-linear": lambda: CVAE(3, hidden_dims=(), max_epochs=2, random_state=0),
+    "wae": lambda: WAE(**SMALL, mmd_weight=3.0),
     "all-settings": lambda: VAE(
         **SMALL,
         activation="silu",

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
+from hyotan import CVAE, VAE, WAE, Autoencoder, DenoisingAutoencoder
 from hyotan.distributions import LIKELIHOODS
 from hyotan.distributions.likelihoods import GaussianLikelihood
 from hyotan.errors import DataError
@@ -70,6 +70,9 @@ CASES: dict[str, Case] = {
     "ae ordered tied": Case(Autoencoder, TABLE, {"ordered": True, "tied": True}),
     "vae ordered": Case(VAE, TABLE, {"ordered": True, "beta": 0.7, "n_samples": 3}),
     "vae ordered iwae": Case(VAE, IMAGES, {"ordered": True, "objective": "iwae", "n_samples": 5}),
+    "wae": Case(WAE, TABLE),
+    "wae conv": Case(WAE, COLOUR, CONV),
+    "wae ordered": Case(WAE, TABLE, {"ordered": True}),
     "cvae": Case(CVAE, TABLE, {"consistency_weight": 0.0}),
     "cvae conv": Case(CVAE, COLOUR, CONV | {"n_samples": 2, "beta": 0.7, "consistency_weight": 0.0}),
     "vae conv, two outputs": Case(VAE, COLOUR, CONV | {"likelihood": "gaussian-heteroscedastic"}),
@@ -79,6 +82,7 @@ LABELLED = [name for name, case in CASES.items() if case.family is CVAE]
 BATCH_WISE = ["dae swap", "vae free bits"]
 DRAWING = [
     *VAES,
+    *(name for name, case in CASES.items() if case.family is WAE),
     *(name for name, case in CASES.items() if case.family is DenoisingAutoencoder or "ordered" in case.settings),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
+from hyotan import CVAE, VAE, WAE, Autoencoder, DenoisingAutoencoder
 from hyotan.training import trainer as trainer_module
 
 NEVER, ALWAYS = 10**9, 0
@@ -31,10 +31,12 @@ RECORDED = {
     "convolutions": (VAE, {"architecture": "conv", "channels": (4, 8), "hidden_dims": (16,)}),
     "clipped gradients": (VAE, {"grad_clip": 0.1}),
     "dynamic binarisation": (VAE, {"binarise": "dynamic"}),
+    "wae": (WAE, {}),
     "momentum": (Autoencoder, {"optimizer": "sgd", "learning_rate": 0.01}),
     "handle_missing": (VAE, {"handle_missing": "always", "n_samples": 2, "objective": "iwae"}),
     "missing values, autoencoder": (Autoencoder, {"handle_missing": "always"}),
     "bfloat16": (VAE, {"precision": "bf16"}),
+    "bfloat16, wae": (WAE, {"precision": "bf16"}),
 }
 
 NOT_RECORDED = {

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder
+from hyotan import CVAE, VAE, WAE, Autoencoder, DenoisingAutoencoder
 from hyotan.data import load
 from hyotan.errors import DivergenceError
 from hyotan.estimators.estimator import LatentEstimator
@@ -59,6 +59,7 @@ KINDS: dict[str, tuple[type[LatentEstimator], dict[str, Any], list[tuple[int, in
     "decay": (VAE, {"likelihood": "gaussian-per-feature", "weight_decay": 1.0}, EACH_SIZE),
     "two outputs": (VAE, {"likelihood": "gaussian-heteroscedastic"}, EACH_SIZE),
     "drawn images": (VAE, {"binarise": "dynamic"}, EACH_SIZE),
+    "wae": (WAE, {}, SAME_SIZE),
     "cvae": (CVAE, {"label_dim": 4}, EACH_SIZE),
     "cvae without a classifier": (CVAE, {"label_dim": 4, "unlabelled_rows": "zero"}, EACH_SIZE),
 }
@@ -145,7 +146,7 @@ class TestACompany:
     def test_is_made_of_one_family(self) -> None:
         assert self.groups([*make("ae"), *make("vae"), *make("ae", activation="relu")]) == [3, 3, 3]
 
-    @pytest.mark.parametrize("kind", ["code that is never 0", "softplus", "iwae"])
+    @pytest.mark.parametrize("kind", ["code that is never 0", "softplus", "iwae", "wae"])
     def test_is_of_one_size_where_zeros_would_count(self, kind: str) -> None:
         family, parameters, _ = KINDS[kind]
         cells = [family(latent_dim=size, random_state=0, **SMALL, **parameters) for size in (2, 3, 3)]

@@ -11,16 +11,17 @@ import pytest
 from pyarrow import csv
 
 from command_line import done, hyotan
-from hyotan import CVAE, VAE, Autoencoder, DenoisingAutoencoder, load
+from hyotan import CVAE, VAE, Autoencoder, load
 from hyotan.analysis.fidelity import compare_tables
 from hyotan.analysis.privacy import check_privacy
 from hyotan.data.frames import Frame
 from hyotan.errors import DataError, ModelFileError, SettingsError
 from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files import container
+from hyotan.models import families
 from hyotan.preprocessing.tabular import UnseenCategory
 
-FAMILIES = [Autoencoder, DenoisingAutoencoder, VAE]
+FAMILIES = [family.estimator for family in families.FAMILIES if "missing values" in family.traits]
 FAST = {"latent_dim": 3, "hidden_dims": (32,), "max_epochs": 40, "batch_size": 64, "random_state": 0}
 
 

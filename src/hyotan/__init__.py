@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hyotan.anomalies import AnomalyDetector, load
     from hyotan.compression.codec import compress, decompress
     from hyotan.estimators import CVAE, VAE, Autoencoder, DenoisingAutoencoder, VAEImputer
+    from hyotan.estimators.wae import WAE
     from hyotan.study.comparison import Study
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "DenoisingAutoencoder": "hyotan.estimators",
     "VAE": "hyotan.estimators",
     "CVAE": "hyotan.estimators",
+    "WAE": "hyotan.estimators.wae",
     "VAEImputer": "hyotan.estimators",
     "load": "hyotan.anomalies",
     "compress": "hyotan.compression.codec",
@@ -36,6 +38,7 @@ _HOMES = {
 __all__ = [
     "CVAE",
     "VAE",
+    "WAE",
     "AnomalyDetector",
     "Autoencoder",
     "DenoisingAutoencoder",

@@ -102,7 +102,7 @@ def compare(
     level : of the noise, for the record.
     affine : see :func:`affine_map`.
     """
-    to_model, span, is_image = estimator.preprocessor_.to_model, span_of(estimator), len(estimator.feature_shape_) > 1
+    to_model, span, is_image = estimator.preprocessor_.to_model, span_of(estimator), estimator.preprocessor_.is_image
     clean, before, after = estimator.in_range(X), to_model(noisy), to_model(denoised)
     mapped = None if affine is None else affine(before)
     errors = metrics.row_errors(after, clean)

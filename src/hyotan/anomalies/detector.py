@@ -31,6 +31,7 @@ from hyotan.estimators.inputs import check_count, check_rows, refuse_new_missing
 from hyotan.estimators.splits import in_memory
 from hyotan.estimators.store import saved_arrays, saved_settings
 from hyotan.files.container import write
+from hyotan.models.families import FAMILIES
 from hyotan.preprocessing.encoded import EncodedRows
 from hyotan.preprocessing.layouts import fit_preprocessor, layout_of
 from hyotan.preprocessing.preprocessor import Preprocessor
@@ -79,7 +80,7 @@ class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : an Autoencoder, DenoisingAutoencoder, VAE or CVAE, not fitted, of which copies are trained; None for an
+    estimator : an estimator of any family, not fitted, of which copies are trained; None for an
         Autoencoder that suits the rows, and gets the columns of a table with their tails drawn in.
     method : ``combined``, or one of ``reconstruction``; ``neighbours``, the distance to the nearest training row's
         code, the error counted in; ``outskirts``, the same among a few rows drawn at random; ``gaussian``, the distance
@@ -153,9 +154,10 @@ class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         subsets = self._draw(len(checked), random)
         self.feature_shape_ = tuple(int(size) for size in checked.shape[1:])
-        if self.method == RECOLLECTION and checked.ndim == 2:
-            raise SettingsError("method='recollection' compares images, X is a table.", "Leave it out.")
-        layout = layout_of(checked)
+        layout = layout_of(checked, "auto" if self.estimator is None else self.estimator.layout)
+        if self.method == RECOLLECTION and layout != "image":
+            found = "a table" if checked.ndim == 2 else f"made of {layout}s"
+            raise SettingsError(f"method='recollection' compares images, X is {found}.", "Leave it out.")
         model = self._model(checked, len(subsets.members[0]), layout)
         is_drawn_in = layout == "vector" and self.estimator is None
         self.tails_ = Tails.of(np.delete(checked, subsets.held_out, axis=0)) if is_drawn_in else None
@@ -183,8 +185,9 @@ class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
         """
         model = self.estimator
         if model is not None and not isinstance(model, LatentEstimator):
+            names = [family.class_name for family in FAMILIES]
             raise SettingsError(
-                f"estimator cannot be {model!r}: expected an Autoencoder, DenoisingAutoencoder, VAE or CVAE, or None.",
+                f"estimator cannot be {model!r}: expected an {', '.join(names)} or None.",
                 "Pass an instance: AnomalyDetector(Autoencoder(8)).",
             )
         if self.method not in METHODS:
@@ -332,8 +335,8 @@ class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
             The rows are not images.
         """
         found = self.explain(X)
-        if found.ndim < 3:
-            raise DataError(f"Rows of shape {found.shape[1:]} are no images.", "Use explain(X): it goes by column.")
+        if not self.preprocessor_.is_image:
+            raise DataError(f"Rows of shape {found.shape[1:]} are no images.", "Use explain(X): it goes by value.")
         return found.sum(axis=1) if found.ndim == 4 else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -373,7 +376,7 @@ class AnomalyDetector(LearnedByDetector, OutlierMixin, BaseEstimator):
 
     @property
     def _weights(self) -> Mapping[str, float]:
-        return combined(self.feature_shape_) if self.method == "combined" else {self.method: 1}
+        return combined(self.preprocessor_.is_image) if self.method == "combined" else {self.method: 1}
 
     def _scores(self, rows: EncodedRows) -> np.ndarray:
         """Each member's score of each row, (members, n)."""

@@ -215,14 +215,14 @@ def scores_of(model: LatentEstimator) -> tuple[str, ...]:
     return (*names, RECOLLECTION) if is_of_images(model) else names
 
 
-def combined(feature_shape: tuple[int, ...]) -> Mapping[str, float]:
-    """The scores that are combined for samples of a shape, and their weights."""
-    return COMBINED if len(feature_shape) == 1 else COMBINED_OF_IMAGES
+def combined(is_image: bool) -> Mapping[str, float]:
+    """The scores that are combined for images or for other rows, and their weights."""
+    return COMBINED_OF_IMAGES if is_image else COMBINED
 
 
 def is_of_images(model: LatentEstimator) -> bool:
     """Whether a model was fitted on images."""
-    return hasattr(model, "preprocessor_") and len(model.feature_shape_) > 1
+    return hasattr(model, "preprocessor_") and model.preprocessor_.is_image
 
 
 def is_partial(model: LatentEstimator) -> bool:

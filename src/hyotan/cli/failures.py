@@ -141,9 +141,16 @@ def colour_wanted(environment: Mapping[str, str] = os.environ) -> bool | None:
 
 @contextmanager
 def plainly_warned() -> Iterator[None]:
-    """Warnings in one line for a person, without the place in the code that raised them."""
-    usual = warnings.formatwarning
-    warnings.formatwarning = lambda message, *place, **more: f"note: {one_line(str(message))}\n"
+    """Warnings in one line for a person, each once, without the place in the code that raised them."""
+    usual, told = warnings.formatwarning, set()
+
+    def plain(message: Warning | str, *place: Any, **more: Any) -> str:
+        note = f"note: {one_line(str(message))}\n"
+        is_new = note not in told
+        told.add(note)
+        return note if is_new else ""
+
+    warnings.formatwarning = plain
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from hyotan.parameters.table import PARAMETERS, check_settings, parameters_of
 
 @command(hidden=("id",))  # the first screen of help is full
 @click.argument("source", required=False)
-@option("--model", "Autoencoder, denoising or variational.  [ae]", Choice(tuple(BY_NAME)), metavar="|".join(BY_NAME))
+@option("--model", f"The model family: {', '.join(BY_NAME)}.  [ae]", Choice(tuple(BY_NAME)))
 @option("--recipe", "An article's settings; see: hyotan recipes", metavar="NAME")
 @place("--out", "The run folder.  [runs/<name>-<n>]", metavar="DIR")
 @switch("--overwrite", "Replace the run in --out.")

@@ -27,7 +27,7 @@ def interpolate(used: Used, start: int, end: int, steps: int) -> Record:
             raise DataError(f"{flag} {row}: there are {len(X):,} rows.", f"Choose from 0 to {len(X) - 1}.")
     walk = used.estimator.interpolate(X[start], X[end], steps)
     used.write(walk, used.names)
-    if walk.ndim > 2:
+    if used.estimator.preprocessor_.is_image:
         display = interpolation_display(used.estimator, X[start], X[end], steps)
         for ending in (".png", ".gif"):
             used.draw(display, ending)

@@ -20,6 +20,7 @@ from hyotan.cli.flags import (
 from hyotan.cli.options import data_options, names, option, place, switch
 from hyotan.cli.output import Printer, table
 from hyotan.errors import SettingsError, did_you_mean
+from hyotan.models.families import BY_NAME
 from hyotan.parameters.domains import Integer, Integers
 
 SET_BY_STUDY = ("latent_dim", "ordered")
@@ -36,7 +37,7 @@ GRID = ("models", "sizes", "repeats", "preset", "nested")
 
 @command(hidden=(*SET_BY_STUDY, *RARE))
 @click.argument("source", required=False)
-@option("--models", "Of ae, dae, vae, cvae.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
+@option("--models", f"Of {','.join(BY_NAME)}.  [ae,vae; with labels cvae]", metavar="A,B", callback=names)
 @option("--sizes", "Latent sizes.  [2,4,8,16,32]", Integers())
 @option("--repeats", "Trainings of each, with different seeds.  [3]", Integer(1))
 @option("--preset", "default, or article: as an article compared them.", metavar="NAME")
@@ -119,7 +120,7 @@ def _written(path: Path, typed: set[str]) -> dict[str, Any]:
 
 def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: bool, jobs: int | None) -> None:
     """Make a study's folder for the settings chosen, and work in it."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from hyotan.cli.training import run_name
     from hyotan.data import load as load_data
@@ -127,6 +128,7 @@ def begin(printer: Printer, chosen: dict[str, Any], out: str | None, overwrite: 
     from hyotan.study.plan import configure
 
     dataset = load_data(chosen["source"], **asdict(chosen["data"])).in_memory()
+    dataset = replace(dataset, layout=chosen["parameters"].get("layout", "auto"))
     printer.describe(dataset)
     config = configure(dataset, **chosen)
     folder = create_study(config, dataset, run_name(config.source, "study"), out, overwrite)

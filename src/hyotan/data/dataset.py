@@ -54,6 +54,8 @@ class Dataset:
         What each row of X is called, numbers or text; without them rows are numbered from 0.
     id_name : str
         What the ids are: the name of the table's column, ``"file"`` or ``"row"``.
+    layout : str
+        How the values of a row lie, where that was said; else the dimensions of X tell vectors from images.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Dataset:
     source: str = ""
     ids: np.ndarray | None = None
     id_name: str = "row"
+    layout: str = "auto"
 
     @classmethod
     def from_arrays(
@@ -117,7 +120,7 @@ class Dataset:
     @property
     def is_image(self) -> bool:
         """Whether a row is an image."""
-        return self.X.ndim >= 3
+        return self.X.ndim >= 3 and self.layout in ("auto", "image")
 
     @property
     def n_classes(self) -> int | None:
@@ -203,6 +206,8 @@ class Dataset:
 
     def _sizes(self) -> list[str]:
         total = len(self.X) + (0 if self.X_test is None else len(self.X_test))
+        if self.X.ndim > 2 and not self.is_image:
+            return [counted(total, self.layout), "×".join(map(str, self.feature_shape))]
         if not self.is_image:
             return [counted(total, "row"), counted(self.X.shape[1], "column")]
         *channels, height, width = self.feature_shape

@@ -64,6 +64,8 @@ class Autoencoder(UnlabelledEstimator):
     noise, noise_level : corrupt what the encoder sees: ``gaussian``, ``masking``, ``salt-and-pepper``, ``swap``. Of a
         level (low, high) each row draws its own at each step, so that the model need not be told how noisy a row is.
     penalty, penalty_weight : ``sparse`` (L1 of the code) or ``contractive`` (its Jacobian), in nats.
+    layout : how a row's values lie; ``auto``: (n, features) are vectors, arrays with more dimensions images;
+        ``sequence``: (n, length, channels), such as time series, with convolutions along the length.
     likelihood : p(x|z), whose negative log is the loss; ``auto``: Bernoulli for pictures in [0, 1]
         (a table counts where a tenth of its values are exactly 0 or 1), else Gaussian.
     likelihood_scale : standard deviation of a Gaussian with a fixed one.

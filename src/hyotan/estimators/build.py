@@ -15,20 +15,17 @@ from hyotan.distributions.likelihoods import Likelihood
 from hyotan.distributions.mixed import MixedLikelihood
 from hyotan.errors import SettingsError
 from hyotan.models import ACTIVATIONS, INITIALISATIONS
-from hyotan.models.convolutional import ConvDecoder, ConvEncoder
 from hyotan.models.labelled import LabelEmbedding, LabelledDecoder, LabelledEncoder
 from hyotan.models.layers import Linear, append_activation, initialise
 from hyotan.models.masked import MaskedEncoder, shape_with_mask
 from hyotan.models.mlp import mlp_decoder, mlp_encoder, tied_decoder
 from hyotan.models.ordered import OrderedDecoder, ReadinDecoder, ReadoutEncoder
+from hyotan.preprocessing.layouts import Layout, layout_by_dimensions
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.training import OPTIMIZERS, SCHEDULES
 from hyotan.training.trainer import TrainingSettings
 
 Settings = Mapping[str, Any]
-
-CONV_FROM = 4096
-"""Values a sample above which images get a convolutional network by default: an MLP's first layer grows with them."""
 
 DEFAULT_HIDDEN = {"mlp": (512, 256), "conv": (256,)}
 
@@ -68,8 +65,13 @@ def choose_architecture(settings: Settings, feature_shape: tuple[int, ...]) -> s
     """``mlp`` or ``conv``; a tied network is an MLP."""
     if settings["architecture"] != "auto":
         return settings["architecture"]
-    large = len(feature_shape) > 1 and int(torch.Size(feature_shape).numel()) > CONV_FROM
-    return "conv" if large and not settings.get("tied") else "mlp"
+    is_large = math.prod(feature_shape) > choose_layout(settings, feature_shape).convolved_above
+    return "conv" if is_large and not settings.get("tied") else "mlp"
+
+
+def choose_layout(settings: Settings, feature_shape: tuple[int, ...]) -> Layout:
+    """How the values of samples of a shape lie."""
+    return layout_by_dimensions(settings["layout"], 1 + len(feature_shape))
 
 
 def choose_batch_size(settings: Settings, n: int) -> int:
@@ -140,9 +142,9 @@ def build_networks(
     encoder, decoder = copy.deepcopy(settings["encoder"]), copy.deepcopy(settings["decoder"])
     if settings.get("tied"):
         _refuse_untieable(settings, choose_architecture(settings, feature_shape), likelihood, has_missing)
-    is_own = encoder is not None
+    is_own, axis = encoder is not None, choose_layout(settings, feature_shape).channel_axis
     if encoder is None:
-        seen_shape = shape_with_mask(feature_shape) if has_missing else feature_shape
+        seen_shape = shape_with_mask(feature_shape, axis) if has_missing else feature_shape
         encoder = _encoder(settings, seen_shape, hidden, latent * code_outputs)
     if decoder is None and settings.get("tied"):
         decoder = tied_decoder(encoder, likelihood.parameter_shape, ACTIVATIONS[settings["activation"]])
@@ -157,7 +159,7 @@ def build_networks(
         # Tied to the encoder, or the user's own: it has no place for a mask.
         decoder = OrderedDecoder(decoder, latent, is_told=False)
     encoder = append_activation(encoder, _activation(settings.get("latent_activation")))
-    return MaskedEncoder(encoder, is_told=not is_own) if has_missing else encoder, decoder
+    return MaskedEncoder(encoder, not is_own, axis) if has_missing else encoder, decoder
 
 
 def build_labelled_networks(
@@ -203,7 +205,8 @@ def _encoder(settings: Settings, feature_shape: tuple[int, ...], hidden: Sequenc
     """From samples to n_out numbers, through hidden layers of these widths."""
     activation = ACTIVATIONS[settings["activation"]]
     if choose_architecture(settings, feature_shape) == "conv":
-        layers = ConvEncoder(feature_shape, settings["channels"], hidden, n_out, activation)
+        convolutions, _ = choose_layout(settings, feature_shape).networks
+        layers = convolutions(feature_shape, settings["channels"], hidden, n_out, activation)
     else:
         layers = mlp_encoder(feature_shape, hidden, n_out, activation)
     reads_every_layer = settings.get("ordered") and not settings.get("tied")
@@ -219,7 +222,8 @@ def _decoder(settings: Settings, n_in: int, hidden: Sequence[int], likelihood: L
     n_told = 2 * n_in if is_ordered else n_in  # an ordered code comes with its mask
     if choose_architecture(settings, feature_shape) == "conv":
         outputs = likelihood.outputs
-        decoder = ConvDecoder(n_told, settings["channels"], hidden, feature_shape, outputs, activation)
+        _, convolutions = choose_layout(settings, feature_shape).networks
+        decoder = convolutions(n_told, settings["channels"], hidden, feature_shape, outputs, activation)
     else:
         decoder = mlp_decoder(n_told, hidden, likelihood.parameter_shape, activation)
         decoder = ReadinDecoder(decoder) if is_ordered else decoder

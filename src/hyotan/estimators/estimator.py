@@ -79,6 +79,7 @@ class LatentEstimator(learning.Learned, ClassNamePrefixFeaturesOutMixin, Transfo
     architecture: str = "auto"
     channels: Sequence[int] = (32, 64)
     output_activation: str | None = None
+    layout: str = "auto"
     likelihood: str = "auto"
     likelihood_scale: float = 1.0
     column_kinds: Mapping[str, str] | None = None
@@ -343,8 +344,9 @@ class LatentEstimator(learning.Learned, ClassNamePrefixFeaturesOutMixin, Transfo
         ----------
         n_samples : how many.
         random_state : int, RandomState or None.
-        sampler : ``density``, the mixture of Gaussians fitted to the codes of the training rows; or ``prior``, a VAE's
-            N(0, I). An autoencoder has no prior: in its place stands one Gaussian with the codes' mean and covariance.
+        sampler : ``density``, the mixture of Gaussians fitted to the codes of the training rows; or ``prior``,
+            N(0, I) where the family has a prior. An autoencoder has none: in its place stands one Gaussian with the
+            codes' mean and covariance.
         """
         check_is_fitted(self)
         n = check_count("n_samples", n_samples)

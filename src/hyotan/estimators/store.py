@@ -29,7 +29,8 @@ from hyotan.imputation.filler import MissingValueFiller
 from hyotan.imputation.filling import Filling
 from hyotan.models.families import BY_KIND
 from hyotan.parameters.table import PARAMETERS, current_names
-from hyotan.preprocessing.numeric import SCALING, NumericPreprocessor
+from hyotan.preprocessing.layouts import layout_by_dimensions
+from hyotan.preprocessing.numeric import SCALING
 from hyotan.preprocessing.preprocessor import Preprocessor
 from hyotan.preprocessing.scaling import Scaling
 from hyotan.preprocessing.tabular import SCHEMA, TablePreprocessor
@@ -154,7 +155,7 @@ def from_contents(
     estimator.handles_missing_, estimator.had_missing_ = saved.handles_missing, saved.had_missing
     if saved.classes is not None:
         estimator.classes_ = np.array(saved.classes)
-    preprocessor = estimator.preprocessor_ = _preprocessor(saved, arrays, source)
+    preprocessor = estimator.preprocessor_ = _preprocessor(saved, settings["layout"], arrays, source)
     if saved.feature_names:
         estimator.feature_names_in_ = np.array(saved.feature_names, dtype=object)
     is_table = saved.table is not None
@@ -175,14 +176,15 @@ def from_contents(
     return estimator
 
 
-def _preprocessor(saved: Saved, arrays: Mapping[str, np.ndarray], source: str) -> Preprocessor:
+def _preprocessor(saved: Saved, layout: str, arrays: Mapping[str, np.ndarray], source: str) -> Preprocessor:
     """What kind of rows, as the file has it."""
     if saved.table is None:
         for name in SCALING:
             _refuse_missing(arrays, name, source)
         scaling = Scaling(*(arrays[name].copy() for name in SCALING))
         is_bounded = math.isfinite(LIKELIHOODS[saved.likelihood].low)
-        return NumericPreprocessor(tuple(saved.feature_shape), scaling, saved.likelihood, saved.range, is_bounded)
+        shape, kind = tuple(saved.feature_shape), layout_by_dimensions(layout, 1 + len(saved.feature_shape))
+        return kind.preprocessor_class(shape, scaling, saved.likelihood, saved.range, is_bounded)
     _refuse_missing(arrays, SCHEMA, source)
     try:
         found = TablePreprocessor.from_settings(saved.table, arrays[SCHEMA], saved.range)

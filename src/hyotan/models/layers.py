@@ -145,7 +145,7 @@ def initialise(module: nn.Module, scheme: Initialisation | None) -> None:
     if scheme is None:
         return
     for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
             scheme(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -23,6 +23,7 @@ from hyotan.parameters.domains import (
 )
 from hyotan.parameters.parameter import Parameter
 from hyotan.preprocessing.column_kinds import CHOICES as COLUMN_KINDS
+from hyotan.preprocessing.layouts import LAYOUTS
 from hyotan.training import OPTIMIZERS, SCHEDULES
 
 TABLE: tuple[Parameter, ...] = (
@@ -60,6 +61,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter("free_bits", 0.0, Real(), "KL per dimension that costs nothing, in nats.", trait="posterior"),
     Parameter("n_samples", 1, Integer(1), "Latent samples a row in training.", trait="posterior"),
     Parameter("objective", "elbo", Choice(("elbo", "iwae")), "The bound that is trained.", trait="importance weights"),
+    Parameter("mmd_weight", 10.0, Real(), "Weight of the codes' MMD to N(0, I), in nats.", trait="matched codes"),
     Parameter("label_dim", 64, Integer(1), "Size of the labels' embedding.", trait="labels"),
     Parameter(
         "unlabelled_rows",
@@ -100,6 +102,7 @@ TABLE: tuple[Parameter, ...] = (
         "Share of each class's labels that training sees; the others are hidden.",
         trait="labels",
     ),
+    Parameter("layout", "auto", Choice(tuple(LAYOUTS)), "How a row's values lie; auto: by the dimensions of X."),
     Parameter("likelihood", "auto", Choice(tuple(LIKELIHOODS)), "p(x|z); auto: bernoulli for pictures, else gaussian."),
     Parameter(
         "column_kinds",

@@ -75,8 +75,9 @@ def refuse_channels_last(X: Numbers) -> None:
     """Refuse more than 4 dimensions, and images whose channels come last."""
     if X.ndim > 4:
         raise DataError(
-            f"X has {X.ndim} dimensions {X.shape}; expected 2 (a table), 3 (grey images) or 4 (channels first).",
-            "Reshape it: X.reshape(len(X), -1) makes a table.",
+            f"X has {X.ndim} dimensions {X.shape}; expected 2 (a table), 3 (grey images, or with "
+            "layout='sequence' sequences) or 4 (channels first).",
+            "Reshape it: X.reshape(len(X), -1) makes a table; volumes as images: their slices as channels.",
         )
     if X.ndim == 4 and X.shape[-1] in CHANNEL_COUNTS and X.shape[1] not in CHANNEL_COUNTS:
         raise DataError(

@@ -31,7 +31,7 @@ class Preprocessor(ABC):
     meets_new_values : whether rows to come may hold values that none of the training rows had, such as a new category.
     is_bounded : whether the likelihood takes values of an interval alone.
     names : of a table's columns that the model reads; empty for other rows.
-    encoded_names : of a table's numbers.
+    encoded_names : of a row's numbers in one line, where they have names of their own.
     has_one_scale : whether all numbers are of one kind, so that their squared errors can be added up.
     """
 
@@ -52,6 +52,11 @@ class Preprocessor(ABC):
         def range(self) -> tuple[float, float]: ...  # noqa: D102
         @property
         def is_bounded(self) -> bool: ...  # noqa: D102
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a row can be shown as a picture, and compared as one."""
+        return self.layout == "image"
 
     # -- there and back ------------------------------------------------------------------------------------------------
 
@@ -131,6 +136,10 @@ class Preprocessor(ABC):
     def observed(self, numbers: np.ndarray) -> np.ndarray:
         """Which parts have a value, (n, *parts_shape), bool."""
         return ~np.isnan(numbers)
+
+    def in_line(self, numbers: np.ndarray) -> np.ndarray:
+        """What stands at each number, (n, *feature_shape), in one line a row, (n, features), as figures show it."""
+        return numbers.reshape(len(numbers), -1)
 
     # -- the model file ------------------------------------------------------------------------------------------------
 

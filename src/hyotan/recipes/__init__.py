@@ -35,7 +35,7 @@ class Recipe:
     name : of the file, without its suffix.
     title, article : what it is and where it comes from.
     source : name of the data.
-    model : ``ae``, ``dae`` or ``vae``.
+    model : a family's name, such as ``ae``.
     parameters : of the estimator.
     left_open : parameters that the article does not state: the values are ours.
     translation : how the article's loss reads in nats a sample.

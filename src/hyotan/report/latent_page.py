@@ -84,7 +84,7 @@ def _hundredths(value: float) -> str:
 
 def _aggregate(record: RunRecord) -> np.ndarray | None:
     """Standard deviation of codes drawn from the posterior, over all rows, (latent,): 1 where they fit the prior."""
-    if not record.family.prior:
+    if not record.family.probabilistic:
         return None
     draws = record.estimator.posterior_sample(record.rows.X, 1, random_state=0)  # pyrefly: ignore[missing-attribute]
     return draws[0].std(axis=0)
@@ -99,7 +99,7 @@ def _goes_with(record: RunRecord, lang: str) -> tuple[str, list[str]] | None:
     if record.is_image:
         return None
     names = names_of(record)
-    flat = record.pair[0].reshape(len(record.codes), -1).astype(np.float64)
+    flat = record.estimator.preprocessor_.in_line(record.pair[0]).astype(np.float64)
     flat = mean_filled(flat, observed_mean(flat))  # a missing value says nothing of what a column goes with
     both = _standard(record.codes.astype(np.float64)).T @ _standard(flat) / len(flat)
     best = np.abs(both).argmax(axis=1)

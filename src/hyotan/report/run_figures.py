@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def _error(difference: np.ndarray, top: float) -> np.ndarray:
 
 def names_of(record: RunRecord) -> Sequence[str]:
     """The columns' names of a table."""
-    count = record.pair[0].shape[1]
+    count = prod(record.pair[0].shape[1:])
     if (slots := columns_of(record.estimator)) is not None:
         return slots
     found = record.train.feature_names or record.config.data.columns
@@ -93,11 +94,12 @@ def names_of(record: RunRecord) -> Sequence[str]:
 def _columns(record: RunRecord, lang: str) -> Html:
     """What the reconstruction keeps of each column, and the rows that it misses most."""
     names = names_of(record)
-    kept = kept_share(*squares(record))
+    in_line = record.estimator.preprocessor_.in_line
+    kept = kept_share(*(in_line(part[None])[0] for part in squares(record)))
     order = np.argsort(np.where(np.isnan(kept), np.inf, kept), kind="stable").tolist()
     chart = kept_chart([(names[index], float(kept[index])) for index in order], lang)
     head = [say(f"columns.{word}", lang) for word in ("column", "range", "error")]
-    given, own = np.asarray(record.rows.X), record.estimator.reconstruct(record.rows.X)
+    given, own = (in_line(np.asarray(rows)) for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X)))
     typical = np.sqrt(observed_mean(np.square(own - given, dtype=np.float64)))
     low, high = ends(given, axis=0)
     rows = [
@@ -113,9 +115,12 @@ def _columns(record: RunRecord, lang: str) -> Html:
 
 
 def _worst(record: RunRecord, names: Sequence[str], lang: str) -> Html:
-    before, after = record.pair
+    in_line = record.estimator.preprocessor_.in_line
+    before, after = (in_line(rows) for rows in record.pair)
     missed = np.abs(after - before)
-    given, own = np.asarray(record.rows.X).tolist(), record.estimator.reconstruct(record.rows.X).tolist()
+    given, own = (
+        in_line(np.asarray(rows)).tolist() for rows in (record.rows.X, record.estimator.reconstruct(record.rows.X))
+    )
     rows = []
     for row in np.argsort(-record.errors, kind="stable")[:WORST_ROWS]:
         columns = [
@@ -172,7 +177,7 @@ def _new_rows(record: RunRecord, lang: str) -> Html:
         names = as_table.names[:12]
         values = [list(row.values())[:12] for row in as_table.table.to_pylist()]
     else:
-        names, values = names_of(record)[:12], drawn[:, :12].tolist()
+        names, values = names_of(record)[:12], record.estimator.preprocessor_.in_line(drawn)[:, :12].tolist()
     rows = [[str(index + 1), *[_cell(value) for value in row]] for index, row in enumerate(values)]
     return join(
         [

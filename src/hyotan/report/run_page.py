@@ -88,7 +88,7 @@ def _page_of(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Page:
     }
     return Page(
         lang=lang,
-        title=say("run.title", lang, data=tidy(record.train.name, 60), model=say(f"models.{record.model_name}", lang)),
+        title=say("run.title", lang, data=tidy(record.train.name, 60), model=record.family.names[lang]),
         facts=_facts(record, lang),
         level=level,
         verdict=_verdict(record, lang),
@@ -99,7 +99,7 @@ def _page_of(record: RunRecord, thumbnails: Thumbnails, lang: str) -> Page:
 
 def _words(record: RunRecord) -> list[str]:
     """What the page's glossary explains."""
-    words = [name for name in WORDS if name != "kl" or record.family.prior]
+    words = [name for name in WORDS if name != "kl" or record.family.probabilistic]
     found = record.metrics.get("denoising") or {}
     return [*words, *(name for name in ("psnr", "ssim") if found.get(name) is not None)]
 
@@ -370,9 +370,7 @@ def _model(record: RunRecord, lang: str) -> Html:
     layers = html_table(head, [*rows, total], numbers=(1, 2, 3))
     memory_text = tag("p", f"{likelihood} {memory}", class_="quiet small")
     picture = gourd([features, *_widths(summary)], lang)
-    return join(
-        [tag("p", say(f"models.{record.model_name}_text", lang)), side_by_side([layers, join([picture, memory_text])])]
-    )
+    return join([tag("p", record.family.texts[lang]), side_by_side([layers, join([picture, memory_text])])])
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from hyotan.analysis.diagnosis import GOOD, NOTICE, WARNING
 from hyotan.data import Dataset
 from hyotan.errors import RunFolderError
+from hyotan.models.families import short_name
 from hyotan.report.page import PageNote
 from hyotan.report.study_page import NO, PARTLY, UNTESTED, YES, Claim, Pick, StudyReport
 from hyotan.study import sentences
@@ -82,7 +83,7 @@ def study_report(folder: StudyFolder, lang: str = "en") -> StudyReport:
 
 
 def _listed(models: Sequence[str], lang: str) -> str:
-    return say("study.comma", lang).join(say(f"short.{model}", lang) for model in models)
+    return say("study.comma", lang).join(short_name(model, lang) for model in models)
 
 
 def _facts(folder: StudyFolder, lang: str) -> str:

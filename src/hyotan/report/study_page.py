@@ -9,6 +9,7 @@ from typing import Any
 
 from hyotan.figures import Display
 from hyotan.figures.styles import LOOKS
+from hyotan.models.families import short_name
 from hyotan.report.markup import Html, html_table, join, pairs, tag
 from hyotan.report.page import (
     Page,
@@ -240,7 +241,7 @@ def _clusterings(report: StudyReport, thumbnails: Thumbnails, lang: str) -> Html
     """A box for each model and size: the agreement of its clusters with the labels, run by run."""
     charts = _charts("clusterings", report, lang)
     runs = max((len(values) for chart in charts for _, values, _ in chart.groups), default=0)
-    styled = any(name.startswith(say("short.cvae", lang)) for chart in charts for name, _, _ in chart.groups)
+    styled = any(name.startswith(short_name("cvae", lang)) for chart in charts for name, _, _ in chart.groups)
     intro = [say("study.clusterings", lang, n=runs), *([say("study.clusterings_of_style", lang)] if styled else [])]
     return _section("clusterings", report, thumbnails, lang, *intro)
 

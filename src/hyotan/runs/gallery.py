@@ -55,7 +55,7 @@ class Shown:
 
     def __init__(self, estimator: LatentEstimator) -> None:
         self.estimator: Any = estimator
-        self.is_image = len(estimator.feature_shape_) > 1
+        self.is_image = estimator.preprocessor_.is_image
         self.in_data_units = self.is_image and estimator.preprocessor_.is_scaled_by_feature
         low, high = estimator.range_
         if not estimator.preprocessor_.has_one_scale:  # columns of several kinds: on the model's side
@@ -76,11 +76,15 @@ class Shown:
         rows = self.estimator.encode_rows(X)
         if np.isnan(rows.numbers).any():
             rows = self.estimator.encode_rows(self.estimator.impute(rows))
-        return np.asarray(rows.original, dtype=np.float32) if self.in_data_units else rows.numbers
+        return self._drawn(np.asarray(rows.original, dtype=np.float32) if self.in_data_units else rows.numbers)
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in the data's units that need not be data (samples, decoded codes), in the range that is drawn."""
-        return rows if self.in_data_units else self.estimator.preprocessor_.to_model(rows)
+        return self._drawn(rows if self.in_data_units else self.estimator.preprocessor_.to_model(rows))
+
+    def _drawn(self, rows: np.ndarray) -> np.ndarray:
+        """Images as they are; of other rows the values in one line, (n, features)."""
+        return rows if self.is_image else self.estimator.preprocessor_.in_line(rows)
 
     def exchanged(self, X: Array, y: np.ndarray) -> np.ndarray:
         """The code of each row under every label, of a conditional model, in the range that is drawn.
@@ -186,7 +190,7 @@ def _kl(run: FinishedRun) -> KLPerDimensionDisplay | None:
 
 def _animation(run: FinishedRun) -> TrainingAnimation | None:
     """Ten reconstructions, epoch by epoch."""
-    if run.frames is None or len(run.estimator.feature_shape_) < 2:
+    if run.frames is None or not run.estimator.preprocessor_.is_image:
         return None
     originals, epochs, frames = run.frames
     by_epoch = {row["epoch"]: row.get("val_loss") for row in run.history}

@@ -92,7 +92,7 @@ class RunConfig:
 
     def load_data(self) -> Dataset:
         """Read the source."""
-        return load_data(self.source, **asdict(self.data))
+        return replace(load_data(self.source, **asdict(self.data)), layout=self.parameters.get("layout", "auto"))
 
     def make_estimator(self, **more: Any) -> LatentEstimator:
         """An unfitted estimator with these parameters."""

@@ -85,7 +85,7 @@ class Cell(Plain):
 
     Attributes
     ----------
-    model : ``ae``, ``dae``, ``vae``, ``cvae``, or a baseline: ``pca``, ``mean``, ``raw``.
+    model : a family's name, such as ``ae``, or a baseline: ``pca``, ``mean``, ``raw``.
     latent_dim : size of the code; 0 for the mean, the number of features for ``raw``.
     repeat : from 0; the same repeat of different models has the same split and seed.
     seed : random_state of the estimator.

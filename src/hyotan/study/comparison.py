@@ -32,8 +32,8 @@ class Study:
     ----------
     source : a name or a path, as for ``hyotan study``; or rows, (n, *features), which are kept in the study's folder.
     y : (n,) labels, where ``source`` is rows; None and NaN for no label.
-    models : of ``ae``, ``dae``, ``vae``, ``cvae``; by default the preset's, without those that need labels where there
-        are none.
+    models : names of families, such as ``ae`` and ``vae``; by default the preset's, without those that need
+        labels where there are none.
     sizes : latent sizes; by default the preset's that are smaller than a row.
     repeats : trainings of each, with other seeds and held-out rows.
     preset : ``default``, or ``article`` for the settings of the article that compared the three models.

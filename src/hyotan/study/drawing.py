@@ -24,6 +24,7 @@ from hyotan.figures import (
 from hyotan.figures.clusterings import MEASURES
 from hyotan.figures.conditional import Way
 from hyotan.figures.styles import LOOKS
+from hyotan.models.families import short_name
 from hyotan.study.cells import LOWER_IS_BETTER, MEAN, RAW, Cell, Interval, interval, models_of, sizes_of
 from hyotan.study.exhibits import Exhibits, Told, Walked
 from hyotan.words import say
@@ -99,12 +100,12 @@ def _seconds(cells: Sequence[Cell], model: str, latent_dim: int) -> Interval | N
 
 def model_name(model: str, latent_dim: int | None, lang: str) -> str:
     """A model and its size in words, short enough for a chart."""
-    name = say(f"short.{model}", lang)
+    name = short_name(model, lang)
     return name if latent_dim is None or model in (MEAN, RAW) else say("short.sized", lang, model=name, size=latent_dim)
 
 
 def _names(lang: str) -> dict[str, str]:
-    return {model: say(f"short.{model}", lang) for model in LOOKS}
+    return {model: short_name(model, lang) for model in LOOKS}
 
 
 # -- from the numbers --------------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def _reconstructions(pictures: Exhibits, lang: str) -> Named:
 
 def _way(told: Told, lang: str) -> str:
     """The model, and what it was told."""
-    name = say(f"short.{told.model}", lang)
+    name = short_name(told.model, lang)
     return say(f"conditions.{told.condition}", lang, model=name) if told.condition else name
 
 

@@ -220,7 +220,8 @@ class StudyConfig:
 
     def load_data(self) -> Dataset:
         """Read the source."""
-        return load_data(self.source, **asdict(self.data)).in_memory()
+        dataset = load_data(self.source, **asdict(self.data)).in_memory()
+        return replace(dataset, layout=self.parameters.get("layout", "auto"))
 
 
 def configure(

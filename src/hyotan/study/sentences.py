@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyotan.models.families import BY_NAME
 from hyotan.study.cells import Interval
 from hyotan.study.choices import ALONE, HELPS, NOTHING, UNKNOWN, Advice, Caveat, Option, Recommendation
 from hyotan.study.replications import NO_LABEL, NOT_REPRODUCED, Measurement, Replication
@@ -30,7 +31,7 @@ def of_verdict(choice: Advice, lang: str = "en") -> str:
     if choice.verdict in (NOTHING, UNKNOWN) or choice.chosen is None or choice.ours is None:
         kind = NOTHING if choice.verdict == NOTHING else UNKNOWN
         return say(f"recommendation.{kind}.{choice.purpose}", lang)
-    ours = {"model": say(f"models.{choice.ours.model}", lang), "ours": choice.ours.latent_dim}
+    ours = {"model": BY_NAME[choice.ours.model].names[lang], "ours": choice.ours.latent_dim}
     words = {
         **ours,
         "size": choice.chosen.latent_dim,
@@ -83,7 +84,7 @@ def of_caveats(choice: Advice, lang: str = "en") -> list[str]:
 def _note(note: Caveat, lang: str) -> str:
     values = dict(note.values)
     if "models" in values:
-        names = [say(f"models.{model}", lang) for model in values["models"]]
+        names = [BY_NAME[model].names[lang] for model in values["models"]]
         values["models"] = say("recommendation.between", lang).join(names)
     return say(f"recommendation.note.{note.code}", lang, **values)
 
@@ -126,7 +127,7 @@ def figures_of(finding: Replication, lang: str = "en") -> list[str]:
 def _figure_of(figure: Measurement, lang: str) -> str:
     own = f"claim.model.{figure.model}"
     words = {
-        "model": say(own if has(own) else f"models.{figure.model}", lang),
+        "model": say(own, lang) if has(own) else BY_NAME[figure.model].names[lang],
         "size": figure.latent_dim,
         "value": of_interval(figure.value, figure.measure in SHARES, lang),
     }

@@ -532,7 +532,7 @@ class TestTheCommandLine:
         assert np.array_equal(scores.astype(np.float32), model.score_samples(np.load(run.parent / "new.npy")))
         assert set(np.round(p * 41)) <= set(range(1, 42)), len(measured)
         assert odd[:10].all()
-        assert f"{int(odd.sum())} rows are odd together, at most 20% of them falsely" in said.err
+        assert f"{int(odd.sum())} rows are anomalies, at most 20% of them false alarms" in said.err
 
     def test_says_what_p_values_need(self, run: Path) -> None:
         for words in (
@@ -541,5 +541,5 @@ class TestTheCommandLine:
         ):
             said = hyotan(*words)
             assert said.code == 2
-            assert said.begins("error:")[0].startswith("p-values are measured with a run's own test rows")
+            assert said.begins("error:")[0].startswith("p-values are calibrated on a run's own test rows")
             assert said.begins("fix:") == ["Name both: hyotan score RUN NEW.csv --p-values"]

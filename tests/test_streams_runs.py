@@ -13,7 +13,7 @@ import pytest
 from command_line import done
 from hyotan import Study
 from hyotan import load as load_model
-from hyotan.data import numpy_files, stored
+from hyotan.data import dataset, numpy_files, stored
 from hyotan.estimators.store import saved_arrays
 from hyotan.runs.run_folder import RunFolder
 from hyotan.runs.run_training import fit as fit_run
@@ -78,7 +78,7 @@ def test_fit_evaluate_report_and_encode() -> None:
 
 
 def test_a_study_takes_a_sample_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "COMPARED_ROWS", 300)
+    monkeypatch.setattr(dataset, "COMPARED_ROWS", 300)
     study = Study("big.npy", models=["ae"], sizes=[2], repeats=1, max_epochs=1, hidden_dims=[4])
     train, test = study.folder.load_data()
     assert len(train.X) + len(test.X) == 300 and isinstance(train.X, np.ndarray)
